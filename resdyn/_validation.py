@@ -1,0 +1,98 @@
+"""Arguments into arrays of numbers, or an error that says what came, what was needed, what to do."""
+
+import operator
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+
+
+def real_array(value: Any, name: str, *, finite: bool = True, nan: bool = False) -> Array:
+    """``value`` as a float array (float32 stays, everything else real becomes float64).
+
+    Raises
+    ------
+    TypeError
+        If it is not an array of real numbers (objects, strings, complex numbers, ragged lists).
+    ValueError
+        If it holds NaN (unless ``nan``) or infinities (if ``finite``).
+    """
+    try:
+        array = np.asarray(value)
+    except ValueError as error:
+        raise TypeError(f"{name} must be an array of real numbers; got a ragged sequence ({error}).") from error
+    if array.dtype.kind not in "biuf":
+        raise TypeError(
+            f"{name} must be an array of real numbers, but has dtype {array.dtype}; "
+            f"convert it first, e.g. with np.asarray({name}, dtype=float)."
+        )
+    if array.dtype != np.float32:
+        array = array.astype(np.float64, copy=False)
+    if not nan and not np.isfinite(array).all():
+        bad = np.isnan(array) if not finite else ~np.isfinite(array)
+        if bad.any():
+            what = "NaN" if np.isnan(array).any() else "infinite values"
+            raise ValueError(
+                f"{name} holds {what} ({int(bad.sum())} of {array.size} entries, "
+                f"the first at index {tuple(int(i) for i in np.argwhere(bad)[0])}); pass finite numbers."
+            )
+    return array
+
+
+def frozen(array: Array) -> Array:
+    """A read-only float64 copy in C order: what a system keeps of the caller's array."""
+    copy = np.array(array, dtype=np.float64, order="C")
+    copy.setflags(write=False)
+    return copy
+
+
+def count(value: Any, name: str, *, least: int = 0) -> int:
+    """``value`` as an int of at least ``least``; bools and floats are refused."""
+    try:
+        if isinstance(value, bool | np.bool_):
+            raise TypeError
+        number = operator.index(value)
+    except TypeError:
+        raise TypeError(f"{name} must be an integer, but is {value!r} of type {type(value).__name__}.") from None
+    if number < least:
+        raise ValueError(f"{name} must be at least {least}, but is {number}.")
+    return number
+
+
+def positive(value: Any, name: str) -> float:
+    """``value`` as a finite float above zero."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, but is {value!r} of type {type(value).__name__}.") from None
+    if not (np.isfinite(number) and number > 0):
+        raise ValueError(f"{name} must be a finite number above 0, but is {number!r}.")
+    return number
+
+
+def states(x: Any, shape: tuple[int, ...], owner: str, *, name: str = "x") -> Array:
+    """``x`` as an array of states of this shape, after any batch axes."""
+    array = np.asarray(x)
+    if array.shape[array.ndim - len(shape) :] != shape or array.ndim < len(shape):
+        raise ValueError(
+            f"{name} has shape {array.shape}, but {owner!r} has states of shape {shape}; "
+            f"pass one state, or a batch of shape {batch_of(shape)}."
+        )
+    return array
+
+
+def batch_of(shape: tuple[int, ...]) -> str:
+    return f"(*batch, {', '.join(map(str, shape))})"
+
+
+def one_state(x: Any, shape: tuple[int, ...], owner: str) -> Array:
+    """``x`` as exactly one state."""
+    array = real_array(x, "x", nan=True)
+    if array.shape != shape:
+        raise ValueError(
+            f"x has shape {array.shape}, but a linearization of {owner!r} is taken at one state of shape {shape}; "
+            "loop over a batch, or use system.jacobian(t, x) where the system has it."
+        )
+    return array

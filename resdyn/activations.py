@@ -1,0 +1,132 @@
+r"""Activation functions: values, derivatives, and the text that kernels compile.
+
+The five named ones need no SymPy. Any SymPy expression in one symbol is an activation too: SymPy
+differentiates it, and prints it for NumPy and for the kernels.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import expit
+
+if TYPE_CHECKING:
+    import sympy
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True)
+class Activation:
+    """f(z) applied unit by unit.
+
+    Attributes
+    ----------
+    name
+        A name of :data:`NAMED`, or the expression as text.
+    value, derivative
+        f and f′ on arrays of any shape.
+    kernel
+        f as the text of a kernel, a function of ``z`` (see ``resdyn/kernels/lane_math.py``).
+    """
+
+    name: str
+    value: Callable[[Array], Array] = field(repr=False, compare=False)
+    derivative: Callable[[Array], Array] = field(repr=False, compare=False)
+    kernel: str = field(repr=False)
+
+
+def _logistic_derivative(z: Array) -> Array:
+    y = expit(z)
+    # expit(−z), not 1 − y, which is 0 from z = 37 on
+    return y * expit(-z)
+
+
+def _tanh_derivative(z: Array) -> Array:
+    # 1/cosh², not 1 − tanh², which is 0 from z = 20 on
+    with np.errstate(over="ignore"):
+        return 1.0 / np.cosh(z) ** 2
+
+
+NAMED: dict[str, Activation] = {
+    activation.name: activation
+    for activation in (
+        Activation("logistic", expit, _logistic_derivative, "logistic(z)"),
+        Activation("tanh", np.tanh, _tanh_derivative, "tanh(z)"),
+        Activation("relu", lambda z: np.maximum(z, 0.0), lambda z: (z > 0).astype(z.dtype), "relu(z)"),
+        Activation("softplus", lambda z: np.logaddexp(z, 0.0), expit, "softplus(z)"),
+        Activation("identity", lambda z: +z, np.ones_like, "z"),
+    )
+}
+"""The named activations. The derivative of relu at 0 is taken as 0, as in the machine-learning libraries."""
+
+
+def activation(choice: Union[str, "sympy.Expr", Activation]) -> Activation:
+    """The activation of this name, or the one that a SymPy expression in one symbol defines.
+
+    Raises
+    ------
+    ValueError
+        For a name that is not in :data:`NAMED`, or an expression without exactly one symbol.
+    TypeError
+        For anything else, e.g. a Python function, which SymPy cannot differentiate.
+    """
+    if isinstance(choice, Activation):
+        return choice
+    if isinstance(choice, str):
+        if choice not in NAMED:
+            raise ValueError(
+                f"unknown activation {choice!r}; the named ones are {', '.join(sorted(NAMED))}, "
+                "and any SymPy expression in one symbol is an activation too, e.g. sympy.sin(sympy.Symbol('z'))."
+            )
+        return NAMED[choice]
+    import sympy
+
+    if isinstance(choice, sympy.Expr):
+        return _from_expression(choice)
+    raise TypeError(
+        f"activation must be one of {', '.join(sorted(NAMED))}, or a SymPy expression in one symbol; "
+        f"got {choice!r} of type {type(choice).__name__}. "
+        "For an arbitrary Python function write the whole residual as a resdyn.ResidualSystem."
+    )
+
+
+@lru_cache(maxsize=64)
+def _from_expression(expression: "sympy.Expr") -> Activation:
+    import sympy
+
+    from resdyn.kernels.printing import kernel_text
+
+    symbols = sorted(expression.free_symbols, key=str)
+    if len(symbols) != 1:
+        raise ValueError(
+            f"an activation is an expression in one symbol, but {expression} has {len(symbols)}"
+            f" ({', '.join(map(str, symbols)) or 'none'}); substitute numbers for the parameters."
+        )
+    (symbol,) = symbols
+    # a real symbol, so that derivatives of Abs and Max are real functions
+    z = sympy.Symbol("z", real=True)
+    value = expression.subs(symbol, z)
+    return Activation(
+        name=str(expression),
+        value=_vectorised(z, value),
+        derivative=_vectorised(z, value.diff(z)),
+        kernel=kernel_text(value),
+    )
+
+
+def _vectorised(z: "sympy.Symbol", value: "sympy.Expr") -> Callable[[Array], Array]:
+    import sympy
+
+    # scipy first: its expit, log1p … are used where SymPy knows them
+    function = sympy.lambdify([z], value, modules=["scipy", "numpy"], cse=True)
+
+    def on_arrays(array: Array) -> Array:
+        with np.errstate(over="ignore"):
+            # a constant expression gives a number: spread it over the array
+            return np.broadcast_to(np.asarray(function(array), dtype=array.dtype), array.shape).copy()
+
+    return on_arrays

@@ -1,0 +1,5 @@
+"""Data sets, without torch."""
+
+from resdyn.data.toys import circles, digits
+
+__all__ = ["circles", "digits"]

@@ -1,0 +1,1 @@
+"""Compiled kernels: the only room with numba. Import its modules where they are first needed."""

@@ -1,0 +1,112 @@
+r"""The compiled form of a system: what the fast paths run instead of its Python ``residual``.
+
+Every compiled system is semilinear,
+
+.. math:: f(t, x) = -\lambda_k x + \alpha_k\, g(t, x; p_k),
+
+with scalars λ, α and parameters p shared by all layers or one per layer k. The residual map and its
+exponential variant are then x ← decay·x + gain·g, and the flow needs only g.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resdyn.kernels.codegen import load_kernel
+from resdyn.kernels.rules import BlockRule, LaneRule
+from resdyn.kernels.threads import kernel_threads
+
+Array = NDArray[Any]
+
+
+@dataclass(frozen=True, eq=False)
+class SemilinearForm:
+    """A rule with its numbers. Arrays with one row are shared by all layers.
+
+    Parameters
+    ----------
+    rule
+        g as kernel text.
+    parameters : array, shape (1 or T, P)
+    bias : array, shape (1 or T, N)
+        Kept apart from ``parameters``, so that a drive of many layers does not repeat the matrix.
+    damping, gain : arrays, shape (1 or T,)
+        λ and α.
+    step : float
+    drive : array, shape (T, M, N), optional
+        Added to the pre-activation of each of the M states, for rules that are ``driven``.
+    """
+
+    rule: LaneRule | BlockRule
+    parameters: Array
+    bias: Array
+    damping: Array
+    gain: Array
+    step: float
+    drive: Array | None = None
+
+    def _arrays(self, dtype: np.dtype[Any], linear: Array, gain: Array) -> tuple[Array, ...]:
+        drive = np.empty((0, 0, 0)) if self.drive is None else self.drive
+        arrays = (self.parameters, self.bias, linear, gain, drive)
+        return tuple(np.ascontiguousarray(array, dtype=dtype) for array in arrays)
+
+    def _kernel(self, source: Callable[[int], str], states: Array) -> Any:
+        return load_kernel(source(self.rule.width(len(states))), states.dtype.name)
+
+    def iterate(
+        self,
+        states: Array,
+        out: Array,
+        gaps: NDArray[np.int64],
+        *,
+        first: int,
+        exponential: bool = False,
+        threads: int | None = None,
+    ) -> None:
+        """Run the map from layer ``first`` and store the states after each gap.
+
+        ``states`` (M, N) and ``out`` (len(gaps), M, N), C-ordered and of one floating-point type; slot i of
+        ``out`` gets the states after ``gaps[0] + … + gaps[i]`` layers.
+        """
+        h, damping = self.step, self.damping
+        if exponential:
+            decay = np.exp(-h * damping)
+            # h φ1(−hλ) = (1 − e^{−hλ}) / λ, which is h where λ = 0
+            weight = np.divide(-np.expm1(-h * damping), damping, out=np.full_like(damping, h), where=damping != 0)
+        else:
+            decay, weight = 1.0 - h * damping, np.full_like(damping, h)
+        kernel = self._kernel(self.rule.map_source, states)
+        arrays = self._arrays(states.dtype, decay, weight * self.gain)
+        with kernel_threads(threads):
+            kernel.iterate(states, out, gaps, first, h, *arrays)
+
+    def integrate(
+        self,
+        states: Array,
+        out: Array,
+        status: NDArray[np.uint8],
+        *,
+        begin: float,
+        ends: NDArray[np.float64],
+        layers: NDArray[np.int64],
+        slots: NDArray[np.int64],
+        rtol: float,
+        atol: float,
+        max_steps: int = 100_000,
+        threads: int | None = None,
+    ) -> None:
+        """Integrate the flow from time ``begin`` through the segments that end at ``ends``.
+
+        Segment i uses the parameters of ``layers[i]`` and stores its end in ``out[slots[i]]`` (−1: nowhere).
+        ``status`` (M,) is set where a state cannot be followed to the end; its values are NaN from there.
+        """
+        kernel = self._kernel(self.rule.flow_source, states)
+        arrays = self._arrays(states.dtype, self.damping, self.gain)
+        real = states.dtype.type
+        with kernel_threads(threads):
+            kernel.integrate(
+                states, out, status, begin, ends, layers, slots, *arrays, real(rtol), real(atol), max_steps
+            )

@@ -1,0 +1,208 @@
+"""Kernel templates for few units: a loop over lanes (states) with everything in registers.
+
+The states of a block lie unit by unit in one array ``s`` of constant size: unit i of lane l at
+``s[i * width + l]``. One array with constant offsets lets LLVM prove that the lanes do not touch each
+other; with one array per unit it gives up beyond four units. Lanes beyond the last state repeat it.
+"""
+
+from textwrap import indent
+from typing import TYPE_CHECKING
+
+from resdyn.kernels.dormand_prince import STAGES, TABLEAU_SOURCE, combine
+
+if TYPE_CHECKING:
+    from resdyn.kernels.rules import LaneRule
+
+
+def _block(levels: int, *lines: str) -> str:
+    return indent("\n".join(lines), "    " * levels)
+
+
+def _unpack(rule: "LaneRule", linear: str) -> list[str]:
+    """Take one layer's parameters into registers; an array of one row is shared by all layers."""
+    return [
+        "row = layer if parameters.shape[0] > 1 else 0",
+        *(f"p{i} = parameters[row, {i}]" for i in range(rule.n_parameters)),
+        "row = layer if bias.shape[0] > 1 else 0",
+        *(f"b{i} = bias[row, {i}]" for i in range(rule.n_bias)),
+        "row = layer if gain.shape[0] > 1 else 0",
+        f"a = {linear}[row]",
+        "c = gain[row]",
+    ]
+
+
+def _load(width: int, n: int) -> str:
+    """Copy the block's states into ``s``."""
+    return _block(
+        2,
+        "low = block * width",
+        "m = min(width, states.shape[0] - low)",
+        f"for i in range({n}):",
+        "    for lane in range(width):",
+        "        s[i * width + lane] = states[low + min(lane, m - 1), i]",
+    )
+
+
+def _store(n: int, levels: int, slot: str) -> str:
+    return _block(
+        levels,
+        "for lane in range(m):",
+        *(f"    out[{slot}, low + lane, {i}] = s[{i} * width + lane]" for i in range(n)),
+    )
+
+
+def map_source(rule: "LaneRule", width: int) -> str:
+    """``iterate``: x ← decay·x + gain·g, for gaps[0], gaps[1], … layers, storing x after each."""
+    n = rule.dimension
+    drive = [f"u{i} = drive[layer, low + min(lane, m - 1), {i}]" for i in range(n)] if rule.driven else []
+    time = ["t = real(layer * step)"] if rule.uses_time else []
+    return "\n".join(
+        [
+            "@parallel",
+            "def iterate(states, out, gaps, first, step, parameters, bias, decay, gain, drive):",
+            f"    width = {width}",
+            "    for block in prange((states.shape[0] + width - 1) // width):",
+            f"        s = np.empty({n * width}, dtype=real)",
+            _load(width, n),
+            "        layer = first",
+            "        for slot in range(gaps.size):",
+            "            for _ in range(gaps[slot]):",
+            _block(4, *_unpack(rule, "decay"), *time),
+            "                for lane in range(width):",
+            _block(
+                5,
+                *(f"x{i} = s[{i} * width + lane]" for i in range(n)),
+                *drive,
+                *rule.text.splitlines(),
+                *(f"s[{i} * width + lane] = a * x{i} + c * g{i}" for i in range(n)),
+            ),
+            "                layer += 1",
+            _store(n, 3, "slot"),
+            "",
+        ]
+    )
+
+
+def flow_source(rule: "LaneRule", width: int) -> str:
+    """``integrate``: Dormand–Prince 5(4), each lane with its own step size (see dormand_prince.py)."""
+    n = rule.dimension
+    units = range(n)
+
+    def slope(stage: int) -> list[str]:
+        """Statements for k{stage}: f at x0, …."""
+        time = [f"t = start + real(tau[lane]) + C{stage} * h"] if rule.uses_time else []
+        return [
+            *time,
+            *rule.text.splitlines(),
+            *(f"k{stage}_{i} = c * g{i}" + (f" - a * x{i}" if rule.linear else "") for i in units),
+        ]
+
+    drive = [f"u{i} = drive[layer, low + min(lane, m - 1), {i}]" for i in units] if rule.driven else []
+    read = [f"y{i}_ = s[{i} * width + lane]" for i in units]
+    stages: list[str] = []
+    for stage in range(2, STAGES + 1):
+        for i in units:
+            stages.append(f"x{i} = y{i}_ + h * ({combine('A', stage, 'k{}_' + str(i))})")
+        stages += slope(stage)
+    error = [
+        f"r{i} = h * ({combine('E', STAGES + 1, 'k{}_' + str(i))})"
+        f" / (atol + rtol * max(abs(y{i}_), abs(x{i})))"
+        for i in units
+    ]
+    square = " + ".join(f"r{i} * r{i}" for i in units)
+    return TABLEAU_SOURCE + "\n".join(
+        [
+            "",
+            "@parallel",
+            "def integrate(",
+            "    states, out, status, begin, ends, layers, slots, parameters, bias, damping, gain, drive,",
+            "    rtol, atol, max_steps,",
+            "):",
+            f"    width = {width}",
+            "    for block in prange((states.shape[0] + width - 1) // width):",
+            f"        s = np.empty({n * width}, dtype=real)",
+            f"        k1 = np.empty({n * width}, dtype=real)",
+            "        tau = np.empty(width)",
+            "        steps = np.zeros(width, dtype=real)",
+            "        taken = np.empty(width, dtype=real)",
+            "        error = np.empty(width, dtype=real)",
+            "        failed = np.zeros(width, dtype=np.bool_)",
+            _load(width, n),
+            "        for segment in range(ends.size):",
+            "            begun = begin if segment == 0 else ends[segment - 1]",
+            "            length = ends[segment] - begun",
+            "            start = real(begun)",
+            "            smallest = 16.0 * EPS * max(abs(begun), abs(ends[segment]))",
+            "            layer = layers[segment]",
+            _block(3, *_unpack(rule, "damping")),
+            "            for lane in range(width):",
+            _block(
+                4,
+                "tau[lane] = length if failed[lane] else 0.0",
+                "h = ZERO",
+                *read,
+                *(f"x{i} = y{i}_" for i in units),
+                *drive,
+                *slope(1),
+                *(f"k1[{i} * width + lane] = k1_{i}" for i in units),
+            ),
+            "            if segment == 0:",
+            "                for lane in range(width):",
+            _block(
+                5,
+                *read,
+                "size = ZERO",
+                "speed = ZERO",
+                *(
+                    line
+                    for i in units
+                    for line in (
+                        f"size += (y{i}_ / (atol + rtol * abs(y{i}_))) ** 2",
+                        f"speed += (k1[{i} * width + lane] / (atol + rtol * abs(y{i}_))) ** 2",
+                    )
+                ),
+                "steps[lane] = first_step(size, speed, length)",
+            ),
+            "            for attempt in range(max_steps):",
+            "                for lane in range(width):",
+            _block(
+                5,
+                "rest = real(length - tau[lane])",
+                "h = steps[lane]",
+                "h = rest if h > rest else h",
+                *read,
+                *(f"k1_{i} = k1[{i} * width + lane]" for i in units),
+                *drive,
+                *stages,
+                *error,
+                f"e = ({square}) * real({1 / n})",
+                "e = e if e < HUGE else HUGE  # NaN too",
+                "accepted = e <= ONE",
+                *(f"s[{i} * width + lane] = x{i} if accepted else y{i}_" for i in units),
+                *(f"k1[{i} * width + lane] = k{STAGES}_{i} if accepted else k1_{i}" for i in units),
+                "error[lane] = e",
+                "taken[lane] = h",
+            ),
+            "                running = 0",
+            "                for lane in range(width):",
+            "                    if tau[lane] < length:",
+            "                        running += advance(lane, length, smallest, tau, steps, taken, error, failed)",
+            "                if running == 0:",
+            "                    break",
+            "            for lane in range(width):",
+            "                if tau[lane] < length:",
+            "                    failed[lane] = True",
+            "            for lane in range(m):",
+            "                if failed[lane] and status[low + lane] == 0:",
+            "                    largest = ZERO",
+            f"                    for i in range({n}):",
+            "                        largest = max(largest, abs(s[i * width + lane]))",
+            "                    status[low + lane] = DIVERGED if largest > LARGE else FAILED",
+            f"                    for i in range({n}):",
+            "                        s[i * width + lane] = np.nan",
+            "            slot = slots[segment]",
+            "            if slot >= 0:",
+            _store(n, 4, "slot"),
+            "",
+        ]
+    )

@@ -1,0 +1,101 @@
+"""The nonlinear part g(t, x; p) of a system, as the text of a kernel.
+
+A form (forms.py) is semilinear, f(t, x) = −λ x + α g(t, x; p). Its rule says what g is:
+
+* ``LaneRule``: g written out unit by unit. The templates of lanes.py put the text into a loop over
+  states whose every operand is a register; for up to about eight units.
+* ``BlockRule``: one activation and one matrix, for more units: a matrix product for a block of states
+  at a time (templates of blocks.py).
+
+Parameters are data, not text: another W of the same size runs the same machine code.
+"""
+
+from dataclasses import dataclass
+
+from resdyn.kernels import blocks, lanes
+
+# The written-out products are faster up to about here, tie with BLAS until about twice as many units,
+# and take longer to compile.
+LARGEST_UNROLLED = 8
+
+
+@dataclass(frozen=True)
+class LaneRule:
+    """g as statements that set g0, g1, … from x0, …; p0, … (parameters), b0, … (bias), u0, … (drive) and t.
+
+    Parameters and biases may each differ from layer to layer.
+    """
+
+    dimension: int
+    n_parameters: int
+    text: str
+    n_bias: int = 0
+    linear: bool = False
+    """Whether the flow has the term −λx; without it infinite states stay clear of 0·∞."""
+    uses_time: bool = False
+    driven: bool = False
+
+    def map_source(self, width: int) -> str:
+        return lanes.map_source(self, width)
+
+    def flow_source(self, width: int) -> str:
+        return lanes.flow_source(self, width)
+
+    @staticmethod
+    def width(n_states: int) -> int:
+        """States per block: enough to keep the SIMD units busy, few enough not to waste lanes."""
+        return 8 if n_states <= 64 else 128
+
+
+@dataclass(frozen=True)
+class BlockRule:
+    """g = act(W x + b + u) (``order="outer"``) or W act(x) (``order="inner"``); p = W row by row.
+
+    ``activation`` is the text of act(z).
+    """
+
+    dimension: int
+    activation: str
+    order: str
+    driven: bool = False
+
+    @property
+    def linear(self) -> bool:
+        """Whether the flow has the term −λx."""
+        return self.order == "outer"
+
+    def map_source(self, width: int) -> str:
+        return blocks.map_source(self, width)
+
+    def flow_source(self, width: int) -> str:
+        return blocks.flow_source(self, width)
+
+    @staticmethod
+    def width(n_states: int) -> int:
+        return 128
+
+
+def _sum(terms: list[str]) -> str:
+    return " + ".join(terms)
+
+
+def matrix_rule(n: int, activation: str, *, driven: bool = False) -> LaneRule | BlockRule:
+    """g = act(W x + b [+ u]), ``activation`` the text of act(z)."""
+    if n > LARGEST_UNROLLED:
+        return BlockRule(n, activation, "outer", driven)
+    lines = []
+    for i in range(n):
+        terms = [f"b{i}"] + [f"p{n * i + j} * x{j}" for j in range(n)]
+        lines += [f"z = {_sum(terms)}" + (f" + u{i}" if driven else ""), f"g{i} = {activation}"]
+    return LaneRule(n, n * n, "\n".join(lines), n_bias=n, linear=True, driven=driven)
+
+
+def inner_matrix_rule(n: int, activation: str) -> LaneRule | BlockRule:
+    """g = W act(z), for state z."""
+    if n > LARGEST_UNROLLED:
+        return BlockRule(n, activation, "inner")
+    lines = []
+    for i in range(n):
+        lines += [f"z = x{i}", f"y{i} = {activation}"]
+    lines += [f"g{i} = {_sum([f'p{n * i + j} * y{j}' for j in range(n)])}" for i in range(n)]
+    return LaneRule(n, n * n, "\n".join(lines))

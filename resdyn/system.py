@@ -1,0 +1,343 @@
+"""Residual systems from a Python function, and from the formulas of the theory."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resdyn import _validation as validate
+from resdyn.operators import DenseOperator
+
+if TYPE_CHECKING:
+    from resdyn_theory import SymbolicSystem
+
+    from resdyn.kernels.forms import SemilinearForm
+    from resdyn.kernels.rules import LaneRule
+
+Array = NDArray[Any]
+
+# The rounding error of a central difference falls and its truncation error grows with the displacement;
+# they meet at the cube root of the rounding unit.
+_DISPLACEMENT = float(np.cbrt(np.finfo(float).eps))
+
+
+def central_differences(function: Callable[[Array], Array], x: Array) -> tuple[Array, float]:
+    r"""The Jacobian of ``function`` at one state, and an estimate of its largest error.
+
+    .. math:: A_{ij} \approx \frac{f_i(x + \delta_j e_j) - f_i(x - \delta_j e_j)}{2\delta_j},
+              \qquad \delta_j = \epsilon^{1/3}\max(1, |x_j|).
+
+    The error is O(δ²) + O(ε/δ), about 1e-10 for a function and derivatives of size one. It is estimated by
+    the difference to the same quotient with 2δ, which has four times the truncation error.
+
+    Parameters
+    ----------
+    function : callable, ``(batch, *shape)`` to ``(batch, *shape)``
+    x : array, shape ``shape``
+
+    Returns
+    -------
+    jacobian : array, shape (d, d)
+    error : float
+    """
+    flat = np.asarray(x, dtype=float).ravel()
+    size = flat.size
+    delta = _DISPLACEMENT * np.maximum(1.0, np.abs(flat))
+    shifts = np.diag(delta)
+    points = flat + np.concatenate([shifts, -shifts, 2 * shifts, -2 * shifts])
+    values = np.asarray(function(points.reshape(-1, *x.shape))).reshape(4, size, size)
+    # displacement along rows, components of f along columns
+    near = ((values[0] - values[1]) / (2 * delta[:, None])).T
+    far = ((values[2] - values[3]) / (4 * delta[:, None])).T
+    rounding = np.finfo(float).eps * float(np.abs(values).max(initial=0.0)) / float(delta.min(initial=1.0))
+    return near, float(np.abs(near - far).max(initial=0.0)) / 3 + rounding
+
+
+@dataclass(frozen=True, eq=False)
+class ResidualSystem:
+    r"""A residual system from a Python function: :math:`x_{k+1} = x_k + h\,f(t_k, x_k; p)`.
+
+    Parameters
+    ----------
+    rule : callable
+        ``rule(t, x, params) -> f``, batched: x of shape ``(*batch, *shape)`` to f of the same shape.
+    shape : tuple of int
+        The shape of one state.
+    step : float
+        h > 0.
+    params : optional
+        Passed to ``rule`` and ``jacobian`` as it is.
+    jacobian : callable, optional
+        ``jacobian(t, x, params) -> (*batch, d, d)``, with d the product of ``shape``. If None, central
+        differences take its place; :func:`central_differences` states their error, and the ``error`` of the
+        operator that :meth:`linearize` returns estimates it.
+    depth : int, optional
+        The number of blocks, for a rule that depends on t. None says that it does not.
+    name : str, optional
+        By default the name of ``rule``.
+    """
+
+    rule: Callable[[float, Array, Any], Array]
+    shape: tuple[int, ...]
+    step: float = field(default=1.0, kw_only=True)
+    params: Any = field(default=None, kw_only=True)
+    jacobian_rule: Callable[[float, Array, Any], Array] | None = field(default=None, kw_only=True)
+    depth: int | None = field(default=None, kw_only=True)
+    name: str = field(default="", kw_only=True)
+
+    def __init__(
+        self,
+        rule: Callable[[float, Array, Any], Array],
+        shape: tuple[int, ...] | int,
+        *,
+        step: float = 1.0,
+        params: Any = None,
+        jacobian: Callable[[float, Array, Any], Array] | None = None,
+        depth: int | None = None,
+        name: str | None = None,
+    ) -> None:
+        for function, argument in ((rule, "rule"), (jacobian, "jacobian")):
+            if not (callable(function) or (function is None and argument == "jacobian")):
+                raise TypeError(f"{argument} must be a function {argument}(t, x, params), but is {function!r}.")
+        sizes = shape if isinstance(shape, tuple | list) else (shape,)
+        assign = object.__setattr__
+        assign(self, "rule", rule)
+        assign(self, "shape", tuple(validate.count(size, "shape", least=1) for size in sizes))
+        assign(self, "step", validate.positive(step, "step"))
+        assign(self, "params", params)
+        assign(self, "jacobian_rule", jacobian)
+        assign(self, "depth", None if depth is None else validate.count(depth, "depth", least=1))
+        assign(self, "name", getattr(rule, "__name__", "residual system") if name is None else str(name))
+
+    def residual(self, t: float, x: Array) -> Array:
+        r"""f(t, x), shape (\*batch, \*shape)."""
+        x = validate.states(x, self.shape, self.name)
+        f = np.asarray(self.rule(t, x, self.params))
+        if f.shape != x.shape:
+            raise ValueError(
+                f"the rule of {self.name!r} returned shape {f.shape} for states of shape {x.shape}; "
+                f"it must return one f per state, for any batch: {validate.batch_of(self.shape)} to the same."
+            )
+        return f
+
+    def jacobian(self, t: float, x: Array) -> Array:
+        r"""∂f/∂x on flattened states, shape (\*batch, d, d)."""
+        x = validate.states(x, self.shape, self.name)
+        size = int(np.prod(self.shape))
+        batch = x.shape[: x.ndim - len(self.shape)]
+        if self.jacobian_rule is None:
+            states = x.reshape(-1, *self.shape)
+            found = [central_differences(lambda points: self.residual(t, points), state)[0] for state in states]
+            return np.reshape(found, (*batch, size, size))
+        A = np.asarray(self.jacobian_rule(t, x, self.params), dtype=float)
+        if A.shape != (*batch, size, size):
+            raise ValueError(
+                f"the jacobian of {self.name!r} returned shape {A.shape} for states of shape {x.shape}; "
+                f"it must return {(*batch, size, size)}."
+            )
+        return A
+
+    def linearize(self, t: float, x: Array) -> DenseOperator:
+        """∂f/∂x at one state, with the estimated ``error`` of its entries."""
+        x = validate.one_state(x, self.shape, self.name)
+        if self.jacobian_rule is None:
+            return DenseOperator(*central_differences(lambda points: self.residual(t, points), x))
+        return DenseOperator(self.jacobian(t, x))
+
+
+@dataclass(frozen=True)
+class _Compiled:
+    """What one SymbolicSystem compiles to, for all values of its parameters."""
+
+    residual: Callable[..., Array]
+    jacobian: Callable[..., Array]
+
+
+def _stacked(arguments: list[Any], entries: list[Any], shape: tuple[int, ...]) -> Callable[..., Array]:
+    """A function of (x, params, t) that stacks the entries behind the batch axes."""
+    import sympy
+
+    function = sympy.lambdify(arguments, entries, modules=["scipy", "numpy"], cse=True)
+
+    def evaluate(x: Array, params: tuple[float, ...], t: float) -> Array:
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            values = function(*np.moveaxis(x, -1, 0), *params, t)
+        # a constant entry comes as a number: spread it over the batch
+        columns = [np.broadcast_to(value, x.shape[:-1]) for value in values]
+        return np.stack(columns, axis=-1).reshape(*x.shape[:-1], *shape)
+
+    return evaluate
+
+
+@lru_cache(maxsize=256)
+def _compile(symbolic: "SymbolicSystem") -> _Compiled:
+    import sympy
+
+    d = symbolic.dimension
+    time = symbolic.time if symbolic.time is not None else sympy.Dummy("t")
+    arguments = [*symbolic.state, *symbolic.defaults, time]
+    return _Compiled(
+        residual=_stacked(arguments, list(symbolic.residual), (d,)),
+        jacobian=_stacked(arguments, list(symbolic.jacobian), (d, d)),
+    )
+
+
+@lru_cache(maxsize=256)
+def _rule(symbolic: "SymbolicSystem") -> "LaneRule":
+    import sympy
+
+    from resdyn.kernels.printing import kernel_statements
+    from resdyn.kernels.rules import LaneRule
+
+    names: dict[Any, Any] = {s: sympy.Symbol(f"x{i}", real=True) for i, s in enumerate(symbolic.state)}
+    names |= {s: sympy.Symbol(f"p{i}", real=True) for i, s in enumerate(symbolic.defaults)}
+    if symbolic.time is not None:
+        names[symbolic.time] = sympy.Symbol("t", real=True)
+    residual = [f.xreplace(names) for f in symbolic.residual]
+    return LaneRule(
+        dimension=symbolic.dimension,
+        n_parameters=len(symbolic.defaults),
+        text="\n".join(kernel_statements([f"g{i}" for i in range(len(residual))], residual)),
+        uses_time=symbolic.time is not None,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class SymbolicResidualSystem:
+    """A system compiled from formulas; made by :func:`resdyn.from_symbolic`."""
+
+    symbolic: "SymbolicSystem" = field(repr=False)
+    params: Mapping[str, float]
+    step: float
+    depth: int | None
+    name: str
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(d,)."""
+        return (self.symbolic.dimension,)
+
+    @cached_property
+    def _values(self) -> tuple[float, ...]:
+        return tuple(self.params[str(symbol)] for symbol in self.symbolic.defaults)
+
+    def residual(self, t: float, x: Array) -> Array:
+        r"""f(t, x), shape (\*batch, d)."""
+        return _compile(self.symbolic).residual(self._states(x), self._values, t)
+
+    def jacobian(self, t: float, x: Array) -> Array:
+        r"""∂f/∂x as SymPy derived it, shape (\*batch, d, d)."""
+        return _compile(self.symbolic).jacobian(self._states(x), self._values, t)
+
+    def linearize(self, t: float, x: Array) -> DenseOperator:
+        """∂f/∂x at one state."""
+        return DenseOperator(self.jacobian(t, validate.one_state(x, self.shape, self.name)))
+
+    def replace(self, *, step: float | None = None, **params: float) -> Self:
+        """The same system with another step or other parameters, e.g. ``replace(r=0.5)``."""
+        return from_symbolic(  # type: ignore[return-value]
+            self.symbolic,
+            params={**self.params, **params},
+            step=self.step if step is None else step,
+            depth=self.depth,
+            name=self.name,
+        )
+
+    def compiled_form(self) -> "SemilinearForm":
+        """The fast path of :func:`resdyn.simulate`."""
+        return self._form
+
+    @cached_property
+    def _form(self) -> "SemilinearForm":
+        from resdyn.kernels.forms import SemilinearForm
+
+        return SemilinearForm(
+            rule=_rule(self.symbolic),
+            parameters=np.array([self._values]).reshape(1, -1),
+            bias=np.empty((1, 0)),
+            damping=np.zeros(1),
+            gain=np.ones(1),
+            step=self.step,
+        )
+
+    def _states(self, x: Array) -> Array:
+        # integers to the power of a negative integer are an error in NumPy
+        return np.asarray(validate.states(x, self.shape, self.name), dtype=np.result_type(x, np.float32))
+
+
+def from_symbolic(
+    symbolic: "SymbolicSystem",
+    *,
+    params: Mapping[str, float] | None = None,
+    step: float = 1.0,
+    depth: int | None = None,
+    name: str | None = None,
+) -> SymbolicResidualSystem:
+    r"""A system from formulas: :math:`f` and its Jacobian are derived, compiled and checked.
+
+    Parameters
+    ----------
+    symbolic : resdyn_theory.SymbolicSystem
+    params : mapping from name to number, optional
+        Parameters that differ from their defaults.
+    step : float
+        h > 0.
+    depth : int, optional
+        The number of blocks; needed by a system that depends on time, and otherwise None.
+    name : str, optional
+
+    Raises
+    ------
+    ValueError
+        For a parameter the system does not have, a number that is not finite, a missing ``depth``, or a
+        compiled Jacobian that disagrees with central differences of f (a function without derivative, say).
+
+    Notes
+    -----
+    The formulas are compiled once for all values of the parameters, so a family over a parameter is cheap.
+    """
+    names = [str(symbol) for symbol in symbolic.defaults]
+    values = dict(zip(names, symbolic.defaults.values(), strict=True))
+    for key, value in dict(params or {}).items():
+        if str(key) not in values:
+            raise ValueError(f"{symbolic.name!r} has no parameter {str(key)!r}; it has {', '.join(names) or 'none'}.")
+        number = float(value)
+        if not np.isfinite(number):
+            raise ValueError(f"parameter {key} of {symbolic.name!r} must be a finite number, but is {number!r}.")
+        values[str(key)] = number
+    if symbolic.time is not None and depth is None:
+        raise ValueError(
+            f"{symbolic.name!r} depends on time, so it is not autonomous; give depth=, the number of blocks it runs."
+        )
+    system = SymbolicResidualSystem(
+        symbolic=symbolic,
+        params=values,
+        step=validate.positive(step, "step"),
+        depth=None if depth is None else validate.count(depth, "depth", least=1),
+        name=symbolic.name if name is None else str(name),
+    )
+    _check_jacobian(symbolic)
+    return system
+
+
+@lru_cache(maxsize=256)
+def _check_jacobian(symbolic: "SymbolicSystem") -> None:
+    """Compare the derived Jacobian with central differences at a few states, once per set of formulas."""
+    compiled = _compile(symbolic)
+    params = tuple(symbolic.defaults.values())
+    rng = np.random.default_rng(0)
+    for x in rng.normal(size=(4, symbolic.dimension)):
+        derived = compiled.jacobian(x, params, 0.0)
+        found, error = central_differences(lambda points: compiled.residual(points, params, 0.0), x)
+        if not (np.isfinite(derived).all() and np.isfinite(found).all()):
+            continue  # outside the domain of f
+        worst = float(np.abs(derived - found).max())
+        allowed = 100 * error + 1e-6 * (1 + float(np.abs(derived).max()))
+        if worst > allowed:
+            raise ValueError(
+                f"the Jacobian of {symbolic.name!r} that SymPy derived differs from central differences by {worst:.3g} "
+                f"at x = {x.tolist()} (allowed {allowed:.3g}); check for functions without a derivative."
+            )

@@ -1,0 +1,100 @@
+r"""Linearization of blocks and of whole trajectories."""
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resdyn import _validation as validate
+from resdyn._types import System
+from resdyn.operators import BlockJacobian, Product
+
+if TYPE_CHECKING:
+    from resdyn.trajectory import Trajectory
+
+Array = NDArray[Any]
+
+
+def block_jacobian(system: System, t: float, x: Array) -> BlockJacobian:
+    r"""The Jacobian of one block, :math:`I + hA` with :math:`A = \partial f/\partial x` at (t, x).
+
+    Parameters
+    ----------
+    system : System
+    t : float
+        Depth-time; block k acts at t = kh.
+    x : array, shape ``system.shape``
+
+    Returns
+    -------
+    LinearOperator, shape (d, d)
+        On flattened states; ``rmatvec`` is the VJP, ``to_dense()`` the matrix.
+    """
+    return BlockJacobian(system.linearize(t, x), system.step)
+
+
+def tangent_map(trajectory: "Trajectory", start: int = 0, stop: int | None = None) -> Product:
+    r"""The Jacobian of layers ``start`` to ``stop`` along a trajectory,
+
+    .. math:: \frac{\partial x_{\mathrm{stop}}}{\partial x_{\mathrm{start}}}
+              = (I + hA_{\mathrm{stop}-1})\cdots(I + hA_{\mathrm{start}}).
+
+    Its adjoint is back-propagation: ``tangent_map(tr).rmatvec(g)`` is the gradient with respect to the first
+    state of a function whose gradient at the last one is g.
+
+    Parameters
+    ----------
+    trajectory : Trajectory
+        Of a map (method "residual", or "exponential", whose blocks are differentiated instead), of one state,
+        with every layer between ``start`` and ``stop`` saved.
+    start, stop : int
+        Layers, counted as the system counts them; by default the first and the last one saved.
+
+    Raises
+    ------
+    ValueError
+        For a flow, a batch (take ``trajectory.sample(i)``), layers that were not saved, or states that are not finite.
+    """
+    system = trajectory.system
+    if trajectory.method not in ("residual", "exponential"):
+        raise ValueError(
+            f"the trajectory was integrated as a flow ({trajectory.method}), but the tangent map is the product of the "
+            'blocks I + hA; simulate with method="residual".'
+        )
+    if trajectory.batch:
+        raise ValueError(
+            f"the trajectory holds a batch of shape {trajectory.batch}; take one state of it, e.g. trajectory.sample(0)."
+        )
+    layers = trajectory.layers
+    first, last = int(layers[0]), int(layers[-1])
+    start = first if start == 0 and first > 0 else validate.count(start, "start")
+    stop = last if stop is None else validate.count(stop, "stop")
+    if not first <= start <= stop <= last:
+        raise ValueError(
+            f"start = {start}, stop = {stop}: the trajectory was saved from layer {first} to {last}, "
+            f"so {first} ≤ start ≤ stop ≤ {last} is needed."
+        )
+    missing = np.setdiff1d(np.arange(start, stop), layers)
+    if missing.size:
+        raise ValueError(
+            f"the tangent map needs the state at every layer, but layer {missing[0]} was not saved; "
+            'simulate with save="all".'
+        )
+    factors = []
+    for slot in range(int(np.searchsorted(layers, start)), int(np.searchsorted(layers, stop))):
+        if not np.isfinite(trajectory.x[slot]).all() and not getattr(system, "infinite_states", False):
+            raise ValueError(f"the state at layer {layers[slot]} is not finite (status {trajectory.status}).")
+        factors.append(_block(trajectory, slot))
+    return Product(factors, int(np.prod(system.shape)))
+
+
+def _block(trajectory: "Trajectory", slot: int) -> BlockJacobian:
+    """The Jacobian of the block that acts on saved state ``slot``."""
+    system, t, x = trajectory.system, float(trajectory.t[slot]), trajectory.x[slot]
+    inputs = trajectory.inputs_at(slot)
+    A = system.linearize(t, x) if inputs is None else system.linearize(t, x, inputs=inputs)  # type: ignore[call-arg]
+    if trajectory.method == "residual":
+        return BlockJacobian(A, system.step)
+    # e^{−hλ}x + w(f + λx) with w = (1 − e^{−hλ})/λ is x + w f: the exponential map is a longer or shorter step
+    damping = system.layer(t)[2]  # type: ignore[attr-defined]
+    return BlockJacobian(A, -np.expm1(-system.step * damping) / damping if damping else system.step)
