@@ -44,7 +44,16 @@ class Config:
 
 CONFIGS = {
     "digits": Config(
-        "digits", 64, 64, 10, 1 / 16, epochs=800, learning_rate=0.01, weight_decay=2e-3, input_noise=0.1, seeds=(0, 1, 2)
+        "digits",
+        64,
+        64,
+        10,
+        1 / 16,
+        epochs=800,
+        learning_rate=0.01,
+        weight_decay=2e-3,
+        input_noise=0.1,
+        seeds=(0, 1, 2),
     ),
     "circles": Config("circles", 3, 2, 2, 1.0),
 }

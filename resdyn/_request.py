@@ -153,9 +153,7 @@ def _layers(
     elif known:
         shown = min(known.values()) - skipped
     else:
-        raise ValueError(
-            f"{system.name!r} can be run to any depth; say how many layers, e.g. depth=15."
-        )
+        raise ValueError(f"{system.name!r} can be run to any depth; say how many layers, e.g. depth=15.")
     for what, n in known.items():
         if skipped + shown > n or shown < 0:
             raise ValueError(

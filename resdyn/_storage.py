@@ -22,13 +22,14 @@ def write_npz(path: str | os.PathLike[str], arrays: dict[str, Array], meta: dict
     objects = [name for name, array in arrays.items() if array.dtype.hasobject]
     if objects:
         raise TypeError(f"cannot store {', '.join(objects)} without pickle: object arrays.")
-    handle = tempfile.NamedTemporaryFile(dir=target.parent, suffix=".tmp", delete=False)
+    # a temporary file beside the target, so that the rename is one step
+    descriptor, temporary = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
     try:
-        with handle:
+        with os.fdopen(descriptor, "wb") as handle:
             np.savez(handle, allow_pickle=False, **arrays, meta=np.array(json.dumps(meta)))
-        os.replace(handle.name, target)
+        os.replace(temporary, target)
     except BaseException:
-        Path(handle.name).unlink(missing_ok=True)
+        Path(temporary).unlink(missing_ok=True)
         raise
     return target
 

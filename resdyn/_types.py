@@ -113,7 +113,8 @@ def block_index(t: float, step: float, depth: int) -> int:
     position = t / step
     if not -_BLOCK_TOLERANCE <= position <= depth * (1 + _BLOCK_TOLERANCE):
         raise ValueError(
-            f"t = {t!r} lies outside the network: with {depth} blocks of step {step!r}, t runs from 0 to {depth * step!r}."
+            f"t = {t!r} lies outside the network: "
+            f"with {depth} blocks of step {step!r}, t runs from 0 to {depth * step!r}."
         )
     return min(int(np.floor(position + _BLOCK_TOLERANCE)), depth - 1)
 

@@ -11,7 +11,8 @@ from scipy.special import expit, logit
 
 from resdyn import _validation as validate
 from resdyn._types import block_index
-from resdyn.activations import Activation, activation as make_activation
+from resdyn.activations import Activation
+from resdyn.activations import activation as make_activation
 from resdyn.operators import ScaledMatrix
 
 if TYPE_CHECKING:
@@ -136,7 +137,8 @@ class ResidualMap:
         depths = {argument: len(array) for argument, array in layerwise.items()}
         if len(set(depths.values())) > 1:
             raise ValueError(
-                f"the layer-wise arguments disagree on the number of layers: {depths}; give each the same T, or share it."
+                f"the layer-wise arguments disagree on the number of layers: {depths}; "
+                "give each the same T, or share it."
             )
         assign = object.__setattr__
         assign(self, "W", weights)
@@ -189,7 +191,9 @@ class ResidualMap:
         """
         leak = validate.positive(leak, "leak")
         if leak > 1:
-            raise ValueError(f"leak must lie in (0, 1], but is {leak!r}; a is the share of the state replaced per step.")
+            raise ValueError(
+                f"leak must lie in (0, 1], but is {leak!r}; a is the share of the state replaced per step."
+            )
         defaults = {"name": "leaky RNN", "activation": "tanh"}
         return cls(W, b, **(defaults | options | {"damping": leak, "gain": leak, "step": 1.0}))
 
@@ -214,9 +218,7 @@ class ResidualMap:
 
     def replace(self, **changes: Any) -> Self:
         """The same system with some arguments of the constructor changed, e.g. ``replace(step=0.1)``."""
-        arguments = {
-            name: getattr(self, name) for name in ("W", "b", "activation", "step", "damping", "gain", "name")
-        }
+        arguments = {name: getattr(self, name) for name in ("W", "b", "activation", "step", "damping", "gain", "name")}
         unknown = sorted(set(changes) - set(arguments))
         if unknown:
             raise TypeError(f"ResidualMap has no argument {unknown[0]!r}; it has {', '.join(arguments)}.")

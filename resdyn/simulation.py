@@ -50,11 +50,11 @@ def simulate(
         Layers to run after the transient. None runs all layers of a layer-wise system (or of a drive); a system
         with shared weights has no depth of its own and needs the number.
     method : str
-        "residual", the network itself; "exponential", with the linear part exact (systems with a damping:
-        :math:`x' = e^{-h\lambda}x + h\varphi_1(-h\lambda)\,\alpha\varphi(Wx+b)`, [hochbruck2010]_); or an ODE method for
-        the flow over the same horizon: "RK45" (compiled where the system is, one step size per state), and SciPy's
-        "RK23", "DOP853", "Radau", "BDF", "LSODA". A layer-wise flow is piecewise constant in t and restarts at
-        each layer.
+        "residual", the network itself; "exponential", with the linear part exact (systems with a damping):
+        :math:`x' = e^{-h\lambda}x + h\varphi_1(-h\lambda)\,\alpha\varphi(Wx+b)` with
+        :math:`\varphi_1(s) = (e^s - 1)/s`, [hochbruck2010]_; or an ODE method for the flow over the same
+        horizon: "RK45" (compiled where the system is, with one step size per state), and SciPy's "RK23",
+        "DOP853", "Radau", "BDF", "LSODA". A layer-wise flow is piecewise constant in t and restarts at each layer.
     save : "all", "final", or int
         Every layer; the last state only; or every k-th layer, the last one always included.
     transient : int
@@ -130,7 +130,7 @@ def _left_the_numbers(x: Array, system: System) -> Array:
     Looking at the last state is enough: x + h f(x) is never finite again once x is not.
     """
     bad = np.isnan(x) if getattr(system, "infinite_states", False) else ~np.isfinite(x)
-    return bad.reshape(len(x), -1).any(axis=1)
+    return np.asarray(bad.reshape(len(x), -1).any(axis=1))
 
 
 # --- maps --------------------------------------------------------------------------------------------
@@ -141,9 +141,7 @@ def _run_map(request: Request, out: Array) -> None:
     exponential = request.method == "exponential"
     form = request.form
     if form is not None and not request.progress and not request.noise:
-        form.iterate(
-            request.states, out, gaps, first=0, exponential=exponential, threads=request.threads
-        )
+        form.iterate(request.states, out, gaps, first=0, exponential=exponential, threads=request.threads)
         return
     advance = _numpy_steps(request) if form is None else _compiled_steps(request, form)
     # with noise the kernel runs one layer at a time; else in some hundred pieces, to move the bar
@@ -221,7 +219,7 @@ def _run_flow(request: Request, out: Array, status: NDArray[np.uint8]) -> None:
             out,
             status,
             begin=0.0,
-            ends=ends,
+            ends=np.asarray(ends, dtype=np.float64),
             layers=layers.astype(np.int64),
             slots=slots,
             rtol=request.rtol,
@@ -248,9 +246,7 @@ def _solve_at_once(request: Request, index: int, ends: Array, slots: Array, out:
     return Status.OK if solution.status == 0 else _outcome(_segment(request, index, x, 0.0, end, None, None))
 
 
-def _solve_by_layer(
-    request: Request, index: int, ends: Array, layers: Array, slots: Array, out: Array
-) -> Status:
+def _solve_by_layer(request: Request, index: int, ends: Array, layers: Array, slots: Array, out: Array) -> Status:
     """One state by SciPy's solver, restarted at every layer."""
     out[slots[slots >= 0], index] = np.nan
     state = request.states[index]

@@ -12,10 +12,9 @@ from resdyn import _validation as validate
 from resdyn.operators import DenseOperator
 
 if TYPE_CHECKING:
-    from resdyn_theory import SymbolicSystem
-
     from resdyn.kernels.forms import SemilinearForm
     from resdyn.kernels.rules import LaneRule
+    from resdyn_theory import SymbolicSystem
 
 Array = NDArray[Any]
 

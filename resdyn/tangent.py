@@ -63,7 +63,8 @@ def tangent_map(trajectory: "Trajectory", start: int = 0, stop: int | None = Non
         )
     if trajectory.batch:
         raise ValueError(
-            f"the trajectory holds a batch of shape {trajectory.batch}; take one state of it, e.g. trajectory.sample(0)."
+            f"the trajectory holds a batch of shape {trajectory.batch}; "
+            f"take one state of it, e.g. trajectory.sample{(0,) * len(trajectory.batch)}."
         )
     layers = trajectory.layers
     first, last = int(layers[0]), int(layers[-1])

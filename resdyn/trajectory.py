@@ -116,11 +116,15 @@ class Trajectory:
     def sample(self, *index: int) -> Self:
         """The trajectory of one state of the batch: ``sample(3)``, or ``sample(2, 0)`` of a two-axis batch."""
         if len(index) != len(self.batch):
-            raise IndexError(f"the batch has shape {self.batch}, so sample takes {len(self.batch)} indices; got {index}.")
+            raise IndexError(
+                f"the batch has shape {self.batch}, so sample takes {len(self.batch)} indices; got {index}."
+            )
+        along: tuple[Any, ...] = (slice(None), *index)
         inputs = self.inputs
         if inputs is not None and inputs.ndim > 2:
-            inputs = inputs[:, *index]
-        return replace(self, x=self.x[:, *index], status=self.status[*index], x0=self.x0[*index], inputs=inputs)
+            inputs = inputs[along]
+        status = np.asarray(self.status[index])
+        return replace(self, x=self.x[along], status=status, x0=self.x0[index], inputs=inputs)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one ``.npz`` (no pickle), whole or not at all.

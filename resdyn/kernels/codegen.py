@@ -55,13 +55,12 @@ def load_kernel(body: str, real: str) -> ModuleType:
     path = cache_directory("kernels") / f"{name}.py"
     if not path.exists():
         # several processes may write at once: each writes its own file, the last rename wins
-        with tempfile.NamedTemporaryFile(
-            "w", encoding="utf-8", dir=path.parent, suffix=".tmp", delete=False
-        ) as handle:
+        with tempfile.NamedTemporaryFile("w", encoding="utf-8", dir=path.parent, suffix=".tmp", delete=False) as handle:
             handle.write(source)
         os.replace(handle.name, path)
     spec = importlib.util.spec_from_file_location(name, path)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[name] = module
     spec.loader.exec_module(module)

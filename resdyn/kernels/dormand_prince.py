@@ -32,9 +32,7 @@ def tableau() -> tuple[list[list[Fraction]], list[Fraction], list[Fraction]]:
 
 def _source() -> str:
     a, c, e = tableau()
-    lines = [
-        f"A{stage}{j} = real({float(v)!r})" for stage, row in enumerate(a, 2) for j, v in enumerate(row, 1) if v
-    ]
+    lines = [f"A{stage}{j} = real({float(v)!r})" for stage, row in enumerate(a, 2) for j, v in enumerate(row, 1) if v]
     lines += [f"C{stage} = real({float(v)!r})" for stage, v in enumerate(c, 1)]
     lines += [f"E{stage} = real({float(v)!r})" for stage, v in enumerate(e, 1) if v]
     return "\n".join(lines)

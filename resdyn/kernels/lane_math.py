@@ -210,9 +210,7 @@ def _rough_log2_32(x):  # type: ignore[no-untyped-def]
     return np.float32(_as_int32(x) - _as_int32(_ONE_32)) * np.float32(1.1920929e-07)
 
 
-def _functions(
-    real: Any, exp: Any, expm1: Any, log1p: Any, rough_log2: Any, tanh_limit: float
-) -> SimpleNamespace:
+def _functions(real: Any, exp: Any, expm1: Any, log1p: Any, rough_log2: Any, tanh_limit: float) -> SimpleNamespace:
     """The functions built on exp, expm1 and log1p, in one floating-point type."""
     zero, one, two = real(0), real(1), real(2)
     limit = real(tanh_limit)  # tanh is ±1 to rounding beyond it

@@ -105,8 +105,7 @@ def flow_source(rule: "LaneRule", width: int) -> str:
             stages.append(f"x{i} = y{i}_ + h * ({combine('A', stage, 'k{}_' + str(i))})")
         stages += slope(stage)
     error = [
-        f"r{i} = h * ({combine('E', STAGES + 1, 'k{}_' + str(i))})"
-        f" / (atol + rtol * max(abs(y{i}_), abs(x{i})))"
+        f"r{i} = h * ({combine('E', STAGES + 1, 'k{}_' + str(i))}) / (atol + rtol * max(abs(y{i}_), abs(x{i})))"
         for i in units
     ]
     square = " + ".join(f"r{i} * r{i}" for i in units)

@@ -1,5 +1,57 @@
 """The catalogue: toy systems from the theory, weight matrices, and small trained networks."""
 
-from resdyn.systems.pretrained import Readout, TrainedNetwork, trained
+from collections.abc import Callable
 
-__all__ = ["Readout", "TrainedNetwork", "trained"]
+from resdyn._types import System
+from resdyn.matrix_family import LogisticResiduals, ResidualMap
+from resdyn.systems.matrices import (
+    competitive_weights,
+    cooperative_weights,
+    cyclic_weights,
+    random_weights,
+    skew_weights,
+    symmetric_weights,
+)
+from resdyn.systems.pretrained import Readout, TrainedNetwork, trained
+from resdyn.systems.toys import henon, linear, logistic_map, lorenz, pitchfork
+
+__all__ = [
+    "Readout",
+    "TrainedNetwork",
+    "catalogue",
+    "competitive_weights",
+    "cooperative_weights",
+    "cyclic_weights",
+    "henon",
+    "linear",
+    "logistic_map",
+    "lorenz",
+    "pitchfork",
+    "random_weights",
+    "skew_weights",
+    "symmetric_weights",
+    "trained",
+]
+
+
+def catalogue() -> dict[str, Callable[[], System]]:
+    """One system of every kind that resdyn ships, by name: what the contract tests and benchmarks go through."""
+    return {
+        "linear": linear,
+        "pitchfork": pitchfork,
+        "logistic map": logistic_map,
+        "Hénon map": henon,
+        "Lorenz flow": lorenz,
+        "residual network": lambda: ResidualMap.residual(random_weights(5), [0.1, -0.2, 0.0, 0.3, -0.1], step=0.5),
+        "plain network": lambda: ResidualMap.mlp(random_weights(4), activation="tanh"),
+        "interpolated network": lambda: ResidualMap.interpolated(random_weights(3), coefficient=0.25),
+        "λ-interpolated network": lambda: ResidualMap.lambda_interpolated(
+            random_weights(6, depth=4), coefficient=[0.0, 0.2, 0.6, 1.0], activation="softplus"
+        ),
+        "leaky RNN": lambda: ResidualMap.leaky_rnn(random_weights(40, scale=0.9), leak=0.3),
+        "Hopfield network": lambda: ResidualMap.hopfield(symmetric_weights(12), tau=2.0),
+        "logistic residuals": lambda: LogisticResiduals(cyclic_weights(), step=0.1),
+        "logistic residuals of many units": lambda: LogisticResiduals(random_weights(30), step=0.2),
+        "digits": lambda: trained("digits").system,
+        "circles": lambda: trained("circles").system,
+    }

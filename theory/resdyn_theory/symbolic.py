@@ -58,8 +58,8 @@ class SymbolicSystem:
         unknown = set().union(*(f.free_symbols for f in self.residual)) - known
         if unknown:
             raise ValueError(
-                f"{self.name!r} uses {', '.join(sorted(map(str, unknown)))}, which is neither a state symbol, a parameter "
-                "nor the time; list it with a default value in parameters={...}."
+                f"{self.name!r} uses {', '.join(sorted(map(str, unknown)))}, which is neither a state symbol, "
+                "a parameter nor the time; list it with a default value in parameters={...}."
             )
 
     @property
