@@ -7,6 +7,7 @@ which turn an unknown command into an error with file and line.
 
 import re
 import unicodedata
+from itertools import pairwise
 from typing import Any
 from xml.etree import ElementTree
 
@@ -25,15 +26,32 @@ _ENVIRONMENTS = {
     "align*": "align*",
     "split": "align*",
     **{
-        name: name for name in ("array", "cases", "matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "Vmatrix", "smallmatrix")
+        name: name
+        for name in ("array", "cases", "matrix", "pmatrix", "bmatrix", "Bmatrix", "vmatrix", "Vmatrix", "smallmatrix")
     },
 }
 _ENVIRONMENT = re.compile(r"\\(begin|end)\s*\{([^}]*)\}")
 _ACCENTS = set("˙¨^ˇ~˜¯´`˘→⃛\u0302\u0303")
-_SPACES = {"negativethinmathspace": "-0.167em", "negativemediummathspace": "-0.222em", "negativethickmathspace": "-0.278em"}
+_SPACES = {
+    "negativethinmathspace": "-0.167em",
+    "negativemediummathspace": "-0.222em",
+    "negativethickmathspace": "-0.278em",
+}
 _UNDER = ("min", "max", "inf", "sup", "lim")
-_BOLD = {"bold-italic": "MATHEMATICAL BOLD ITALIC", "bold": "MATHEMATICAL BOLD"}
-_CORE_ATTRIBUTES = {"columnalign", "columnspacing", "rowspacing"}
+# browsers know one mathvariant, "normal"; the others are letters of their own in Unicode
+_ALPHABETS = {
+    "bold": "MATHEMATICAL BOLD",
+    "bold-italic": "MATHEMATICAL BOLD ITALIC",
+    "sans-serif": "MATHEMATICAL SANS-SERIF",
+}
+_CHILDREN = {"mfrac": 2, "msup": 2, "msub": 2, "mover": 2, "munder": 2, "mroot": 2, "msubsup": 3, "munderover": 3}
+_OLD_ATTRIBUTES = {"columnalign", "columnspacing", "rowspacing"}
+_PRIMES = set("′″‴⁗")
+_TIGHT = ("|", "‖", "/")
+_SIGNS = ("−", "+", "±", "∓")
+_CLOSING = (")", "]", "}", "|", "‖", "⟩", "!")
+_TALL = {"mfrac", "mtable", "msup", "msubsup", "msqrt", "mroot", "munder", "munderover"}
+_ORDINARY = ("∞", "∂", "∇", "∅")
 
 
 class MathError(ValueError):
@@ -73,6 +91,8 @@ def _aligned(latex: str) -> str:
     if len(rows) == 1 and r"\\" not in outside:
         return latex
     if "&" not in outside:
+        if outside == latex:
+            rows = [row for part in rows for row in part.split(r"\\")]
         rows = ["&" + row for row in rows]
     return r"\begin{aligned}" + r" \\ ".join(rows) + r"\end{aligned}"
 
@@ -106,6 +126,8 @@ def _check(tree: ElementTree.Element) -> None:
             raise MathError(f"unknown command {text}")
         if element.tag == "mi" and text in ("{", "}", "&"):
             raise MathError(f"unbalanced {text}")
+        if len(element) != _CHILDREN.get(element.tag, len(element)):
+            raise MathError(f"{element.tag} with {len(element)} parts, but it has {_CHILDREN[element.tag]}")
         if element.get("linebreak") == "newline":
             raise MathError(r"a row break \\ outside aligned, cases or a matrix")
 
@@ -113,8 +135,13 @@ def _check(tree: ElementTree.Element) -> None:
 def _repair(tree: ElementTree.Element, *, block: bool) -> None:
     """From MathML 3, as latex2mathml writes it, to what browsers draw."""
     for element in tree.iter():
+        _repair_token(element)
+    for element in tree.iter():
+        if element.tag in ("msup", "msubsup") and set(element[-1].text or " ") <= _PRIMES:
+            _lower_prime(element)
         if element.tag == "mrow":
             _join_letters(element)
+            _relax_brackets(element)
             _space_functions(element)
         elif element.tag == "mover" and element[1].text in _ACCENTS:
             # without it a dot is drawn as a superscript, high above its letter
@@ -122,19 +149,46 @@ def _repair(tree: ElementTree.Element, *, block: bool) -> None:
             element[1].set("stretchy", "false")
         elif element.tag == "msub" and block and element[0].text in _UNDER:
             element.tag = "munder"
-        elif element.tag == "mspace":
-            element.set("width", _SPACES.get(element.get("width", "0"), element.get("width", "0")))
-        elif element.tag == "mo" and len(element.text or "") > 1 and (element.text or "").isalpha():
-            # an unknown operator has wide spaces on both sides
-            element.tag = "mi"
-        if element.tag == "mtable":
+        elif element.tag == "mtable":
             _align_columns(element)
-        if element.get("mathvariant") in _BOLD:
-            element.text = "".join(_bold(letter, element.attrib["mathvariant"]) for letter in element.text or "")
-            del element.attrib["mathvariant"]
     for element in tree.iter():
-        for attribute in _CORE_ATTRIBUTES & set(element.attrib):
+        _mark_signs(element)
+        for attribute in _OLD_ATTRIBUTES & set(element.attrib):
             del element.attrib[attribute]
+
+
+def _repair_token(element: ElementTree.Element) -> None:
+    text = element.text or ""
+    if element.tag == "mspace":
+        width = element.get("width", "0")
+        element.set("width", _SPACES.get(width, width))
+    elif element.tag == "mo" and not text:
+        element.tag = "mspace"  # \left. and \right.
+        element.attrib.clear()
+    elif element.tag == "mo" and text in _ORDINARY:
+        element.tag = "mi"
+        element.set("mathvariant", "normal")
+    elif element.tag == "mo" and text in _TIGHT and "form" not in element.attrib:
+        element.attrib = {"lspace": "0", "rspace": "0", "stretchy": "false"} | element.attrib
+    elif element.tag == "mo" and len(text) > 1 and text.replace("\u2009", "").isalpha() and text != "mod":
+        element.tag = "mi"  # an operator that no dictionary lists has wide spaces on both sides
+    variant = element.attrib.pop("mathvariant", None)
+    if variant == "normal":
+        element.set("mathvariant", variant)
+    elif variant is not None:
+        element.text = "".join(_letter(character, variant) for character in text)
+
+
+def _lower_prime(element: ElementTree.Element) -> None:
+    """Set a prime on the line: math fonts draw it raised already, and a superscript would raise it twice."""
+    prime = element[-1]
+    prime.tag = "mi"
+    prime.set("mathvariant", "normal")
+    if element.tag == "msubsup":
+        name = ElementTree.Element("msub")
+        name.extend(element[:2])
+        element[:2] = [name]
+    element.tag = "mrow"
 
 
 def _join_letters(row: ElementTree.Element) -> None:
@@ -145,20 +199,41 @@ def _join_letters(row: ElementTree.Element) -> None:
         del row[1:]
 
 
+def _relax_brackets(row: ElementTree.Element) -> None:
+    r"""Do not stretch ``\left(x\right)`` around something low: browsers leave gaps beside brackets that stretch."""
+    fences = [child for child in row if child.tag == "mo" and child.get("fence") == "true" and "form" in child.attrib]
+    if not any(element.tag in _TALL for element in row.iter()):
+        for fence in fences:
+            fence.set("stretchy", "false")
+
+
 def _space_functions(row: ElementTree.Element) -> None:
-    r"""A thin space after ``\sin`` where no bracket follows, as in TeX."""
+    r"""Thin spaces around ``\sin``, except next to a bracket or an operator, as in TeX."""
     for position in range(len(row) - 1, 0, -1):
-        name, after = row[position - 1], row[position]
-        if name.tag in ("msup", "msub") and len(name):
-            name = name[0]
-        if name.tag == "mi" and len(name.text or "") > 1 and _begins_with_letter(after):
+        before, after = row[position - 1], row[position]
+        if (_is_function(before) and _is_letter(after)) or (_is_letter(before) and _is_function(after)):
             row.insert(position, ElementTree.Element("mspace", width="0.167em"))
 
 
-def _begins_with_letter(element: ElementTree.Element) -> bool:
+def _is_function(element: ElementTree.Element) -> bool:
+    if element.tag in ("msup", "msub", "munder", "munderover"):
+        element = element[0]
+    return element.tag == "mi" and len(element.text or "") > 1
+
+
+def _is_letter(element: ElementTree.Element) -> bool:
     while len(element) and element.tag in ("mrow", "msub", "msup", "msubsup"):
         element = element[0]
-    return element.tag in ("mi", "mn", "mfrac", "msqrt", "mover")
+    return element.tag in ("mi", "mn", "mfrac", "msqrt", "mover") and (element.text or "") not in _PRIMES
+
+
+def _mark_signs(row: ElementTree.Element) -> None:
+    """A minus after a bracket, a comma or a relation is a sign, and stands close to its number."""
+    for before, operator in pairwise([None, *row]):
+        if operator is not None and operator.tag == "mo" and operator.text in _SIGNS:
+            opens = before is None or before.tag == "mspace" or (before.tag == "mo" and before.text not in _CLOSING)
+            if opens or (before is not None and before.tag == "mi" and not before.text):
+                operator.set("form", "prefix")
 
 
 def _align_columns(table: ElementTree.Element) -> None:
@@ -168,18 +243,20 @@ def _align_columns(table: ElementTree.Element) -> None:
         for column, cell in enumerate(row):
             style = [f"text-align: {cell.get('columnalign')}"] if "columnalign" in cell.attrib else []
             if joined:
-                style += ["padding-right: 0"] if column % 2 == 0 else ["padding-left: 0"]
+                style.append("padding: 0.9ex 0 0.9ex 0.4em" if column % 2 == 0 else "padding: 0.9ex 0.4em 0.9ex 0")
             if style:
                 cell.set("style", "; ".join(style))
 
 
-def _bold(letter: str, variant: str) -> str:
-    """The bold letter of Unicode, the only one that browsers know."""
-    kind = {"Lu": "CAPITAL", "Ll": "SMALL"}.get(unicodedata.category(letter))
+def _letter(character: str, variant: str) -> str:
+    """A letter of a mathematical alphabet of Unicode; other characters as they are."""
+    kind = {"Lu": "CAPITAL", "Ll": "SMALL"}.get(unicodedata.category(character))
     if kind is None:
-        return letter
-    name = unicodedata.name(letter).split(f"{kind} LETTER ")[-1].split(" ")[-1]
-    return unicodedata.lookup(f"{_BOLD[variant]} {kind} {name}")
+        return character
+    if variant not in _ALPHABETS:
+        raise MathError(f"the alphabet {variant} of {character!r}; there are {', '.join(_ALPHABETS)}")
+    name = unicodedata.name(character).split(" ")[-1]
+    return unicodedata.lookup(f"{_ALPHABETS[variant]} {kind} {name}")
 
 
 # --- Sphinx ------------------------------------------------------------------------------------------
@@ -207,8 +284,7 @@ def visit_math(translator: Any, node: nodes.math) -> None:
 
 
 def visit_math_block(translator: Any, node: nodes.math_block) -> None:
-    classes = "math-block numbered" if node["number"] else "math-block"
-    translator.body.append(translator.starttag(node, "div", CLASS=classes))
+    translator.body.append(translator.starttag(node, "div", CLASS="math math-block"))
     translator.body.append(f'<div class="math-scroll">{_converted(node, block=True)}</div>')
     if node["number"]:
         translator.body.append(f'<span class="eqno">({get_node_equation_number(translator, node)})')

@@ -4,9 +4,10 @@ The product goes to BLAS (numba's ``np.dot``), which must run on one thread here
 already fill the cores: threads.py pins it.
 """
 
+from textwrap import indent
 from typing import TYPE_CHECKING
 
-from resdyn.kernels.dormand_prince import STAGES, TABLEAU_SOURCE, tableau
+from resdyn.kernels.dormand_prince import CONTROL, SETUP, SOURCE, STAGES, tableau
 
 if TYPE_CHECKING:
     from resdyn.kernels.rules import BlockRule
@@ -23,7 +24,7 @@ def _nonlinear_source(rule: "BlockRule") -> str:
     np.dot(weights, held, g)
 """
     else:
-        drive = " + drive[layer, low + lane, i]" if rule.driven else ""
+        drive = " + drive[layer, who[lane], i]" if rule.driven else ""
         passes = f"""\
     np.dot(weights, x, g)
     for i in range(x.shape[0]):
@@ -33,7 +34,7 @@ def _nonlinear_source(rule: "BlockRule") -> str:
 """
     return f"""
 @njit(fastmath={{"contract"}}, error_model="numpy")
-def nonlinear(x, g, held, weights, b, drive, layer, low):
+def nonlinear(x, g, held, weights, b, drive, layer, who):
 {passes}
 
 @njit
@@ -62,6 +63,7 @@ def iterate(states, out, gaps, first, step, parameters, bias, decay, gain, drive
         for i in range(n):
             for lane in range(m):
                 s[i, lane] = states[low + lane, i]
+        who = np.arange(low, low + m)
         layer = first
         for slot in range(gaps.size):
             for _ in range(gaps[slot]):
@@ -69,7 +71,7 @@ def iterate(states, out, gaps, first, step, parameters, bias, decay, gain, drive
                 b = bias[row(bias, layer)]
                 a = decay[row(gain, layer)]
                 c = gain[row(gain, layer)]
-                nonlinear(s, g, held, weights, b, drive, layer, low)
+                nonlinear(s, g, held, weights, b, drive, layer, who)
                 for i in range(n):
                     for lane in range(m):
                         s[i, lane] = a * s[i, lane] + c * g[i, lane]
@@ -82,11 +84,11 @@ def iterate(states, out, gaps, first, step, parameters, bias, decay, gain, drive
 
 
 def flow_source(rule: "BlockRule", width: int) -> str:
-    """``integrate``: Dormand–Prince 5(4), each lane with its own step size (see dormand_prince.py)."""
+    """``integrate``: Dormand–Prince 5(4), each lane with its own state and step size (see dormand_prince.py)."""
     a, _, e = tableau()
     rows = [[float(v) for v in row] + [0.0] * (STAGES - len(row)) for row in a]
     return (
-        TABLEAU_SOURCE
+        SOURCE
         + f"""
 
 A = np.array({rows!r}, dtype=real)
@@ -106,101 +108,53 @@ def combine(coefficients, count, k, total):
                 total[i, lane] += coefficients[j] * k[j, i, lane]
 
 
-@njit(fastmath={{"contract"}}, error_model="numpy")
-def slope(x, g, held, weights, b, a, c, drive, layer, low, k):
-    nonlinear(x, g, held, weights, b, drive, layer, low)
-    for i in range(x.shape[0]):
-        for lane in range(x.shape[1]):
-            k[i, lane] = c * g[i, lane]{" - a * x[i, lane]" if rule.linear else ""}
-
-
 @parallel
 def integrate(
-    states, out, status, begin, ends, layers, slots, parameters, bias, damping, gain, drive,
-    rtol, atol, max_steps,
+    states, out, status, sizes, begin, ends, slots, layer, parameters, bias, damping, gain, drive,
+    rtol, atol, max_steps, chunk,
 ):
     n = {rule.dimension}
     width = {width}
-    for block in prange((states.shape[0] + width - 1) // width):
-        low = block * width
-        m = min(width, states.shape[0] - low)
-        s = np.empty((n, m), dtype=real)
-        x = np.empty((n, m), dtype=real)
-        g = np.empty((n, m), dtype=real)
-        held = np.empty((n, m), dtype=real)
-        k = np.empty(({STAGES}, n, m), dtype=real)
-        h = np.empty(m, dtype=real)
-        tau = np.empty(m)
-        steps = np.zeros(m, dtype=real)
-        error = np.empty(m, dtype=real)
-        failed = np.zeros(m, dtype=np.bool_)
-        for i in range(n):
-            for lane in range(m):
-                s[i, lane] = states[low + lane, i]
-        for segment in range(ends.size):
-            begun = begin if segment == 0 else ends[segment - 1]
-            length = ends[segment] - begun
-            smallest = 16.0 * EPS * max(abs(begun), abs(ends[segment]))
-            layer = layers[segment]
-            weights = parameters[row(parameters, layer)].reshape(n, n)
-            b = bias[row(bias, layer)]
-            a = damping[row(gain, layer)]
-            c = gain[row(gain, layer)]
-            slope(s, g, held, weights, b, a, c, drive, layer, low, k[0])
-            for lane in range(m):
-                tau[lane] = length if failed[lane] else 0.0
-                if segment == 0:
-                    size = ZERO
-                    speed = ZERO
-                    for i in range(n):
-                        scale = atol + rtol * abs(s[i, lane])
-                        size += (s[i, lane] / scale) ** 2
-                        speed += (k[0, i, lane] / scale) ** 2
-                    steps[lane] = first_step(size, speed, length)
-            for attempt in range(max_steps):
-                for lane in range(m):
-                    h[lane] = min(steps[lane], real(length - tau[lane]))
-                    error[lane] = ZERO
-                for stage in range(1, {STAGES}):
-                    combine(A[stage - 1], stage, k, x)
-                    for i in range(n):
-                        for lane in range(m):
-                            x[i, lane] = s[i, lane] + h[lane] * x[i, lane]
-                    slope(x, g, held, weights, b, a, c, drive, layer, low, k[stage])
-                combine(E, {STAGES}, k, g)
+    weights = parameters[row(parameters, layer)].reshape(n, n)
+    b = bias[row(bias, layer)]
+    a = damping[row(gain, layer)]
+    c = gain[row(gain, layer)]
+    for block in prange((states.shape[0] + chunk - 1) // chunk):
+        s = np.zeros(n * width, dtype=real)
+        k = np.zeros(({STAGES}, n, width), dtype=real)
+        k1 = k[0].reshape(n * width)
+        y = s.reshape(n, width)
+        x = np.empty((n, width), dtype=real)
+        g = np.empty((n, width), dtype=real)
+        held = np.empty((n, width), dtype=real)
+{indent(SETUP.format(width="width"), " " * 8)}
+        while idle < width:
+            for lane in range(width):
+                h[lane] = min(steps[lane], length[lane] - tau[lane])
+                error[lane] = ZERO
+            for stage in range(1, {STAGES}):
+                combine(A[stage - 1], stage, k, x)
                 for i in range(n):
-                    for lane in range(m):
-                        scale = atol + rtol * max(abs(s[i, lane]), abs(x[i, lane]))
-                        r = h[lane] * g[i, lane] / scale
-                        error[lane] += r * r
-                for lane in range(m):
-                    mean = error[lane] / real(n)
-                    error[lane] = mean if mean < HUGE else HUGE  # NaN too
+                    for lane in range(width):
+                        x[i, lane] = y[i, lane] + h[lane] * x[i, lane]
+                nonlinear(x, g, held, weights, b, drive, layer, who)
                 for i in range(n):
-                    for lane in range(m):
-                        accepted = error[lane] <= ONE
-                        s[i, lane] = x[i, lane] if accepted else s[i, lane]
-                        k[0, i, lane] = k[{STAGES - 1}, i, lane] if accepted else k[0, i, lane]
-                running = 0
-                for lane in range(m):
-                    if tau[lane] < length:
-                        running += advance(lane, length, smallest, tau, steps, h, error, failed)
-                if running == 0:
-                    break
-            for lane in range(m):
-                if tau[lane] < length:
-                    failed[lane] = True
-                if failed[lane] and status[low + lane] == 0:
-                    largest = ZERO
-                    for i in range(n):
-                        largest = max(largest, abs(s[i, lane]))
-                    status[low + lane] = DIVERGED if largest > LARGE else FAILED
-                    for i in range(n):
-                        s[i, lane] = np.nan
-            slot = slots[segment]
-            if slot >= 0:
-                for lane in range(m):
-                    for i in range(n):
-                        out[slot, low + lane, i] = s[i, lane]
+                    for lane in range(width):
+                        k[stage, i, lane] = c * g[i, lane]{" - a * x[i, lane]" if rule.linear else ""}
+            combine(E, {STAGES}, k, g)
+            for i in range(n):
+                for lane in range(width):
+                    scale = atol + rtol * max(abs(y[i, lane]), abs(x[i, lane]))
+                    r = h[lane] * g[i, lane] / scale
+                    error[lane] += r * r
+            for lane in range(width):
+                mean = error[lane] / real(n)
+                error[lane] = mean if mean < HUGE else HUGE  # NaN too
+            for i in range(n):
+                for lane in range(width):
+                    accepted = error[lane] <= ONE
+                    y[i, lane] = x[i, lane] if accepted else y[i, lane]
+                    k[0, i, lane] = k[{STAGES - 1}, i, lane] if accepted else k[0, i, lane]
+{indent(CONTROL.format(width="width"), " " * 12)}
 """
     )

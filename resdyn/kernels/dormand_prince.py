@@ -1,10 +1,10 @@
 """The Dormand–Prince 5(4) pair and its step-size rule, as text shared by the flow kernels.
 
-Each lane (state) has its own time and step size. All lanes of a block take a step together; a lane that
-has arrived takes steps of size zero. The error estimate e is the mean square of the local error over
-atol + rtol·|x|; a step with e ≤ 1 is accepted, and the next size is 0.9 e^(−1/10) times the last,
-within [0.2, 10] ([hairer1993]_, sec. II.4). A segment ends exactly where it was asked to: the last
-step is cut to what is left, and the size before the cut is remembered for the next segment.
+Each lane follows one state with its own time and step size; a lane whose state has arrived takes the next one
+from the queue, so that no lane waits for the slowest. The error estimate e is the mean square of the local error
+over atol + rtol·|x|; a step with e ≤ 1 is accepted, and the next size is 0.9 e^(−1/10) times the last, within
+[0.2, 10] ([hairer1993]_, sec. II.4). A segment ends exactly where it was asked to: its last step is cut to what is
+left, and the size before the cut is remembered for the next segment.
 """
 
 from fractions import Fraction
@@ -46,51 +46,146 @@ def combine(letter: str, stage: int, slope: str) -> str:
     return " + ".join(f"{name.format(j)} * {slope.format(j)}" for j, v in enumerate(row, 1) if v)
 
 
-TABLEAU_SOURCE = (
+SOURCE = (
     _source()
-    + '''
+    + """
 
 EPS = np.finfo(real).eps
-ZERO, ONE, HUGE = real(0), real(1), real(1e30)
+ZERO, ONE, HUGE, TINY = real(0), real(1), real(1e30), real(1e-30)
 LARGE = real(1e6)  # a state that big where the steps vanish is running off to infinity
-DIVERGED, FAILED = 1, 2
-TINY, SHORTEST = real(1e-30), real(1e-5)
-SMALLEST_FACTOR, LARGEST_FACTOR, SAFETY = real(0.2), real(10.0), real(0.9)
+DIVERGED, FAILED = 1, 2  # resdyn.Status
+SHORTEST, SMALLEST_FACTOR, LARGEST_FACTOR, SAFETY = real(1e-5), real(0.2), real(10.0), real(0.9)
 EXPONENT = real(-0.06931471805599453)  # −ln 2 / 10
 
 
 @njit(error_model="numpy")
-def first_step(size, speed, length):
-    """A hundredth of the time in which the state changes by its own size, within the segment.
-
-    At least 1e-5 of the segment: a state of zeros has no size, and too large a step is only rejected.
-    """
-    longest = real(length)
-    shortest = SHORTEST * longest
-    h = real(0.01) * real(math.sqrt(size / speed)) if speed > ZERO else longest
-    h = h if h > shortest else shortest  # NaN too: a saturated state is infinite
-    return h if h < longest else longest
+def first_step(lane, width, s, k1, n, rtol, atol, length):
+    # a hundredth of the time in which the state changes by its own size; at least 1e-5 of the segment, because a
+    # state of zeros has no size, and too large a step is only rejected
+    size = ZERO
+    speed = ZERO
+    for i in range(n):
+        scale = atol + rtol * abs(s[i * width + lane])
+        size += (s[i * width + lane] / scale) ** 2
+        speed += (k1[i * width + lane] / scale) ** 2
+    h = real(0.01) * real(math.sqrt(size / speed)) if speed > ZERO else length
+    h = h if h > SHORTEST * length else SHORTEST * length  # NaN too: a saturated state is infinite
+    return h if h < length else length
 
 
 @njit(error_model="numpy")
-def advance(lane, length, smallest, tau, steps, taken, error, failed):
-    """Accept or reject the step just tried and choose the next size; 1 while the lane has not arrived."""
-    h, e = taken[lane], error[lane]
-    factor = SAFETY * exp(EXPONENT * rough_log2(e + TINY))
-    factor = min(max(factor, SMALLEST_FACTOR), LARGEST_FACTOR)
-    if e <= ONE:
-        if h >= real(length - tau[lane]):
-            tau[lane] = length
-            steps[lane] = max(steps[lane], h * factor)
-            return 0
-        tau[lane] += h
-        steps[lane] = h * factor
-        return 1
-    steps[lane] = h * factor
-    if steps[lane] < smallest:
-        failed[lane] = True
-        tau[lane] = length
+def arrive(
+    lane, width, s, k1, tau, steps, start, length, tries, failed, who, segment, queue,
+    states, out, status, sizes, begin, ends, slots, rtol, atol,
+):
+    # The state in this lane is at the end of its segment: store it, and go on to its next segment or to the next
+    # state of the queue (queue[0] .. queue[1]). Returns 1 if the lane has run out of work.
+    n = states.shape[1]
+    state, current = who[lane], segment[lane]
+    if failed[lane] > ZERO:
+        largest = ZERO
+        for i in range(n):
+            largest = max(largest, abs(s[i * width + lane]))
+        status[state] = DIVERGED if largest > LARGE else FAILED
+        for slot in slots[max(current, 0):]:
+            if slot >= 0:
+                out[slot, state] = np.nan
+        current = ends.size
+    elif current >= 0 and slots[current] >= 0:
+        for i in range(n):
+            out[slots[current], state, i] = s[i * width + lane]
+    current += 1
+    if current < ends.size:
+        begun = begin if current == 0 else ends[current - 1]
+        segment[lane] = current
+        start[lane] = real(begun)
+        length[lane] = real(ends[current] - begun)
+        tau[lane] = ZERO
+        tries[lane] = 0
+        if current == 0:
+            remembered = sizes[state]
+            steps[lane] = (
+                remembered if remembered > ZERO else first_step(lane, width, s, k1, n, rtol, atol, length[lane])
+            )
         return 0
+    if failed[lane] == ZERO:
+        sizes[state] = steps[lane]
+        for i in range(n):
+            states[state, i] = s[i * width + lane]
+    return take(lane, width, s, tau, steps, length, tries, failed, who, segment, queue, states, out, status, slots)
+
+
+@njit(error_model="numpy")
+def take(lane, width, s, tau, steps, length, tries, failed, who, segment, queue, states, out, status, slots):
+    # Put the next state of the queue into this lane. Its first step has size 0 and only finds the slope there.
+    tau[lane] = ZERO
+    steps[lane] = ZERO
+    tries[lane] = 0
+    failed[lane] = ZERO
+    while queue[0] < queue[1]:
+        state = queue[0]
+        queue[0] += 1
+        if status[state] != 0:  # lost in an earlier layer
+            for slot in slots:
+                if slot >= 0:
+                    out[slot, state] = np.nan
+            continue
+        who[lane] = state
+        segment[lane] = -1
+        length[lane] = ZERO
+        for i in range(states.shape[1]):
+            s[i * width + lane] = states[state, i]
+        return 0
+    length[lane] = ONE  # never reached with steps of size 0
     return 1
-'''
+"""
 )
+
+# What every flow kernel does to set up a chunk of states; the lanes come first, filled from the queue.
+SETUP = """\
+tau = np.empty({width}, dtype=real)  # time since the segment began
+steps = np.empty({width}, dtype=real)  # sizes to try next
+h = np.empty({width}, dtype=real)  # sizes tried
+error = np.empty({width}, dtype=real)
+start = np.zeros({width}, dtype=real)
+length = np.empty({width}, dtype=real)
+failed = np.empty({width}, dtype=real)
+arrived = np.empty({width}, dtype=real)
+tries = np.empty({width}, dtype=np.int64)
+who = np.zeros({width}, dtype=np.int64)
+segment = np.empty({width}, dtype=np.int64)
+queue = np.array([block * chunk, min((block + 1) * chunk, states.shape[0])])
+smallest = real(16.0 * EPS * max(abs(begin), abs(ends[-1])))
+idle = 0
+for lane in range({width}):
+    idle += take(lane, {width}, s, tau, steps, length, tries, failed, who, segment, queue, states, out, status, slots)
+"""
+
+# After a step: accept or reject, and choose the next size, without a branch, so that LLVM vectorises the loop.
+# A lane without work takes steps of size 0 and never arrives.
+CONTROL = """\
+count = 0
+for lane in range({width}):
+    factor = SAFETY * exp(EXPONENT * rough_log2(error[lane] + TINY))
+    factor = factor if factor > SMALLEST_FACTOR else SMALLEST_FACTOR
+    factor = factor if factor < LARGEST_FACTOR else LARGEST_FACTOR
+    proposed = h[lane] * factor
+    accepted = error[lane] <= ONE
+    there = accepted and h[lane] >= length[lane] - tau[lane]
+    tries[lane] += 1
+    stuck = ((not accepted) and proposed < smallest) or (tries[lane] > max_steps and steps[lane] > ZERO)
+    failed[lane] = ONE if stuck else ZERO
+    # the last step was cut short, so the size before the cut is the better guess for the next segment
+    kept = steps[lane] if steps[lane] > proposed else proposed
+    steps[lane] = kept if there else proposed
+    tau[lane] += h[lane] if accepted else ZERO
+    arrived[lane] = ONE if there or stuck else ZERO
+    count += 1 if there or stuck else 0
+if count > 0:
+    for lane in range({width}):
+        if arrived[lane] > ZERO:
+            idle += arrive(
+                lane, {width}, s, k1, tau, steps, start, length, tries, failed, who, segment, queue,
+                states, out, status, sizes, begin, ends, slots, rtol, atol,
+            )
+"""

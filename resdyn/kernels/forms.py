@@ -10,8 +10,10 @@ exponential variant are then x ← decay·x + gain·g, and the flow needs only g
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
+import numba
 import numpy as np
 from numpy.typing import NDArray
 
@@ -54,7 +56,7 @@ class SemilinearForm:
         return tuple(np.ascontiguousarray(array, dtype=dtype) for array in arrays)
 
     def _kernel(self, source: Callable[[int], str], states: Array) -> Any:
-        return load_kernel(source(self.rule.width(len(states))), states.dtype.name)
+        return load_kernel(source(len(states)), states.dtype.name)
 
     def iterate(
         self,
@@ -106,7 +108,25 @@ class SemilinearForm:
         kernel = self._kernel(self.rule.flow_source, states)
         arrays = self._arrays(states.dtype, self.damping, self.gain)
         real = states.dtype.type
+        current = states.copy()
+        sizes = np.zeros(len(states), dtype=states.dtype)  # the last step size of each state: 0, none yet
+        # a run of segments with the same parameters goes to the kernel in one call
+        first_of_run = [0, *(np.flatnonzero(np.diff(layers)) + 1), len(ends)]
         with kernel_threads(threads):
-            kernel.integrate(
-                states, out, status, begin, ends, layers, slots, *arrays, real(rtol), real(atol), max_steps
-            )
+            chunk = int(np.clip(len(states) // (4 * numba.get_num_threads()), 1, 2048))
+            for low, high in pairwise(first_of_run):
+                kernel.integrate(
+                    current,
+                    out,
+                    status,
+                    sizes,
+                    begin if low == 0 else ends[low - 1],
+                    ends[low:high],
+                    slots[low:high],
+                    layers[low],
+                    *arrays,
+                    real(rtol),
+                    real(atol),
+                    max_steps,
+                    chunk,
+                )

@@ -8,7 +8,7 @@ other; with one array per unit it gives up beyond four units. Lanes beyond the l
 from textwrap import indent
 from typing import TYPE_CHECKING
 
-from resdyn.kernels.dormand_prince import STAGES, TABLEAU_SOURCE, combine
+from resdyn.kernels.dormand_prince import CONTROL, SETUP, SOURCE, STAGES, combine
 
 if TYPE_CHECKING:
     from resdyn.kernels.rules import LaneRule
@@ -84,124 +84,63 @@ def map_source(rule: "LaneRule", width: int) -> str:
 
 
 def flow_source(rule: "LaneRule", width: int) -> str:
-    """``integrate``: Dormand–Prince 5(4), each lane with its own step size (see dormand_prince.py)."""
+    """``integrate``: Dormand–Prince 5(4), each lane with its own state and step size (see dormand_prince.py)."""
     n = rule.dimension
     units = range(n)
 
     def slope(stage: int) -> list[str]:
         """Statements for k{stage}: f at x0, …."""
-        time = [f"t = start + real(tau[lane]) + C{stage} * h"] if rule.uses_time else []
+        time = [f"t = start[lane] + tau[lane] + C{stage} * h_"] if rule.uses_time else []
+        linear = " - a * x{0}" if rule.linear else ""
         return [
             *time,
             *rule.text.splitlines(),
-            *(f"k{stage}_{i} = c * g{i}" + (f" - a * x{i}" if rule.linear else "") for i in units),
+            *(f"k{stage}_{i} = c * g{i}" + linear.format(i) for i in units),
         ]
 
-    drive = [f"u{i} = drive[layer, low + min(lane, m - 1), {i}]" for i in units] if rule.driven else []
-    read = [f"y{i}_ = s[{i} * width + lane]" for i in units]
     stages: list[str] = []
     for stage in range(2, STAGES + 1):
         for i in units:
-            stages.append(f"x{i} = y{i}_ + h * ({combine('A', stage, 'k{}_' + str(i))})")
+            stages.append(f"x{i} = y{i}_ + h_ * ({combine('A', stage, 'k{}_' + str(i))})")
         stages += slope(stage)
     error = [
-        f"r{i} = h * ({combine('E', STAGES + 1, 'k{}_' + str(i))}) / (atol + rtol * max(abs(y{i}_), abs(x{i})))"
+        f"r{i} = h_ * ({combine('E', STAGES + 1, 'k{}_' + str(i))}) / (atol + rtol * max(abs(y{i}_), abs(x{i})))"
         for i in units
     ]
     square = " + ".join(f"r{i} * r{i}" for i in units)
-    return TABLEAU_SOURCE + "\n".join(
+    step = [
+        "rest = length[lane] - tau[lane]",
+        "h_ = rest if steps[lane] > rest else steps[lane]",
+        *(f"y{i}_ = s[{i} * width + lane]" for i in units),
+        *(f"k1_{i} = k1[{i} * width + lane]" for i in units),
+        *(f"u{i} = drive[layer, who[lane], {i}]" for i in units if rule.driven),
+        *stages,
+        *error,
+        f"e = ({square}) * real({1 / n})",
+        "e = e if e < HUGE else HUGE  # NaN too",
+        "accepted = e <= ONE",
+        *(f"s[{i} * width + lane] = x{i} if accepted else y{i}_" for i in units),
+        *(f"k1[{i} * width + lane] = k{STAGES}_{i} if accepted else k1_{i}" for i in units),
+        "error[lane] = e",
+        "h[lane] = h_",
+    ]
+    return SOURCE + "\n".join(
         [
             "",
             "@parallel",
             "def integrate(",
-            "    states, out, status, begin, ends, layers, slots, parameters, bias, damping, gain, drive,",
-            "    rtol, atol, max_steps,",
+            "    states, out, status, sizes, begin, ends, slots, layer, parameters, bias, damping, gain, drive,",
+            "    rtol, atol, max_steps, chunk,",
             "):",
             f"    width = {width}",
-            "    for block in prange((states.shape[0] + width - 1) // width):",
-            f"        s = np.empty({n * width}, dtype=real)",
-            f"        k1 = np.empty({n * width}, dtype=real)",
-            "        tau = np.empty(width)",
-            "        steps = np.zeros(width, dtype=real)",
-            "        taken = np.empty(width, dtype=real)",
-            "        error = np.empty(width, dtype=real)",
-            "        failed = np.zeros(width, dtype=np.bool_)",
-            _load(width, n),
-            "        for segment in range(ends.size):",
-            "            begun = begin if segment == 0 else ends[segment - 1]",
-            "            length = ends[segment] - begun",
-            "            start = real(begun)",
-            "            smallest = 16.0 * EPS * max(abs(begun), abs(ends[segment]))",
-            "            layer = layers[segment]",
-            _block(3, *_unpack(rule, "damping")),
+            "    for block in prange((states.shape[0] + chunk - 1) // chunk):",
+            f"        s = np.zeros({n * width}, dtype=real)",
+            f"        k1 = np.zeros({n * width}, dtype=real)",
+            _block(2, *SETUP.format(width="width").splitlines(), *_unpack(rule, "damping")),
+            "        while idle < width:",
             "            for lane in range(width):",
-            _block(
-                4,
-                "tau[lane] = length if failed[lane] else 0.0",
-                "h = ZERO",
-                *read,
-                *(f"x{i} = y{i}_" for i in units),
-                *drive,
-                *slope(1),
-                *(f"k1[{i} * width + lane] = k1_{i}" for i in units),
-            ),
-            "            if segment == 0:",
-            "                for lane in range(width):",
-            _block(
-                5,
-                *read,
-                "size = ZERO",
-                "speed = ZERO",
-                *(
-                    line
-                    for i in units
-                    for line in (
-                        f"size += (y{i}_ / (atol + rtol * abs(y{i}_))) ** 2",
-                        f"speed += (k1[{i} * width + lane] / (atol + rtol * abs(y{i}_))) ** 2",
-                    )
-                ),
-                "steps[lane] = first_step(size, speed, length)",
-            ),
-            "            for attempt in range(max_steps):",
-            "                for lane in range(width):",
-            _block(
-                5,
-                "rest = real(length - tau[lane])",
-                "h = steps[lane]",
-                "h = rest if h > rest else h",
-                *read,
-                *(f"k1_{i} = k1[{i} * width + lane]" for i in units),
-                *drive,
-                *stages,
-                *error,
-                f"e = ({square}) * real({1 / n})",
-                "e = e if e < HUGE else HUGE  # NaN too",
-                "accepted = e <= ONE",
-                *(f"s[{i} * width + lane] = x{i} if accepted else y{i}_" for i in units),
-                *(f"k1[{i} * width + lane] = k{STAGES}_{i} if accepted else k1_{i}" for i in units),
-                "error[lane] = e",
-                "taken[lane] = h",
-            ),
-            "                running = 0",
-            "                for lane in range(width):",
-            "                    if tau[lane] < length:",
-            "                        running += advance(lane, length, smallest, tau, steps, taken, error, failed)",
-            "                if running == 0:",
-            "                    break",
-            "            for lane in range(width):",
-            "                if tau[lane] < length:",
-            "                    failed[lane] = True",
-            "            for lane in range(m):",
-            "                if failed[lane] and status[low + lane] == 0:",
-            "                    largest = ZERO",
-            f"                    for i in range({n}):",
-            "                        largest = max(largest, abs(s[i * width + lane]))",
-            "                    status[low + lane] = DIVERGED if largest > LARGE else FAILED",
-            f"                    for i in range({n}):",
-            "                        s[i * width + lane] = np.nan",
-            "            slot = slots[segment]",
-            "            if slot >= 0:",
-            _store(n, 4, "slot"),
+            _block(4, *step),
+            _block(3, *CONTROL.format(width="width").splitlines()),
             "",
         ]
     )

@@ -35,16 +35,13 @@ class LaneRule:
     uses_time: bool = False
     driven: bool = False
 
-    def map_source(self, width: int) -> str:
-        return lanes.map_source(self, width)
+    def map_source(self, n_states: int) -> str:
+        # enough lanes to keep the SIMD units busy, few enough not to waste them
+        return lanes.map_source(self, 16 if n_states <= 64 else 128)
 
-    def flow_source(self, width: int) -> str:
-        return lanes.flow_source(self, width)
-
-    @staticmethod
-    def width(n_states: int) -> int:
-        """States per block: enough to keep the SIMD units busy, few enough not to waste lanes."""
-        return 8 if n_states <= 64 else 128
+    def flow_source(self, n_states: int) -> str:
+        # lanes differ in their number of steps and are refilled one by one, so fewer will do
+        return lanes.flow_source(self, 16 if n_states <= 64 else 32)
 
 
 @dataclass(frozen=True)
@@ -64,15 +61,11 @@ class BlockRule:
         """Whether the flow has the term −λx."""
         return self.order == "outer"
 
-    def map_source(self, width: int) -> str:
-        return blocks.map_source(self, width)
+    def map_source(self, n_states: int) -> str:
+        return blocks.map_source(self, 128)
 
-    def flow_source(self, width: int) -> str:
-        return blocks.flow_source(self, width)
-
-    @staticmethod
-    def width(n_states: int) -> int:
-        return 128
+    def flow_source(self, n_states: int) -> str:
+        return blocks.flow_source(self, min(n_states, 64))
 
 
 def _sum(terms: list[str]) -> str:
@@ -85,8 +78,8 @@ def matrix_rule(n: int, activation: str, *, driven: bool = False) -> LaneRule | 
         return BlockRule(n, activation, "outer", driven)
     lines = []
     for i in range(n):
-        terms = [f"b{i}"] + [f"p{n * i + j} * x{j}" for j in range(n)]
-        lines += [f"z = {_sum(terms)}" + (f" + u{i}" if driven else ""), f"g{i} = {activation}"]
+        total = _sum([f"b{i}", *(f"p{n * i + j} * x{j}" for j in range(n))])
+        lines += [f"z = {total}" + (f" + u{i}" if driven else ""), f"g{i} = {activation}"]
     return LaneRule(n, n * n, "\n".join(lines), n_bias=n, linear=True, driven=driven)
 
 
