@@ -42,9 +42,6 @@ napoleon_use_param = False
 napoleon_use_rtype = False
 napoleon_custom_sections = [("Attributes", "params_style")]
 
-# reference.rst documents it as resdyn.system.central_differences; the docstring names it without its module
-nitpick_ignore = [("py:func", "central_differences")]
-
 
 def _attributes_are_sentences(app):
     """Keep napoleon from reading "The shape of one state: (d,)" as a type and its description."""

@@ -82,9 +82,14 @@ def make_request(
             'it serves ResidualMap. Use method="residual", or an ODE method for the flow.'
         )
     states, batch = _states(system, x0, _dtype(dtype))
+    if method not in (*MAPS, "RK45") and not np.isfinite(states).all():
+        raise ValueError(
+            f"SciPy's {method} cannot start from infinite states; saturated units (y = 0 or 1) are followed by "
+            'method="RK45" and by the map.'
+        )
     drive = _inputs(system, inputs, batch)
-    layers, total = _layers(system, drive, depth, save, transient)
-    _require_memory(states, len(layers))
+    skipped, total = _depths(system, drive, depth, transient)
+    layers = _saved(states, skipped, total, save)
     return Request(
         system=system,
         states=states,
@@ -99,7 +104,7 @@ def make_request(
         rtol=_tolerance(rtol, "rtol", _RTOL, method),
         atol=_tolerance(atol, "atol", _ATOL, method),
         threads=None if threads is None else validate.count(threads, "threads", least=1),
-        form=_form(system, drive, method),
+        form=_form(system, drive, method, len(states)),
     )
 
 
@@ -140,10 +145,8 @@ def _inputs(system: System, inputs: Any, batch: tuple[int, ...]) -> Array | None
     return validate.frozen(array)
 
 
-def _layers(
-    system: System, drive: Array | None, depth: Any, save: Any, transient: Any
-) -> tuple[NDArray[np.int64], int]:
-    """The layers to save, and how many to run."""
+def _depths(system: System, drive: Array | None, depth: Any, transient: Any) -> tuple[int, int]:
+    """How many layers to run before the first one saved, and in all."""
     known = {} if system.depth is None else {"layers": system.depth}
     if drive is not None:
         known["inputs"] = len(drive)
@@ -160,24 +163,24 @@ def _layers(
                 f"{system.name!r} has {n} {what}, but transient = {skipped} and depth = {depth} ask for "
                 f"{skipped + max(shown, 0)}; ask for at most {n} in all."
             )
-    if save == "all" or save == "final":
-        every = 1
-    elif isinstance(save, str):
+    return skipped, skipped + shown
+
+
+def _saved(states: Array, skipped: int, total: int, save: Any) -> NDArray[np.int64]:
+    """The layers to save, once it is known that they fit."""
+    if save == "final":
+        return np.array([total])
+    if isinstance(save, str) and save != "all":
         raise ValueError(f'unknown save {save!r}; it is "all", "final", or an integer k for every k-th layer.')
-    else:
-        every = validate.count(save, "save", least=1)
-    total = skipped + shown
-    layers = np.arange(skipped, total, every, dtype=np.int64)
-    return np.append(layers[:0] if save == "final" else layers, total), total
-
-
-def _require_memory(states: Array, n_saved: int) -> None:
+    every = 1 if isinstance(save, str) else validate.count(save, "save", least=1)
+    n_saved = -(-(total - skipped) // every) + 1
     half = "; dtype=np.float32 takes half" if states.dtype == np.float64 else ""
     _memory.require(
-        n_saved * states.nbytes,
+        n_saved * (states.nbytes + 16),  # and its layer and time
         f"saving {n_saved} layers of states of shape {states.shape}",
         f'save less: save="final", or save=k for every k-th layer{half}',
     )
+    return np.append(np.arange(skipped, total, every, dtype=np.int64), total)
 
 
 def _noise(noise: Any, method: str) -> float:
@@ -200,11 +203,11 @@ def _tolerance(value: Any, name: str, default: float, method: str) -> float:
     return validate.positive(value, name)
 
 
-def _form(system: System, drive: Array | None, method: str) -> CompiledForm | None:
+def _form(system: System, drive: Array | None, method: str, n_states: int) -> CompiledForm | None:
     """The fast path, where the system and the method have one."""
     make = getattr(system, "compiled_form", None)
     if make is None or method not in (*MAPS, "RK45"):
         return None
     if drive is None:
         return make()
-    return make(drive if drive.ndim == 2 else drive.reshape(len(drive), -1, *system.shape))
+    return make(drive if drive.ndim == 2 else drive.reshape(len(drive), n_states, *system.shape))

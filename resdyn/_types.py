@@ -26,7 +26,8 @@ class Status(IntEnum):
 class System(Protocol):
     r"""A residual system: :math:`x_{k+1} = x_k + h f(t_k, x_k)` and its flow :math:`\dot x = f(t, x)`.
 
-    This is what every analysis needs, and no more. A system is immutable.
+    This is what every analysis needs, and no more. A system is immutable. *Block* and *layer* mean the same: one
+    application of the map.
 
     A system may also offer, and analyses then use,
 

@@ -83,6 +83,14 @@ def states(x: Any, shape: tuple[int, ...], owner: str, *, name: str = "x") -> Ar
     return array
 
 
+def changed(arguments: dict[str, Any], changes: dict[str, Any], owner: str) -> dict[str, Any]:
+    """The arguments of a constructor with some of them changed."""
+    unknown = sorted(set(changes) - set(arguments))
+    if unknown:
+        raise TypeError(f"{owner} has no argument {unknown[0]!r}; it has {', '.join(arguments)}.")
+    return arguments | changes
+
+
 def batch_of(shape: tuple[int, ...]) -> str:
     return f"(*batch, {', '.join(map(str, shape))})"
 

@@ -62,6 +62,17 @@ class _Residual:
         return owner._residual_network if system is None else system._residual
 
 
+def _named(constructor: str, options: dict[str, Any], *, fixed: dict[str, Any], **defaults: Any) -> dict[str, Any]:
+    """The options of a named constructor: what it fixes cannot be given, what it suggests can be overridden."""
+    given = sorted(set(options) & set(fixed))
+    if given:
+        raise TypeError(
+            f"ResidualMap.{constructor} sets {', '.join(fixed)} itself, so {given[0]}={options[given[0]]!r} has no "
+            "meaning there; call ResidualMap(...) to choose each freely."
+        )
+    return defaults | options | fixed
+
+
 @dataclass(frozen=True, eq=False, init=False)
 class ResidualMap:
     r"""The matrix family of residual networks.
@@ -157,12 +168,14 @@ class ResidualMap:
     @classmethod
     def _residual_network(cls, W: Any, b: Any = None, **options: Any) -> Self:
         r"""The residual network, :math:`x' = x + h\varphi(Wx + b)`: no damping. Options as in :class:`ResidualMap`."""
-        return cls(W, b, **({"name": "residual network"} | options | {"damping": 0.0, "gain": 1.0}))
+        fixed = {"damping": 0.0, "gain": 1.0}
+        return cls(W, b, **_named("residual", options, fixed=fixed, name="residual network"))
 
     @classmethod
     def mlp(cls, W: Any, b: Any = None, **options: Any) -> Self:
         r"""The plain (non-residual) network, :math:`x' = \varphi(Wx + b)`: damping, gain and step are 1."""
-        return cls(W, b, **({"name": "plain network"} | options | {"damping": 1.0, "gain": 1.0, "step": 1.0}))
+        fixed = {"damping": 1.0, "gain": 1.0, "step": 1.0}
+        return cls(W, b, **_named("mlp", options, fixed=fixed, name="plain network"))
 
     @classmethod
     def interpolated(cls, W: Any, b: Any = None, *, coefficient: Any, **options: Any) -> Self:
@@ -170,7 +183,8 @@ class ResidualMap:
 
         ``coefficient`` is λ, a float or shape (T,). The In-ResNet of [yang2020]_.
         """
-        return cls(W, b, **({"name": "interpolated network"} | options | {"damping": coefficient, "gain": 1.0}))
+        fixed = {"damping": coefficient, "gain": 1.0}
+        return cls(W, b, **_named("interpolated", options, fixed=fixed, name="interpolated network"))
 
     @classmethod
     def lambda_interpolated(cls, W: Any, b: Any = None, *, coefficient: Any, **options: Any) -> Self:
@@ -178,8 +192,8 @@ class ResidualMap:
 
         ``coefficient`` is λ, a float or shape (T,). The λ-In-ResNet of [yang2020]_.
         """
-        gain = 1.0 + validate.real_array(coefficient, "coefficient")
-        return cls(W, b, **({"name": "λ-interpolated network"} | options | {"damping": coefficient, "gain": gain}))
+        fixed = {"damping": coefficient, "gain": 1.0 + validate.real_array(coefficient, "coefficient")}
+        return cls(W, b, **_named("lambda_interpolated", options, fixed=fixed, name="λ-interpolated network"))
 
     @classmethod
     def leaky_rnn(cls, W: Any, b: Any = None, *, leak: float, **options: Any) -> Self:
@@ -194,8 +208,8 @@ class ResidualMap:
             raise ValueError(
                 f"leak must lie in (0, 1], but is {leak!r}; a is the share of the state replaced per step."
             )
-        defaults = {"name": "leaky RNN", "activation": "tanh"}
-        return cls(W, b, **(defaults | options | {"damping": leak, "gain": leak, "step": 1.0}))
+        fixed = {"damping": leak, "gain": leak, "step": 1.0}
+        return cls(W, b, **_named("leaky_rnn", options, fixed=fixed, name="leaky RNN", activation="tanh"))
 
     @classmethod
     def hopfield(cls, W: Any, b: Any = None, *, tau: float = 1.0, step: float = 0.1, **options: Any) -> Self:
@@ -213,16 +227,14 @@ class ResidualMap:
                 "symmetrise W, or use ResidualMap.leaky_rnn, which takes any W."
             )
         rate = 1.0 / validate.positive(tau, "tau")
-        defaults = {"name": "Hopfield network", "activation": "tanh"}
-        return cls(W, b, **(defaults | options | {"damping": rate, "gain": rate, "step": step}))
+        fixed = {"damping": rate, "gain": rate}
+        named = _named("hopfield", options, fixed=fixed, name="Hopfield network", activation="tanh")
+        return cls(W, b, step=step, **named)
 
     def replace(self, **changes: Any) -> Self:
         """The same system with some arguments of the constructor changed, e.g. ``replace(step=0.1)``."""
         arguments = {name: getattr(self, name) for name in ("W", "b", "activation", "step", "damping", "gain", "name")}
-        unknown = sorted(set(changes) - set(arguments))
-        if unknown:
-            raise TypeError(f"ResidualMap has no argument {unknown[0]!r}; it has {', '.join(arguments)}.")
-        return type(self)(**(arguments | changes))
+        return type(self)(**validate.changed(arguments, changes, "ResidualMap"))
 
     # --- the System contract ---------------------------------------------------------------------
 
@@ -282,12 +294,12 @@ class ResidualMap:
 
     def _form(self, bias: Array, drive: Array | None) -> "SemilinearForm":
         from resdyn.kernels.forms import SemilinearForm
-        from resdyn.kernels.rules import matrix_rule
+        from resdyn.kernels.rules import matrix_rules
 
         n = self.shape[0]
         damping, gain = np.broadcast_arrays(np.atleast_1d(self.damping), np.atleast_1d(self.gain))
         return SemilinearForm(
-            rule=matrix_rule(n, self.activation.kernel, driven=drive is not None),
+            rules=matrix_rules(n, self.activation.kernel, driven=drive is not None),
             parameters=self.W.reshape(-1, n * n),
             bias=bias,
             damping=damping,
@@ -335,10 +347,7 @@ class LogisticResiduals:
     def replace(self, **changes: Any) -> Self:
         """The same system with some arguments of the constructor changed, e.g. ``replace(step=0.1)``."""
         arguments = {name: getattr(self, name) for name in ("W", "b", "step", "name")}
-        unknown = sorted(set(changes) - set(arguments))
-        if unknown:
-            raise TypeError(f"LogisticResiduals has no argument {unknown[0]!r}; it has {', '.join(arguments)}.")
-        return type(self)(**(arguments | changes))
+        return type(self)(**validate.changed(arguments, changes, "LogisticResiduals"))
 
     def from_residuals(self, y: Any) -> Array:
         r"""The state z = log(y/(1−y)) with residuals y, shape (\*batch, N), each in [0, 1]; 0 and 1 give ∓∞."""
@@ -381,11 +390,11 @@ class LogisticResiduals:
     @cached_property
     def _compiled(self) -> "SemilinearForm":
         from resdyn.kernels.forms import SemilinearForm
-        from resdyn.kernels.rules import inner_matrix_rule
+        from resdyn.kernels.rules import inner_matrix_rules
 
         n = self.shape[0]
         return SemilinearForm(
-            rule=inner_matrix_rule(n, make_activation("logistic").kernel),
+            rules=inner_matrix_rules(n, make_activation("logistic").kernel),
             parameters=self.W.reshape(1, -1),
             bias=np.zeros((1, n)),
             damping=np.zeros(1),

@@ -1,4 +1,4 @@
-"""The linear operators that linearizations are made of, as SciPy ``LinearOperator``s.
+"""The linear operators that linearizations are made of, each a SciPy ``LinearOperator``.
 
 Each knows its adjoint, acts on many vectors at once (``matmat``), and forms a matrix only in ``to_dense``.
 """

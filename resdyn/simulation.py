@@ -71,7 +71,7 @@ def simulate(
     progress : bool
         Show a progress bar.
     rtol, atol : float
-        Tolerances of a flow (default 1e-6 and 1e-9): each step's error stays below atol + rtol·|x|.
+        Tolerances of a flow (default 1e-6 and 1e-9): each step's error stays below ``atol + rtol·|x|``.
     threads : int, optional
         At most so many threads; by default all of numba's.
 
@@ -130,7 +130,7 @@ def _left_the_numbers(x: Array, system: System) -> Array:
     Looking at the last state is enough: x + h f(x) is never finite again once x is not.
     """
     bad = np.isnan(x) if getattr(system, "infinite_states", False) else ~np.isfinite(x)
-    return np.asarray(bad.reshape(len(x), -1).any(axis=1))
+    return np.asarray(bad.any(axis=tuple(range(1, x.ndim))))
 
 
 # --- maps --------------------------------------------------------------------------------------------
@@ -240,7 +240,8 @@ def _solve_at_once(request: Request, index: int, ends: Array, slots: Array, out:
     state = request.states[index]
     x, end = state.astype(np.float64).ravel(), float(ends[-1])
     solution = _segment(request, index, x, 0.0, end, None, ends)
-    for slot, value in zip(slots, solution.y.T, strict=False):  # fewer values than slots where it gave up
+    reached = np.reshape(solution.y, (x.size, -1)).T  # fewer than asked for where it gave up
+    for slot, value in zip(slots, reached, strict=False):
         out[slot, index] = value.reshape(state.shape)
     # asked for given times, SciPy does not say where it gave up: ask again for its own steps
     return Status.OK if solution.status == 0 else _outcome(_segment(request, index, x, 0.0, end, None, None))

@@ -13,7 +13,7 @@ from resdyn.operators import DenseOperator
 
 if TYPE_CHECKING:
     from resdyn.kernels.forms import SemilinearForm
-    from resdyn.kernels.rules import LaneRule
+    from resdyn.kernels.rules import Rules
     from resdyn_theory import SymbolicSystem
 
 Array = NDArray[Any]
@@ -71,8 +71,8 @@ class ResidualSystem:
         Passed to ``rule`` and ``jacobian`` as it is.
     jacobian : callable, optional
         ``jacobian(t, x, params) -> (*batch, d, d)``, with d the product of ``shape``. If None, central
-        differences take its place; :func:`central_differences` states their error, and the ``error`` of the
-        operator that :meth:`linearize` returns estimates it.
+        differences take its place; :func:`resdyn.system.central_differences` states their error, and the ``error``
+        of the operator that :meth:`linearize` returns estimates it.
     depth : int, optional
         The number of blocks, for a rule that depends on t. None says that it does not.
     name : str, optional
@@ -110,6 +110,12 @@ class ResidualSystem:
         assign(self, "jacobian_rule", jacobian)
         assign(self, "depth", None if depth is None else validate.count(depth, "depth", least=1))
         assign(self, "name", getattr(rule, "__name__", "residual system") if name is None else str(name))
+
+    def replace(self, **changes: Any) -> Self:
+        """The same system with some arguments of the constructor changed, e.g. ``replace(params=0.5)``."""
+        names = ("rule", "shape", "step", "params", "depth", "name")
+        arguments = {name: getattr(self, name) for name in names} | {"jacobian": self.jacobian_rule}
+        return type(self)(**validate.changed(arguments, changes, "ResidualSystem"))
 
     def residual(self, t: float, x: Array) -> Array:
         r"""f(t, x), shape (\*batch, \*shape)."""
@@ -185,23 +191,24 @@ def _compile(symbolic: "SymbolicSystem") -> _Compiled:
 
 
 @lru_cache(maxsize=256)
-def _rule(symbolic: "SymbolicSystem") -> "LaneRule":
+def _rules(symbolic: "SymbolicSystem") -> "Rules":
     import sympy
 
     from resdyn.kernels.printing import kernel_statements
-    from resdyn.kernels.rules import LaneRule
+    from resdyn.kernels.rules import LaneRule, Rules
 
     names: dict[Any, Any] = {s: sympy.Symbol(f"x{i}", real=True) for i, s in enumerate(symbolic.state)}
     names |= {s: sympy.Symbol(f"p{i}", real=True) for i, s in enumerate(symbolic.defaults)}
     if symbolic.time is not None:
         names[symbolic.time] = sympy.Symbol("t", real=True)
     residual = [f.xreplace(names) for f in symbolic.residual]
-    return LaneRule(
+    rule = LaneRule(
         dimension=symbolic.dimension,
         n_parameters=len(symbolic.defaults),
         text="\n".join(kernel_statements([f"g{i}" for i in range(len(residual))], residual)),
         uses_time=symbolic.time is not None,
     )
+    return Rules(rule, rule)
 
 
 @dataclass(frozen=True, eq=False)
@@ -235,15 +242,10 @@ class SymbolicResidualSystem:
         """∂f/∂x at one state."""
         return DenseOperator(self.jacobian(t, validate.one_state(x, self.shape, self.name)))
 
-    def replace(self, *, step: float | None = None, **params: float) -> Self:
-        """The same system with another step or other parameters, e.g. ``replace(r=0.5)``."""
-        return from_symbolic(  # type: ignore[return-value]
-            self.symbolic,
-            params={**self.params, **params},
-            step=self.step if step is None else step,
-            depth=self.depth,
-            name=self.name,
-        )
+    def replace(self, **changes: Any) -> Self:
+        """The same system with another step, depth or name, or other parameters, e.g. ``replace(r=0.5, step=0.1)``."""
+        own = {name: changes.pop(name, getattr(self, name)) for name in ("step", "depth", "name")}
+        return from_symbolic(self.symbolic, params={**self.params, **changes}, **own)  # type: ignore[return-value]
 
     def compiled_form(self) -> "SemilinearForm":
         """The fast path of :func:`resdyn.simulate`."""
@@ -254,7 +256,7 @@ class SymbolicResidualSystem:
         from resdyn.kernels.forms import SemilinearForm
 
         return SemilinearForm(
-            rule=_rule(self.symbolic),
+            rules=_rules(self.symbolic),
             parameters=np.array([self._values]).reshape(1, -1),
             bias=np.empty((1, 0)),
             damping=np.zeros(1),
@@ -264,7 +266,8 @@ class SymbolicResidualSystem:
 
     def _states(self, x: Array) -> Array:
         # integers to the power of a negative integer are an error in NumPy
-        return np.asarray(validate.states(x, self.shape, self.name), dtype=np.result_type(x, np.float32))
+        array = validate.states(x, self.shape, self.name)
+        return np.asarray(array, dtype=np.result_type(array, np.float32))
 
 
 def from_symbolic(
@@ -296,6 +299,7 @@ def from_symbolic(
 
     Notes
     -----
+    The Jacobian is checked at a few random states where f is finite, with the default parameters and with those given.
     The formulas are compiled once for all values of the parameters, so a family over a parameter is cheap.
     """
     names = [str(symbol) for symbol in symbolic.defaults]
@@ -318,19 +322,20 @@ def from_symbolic(
         depth=None if depth is None else validate.count(depth, "depth", least=1),
         name=symbolic.name if name is None else str(name),
     )
-    _check_jacobian(symbolic)
+    _check_jacobian(symbolic, tuple(symbolic.defaults.values()))
+    if params:
+        _check_jacobian(symbolic, tuple(values.values()))
     return system
 
 
-@lru_cache(maxsize=256)
-def _check_jacobian(symbolic: "SymbolicSystem") -> None:
-    """Compare the derived Jacobian with central differences at a few states, once per set of formulas."""
+@lru_cache(maxsize=1024)
+def _check_jacobian(symbolic: "SymbolicSystem", params: tuple[float, ...]) -> None:
+    """Compare the derived Jacobian with central differences at a few states."""
     compiled = _compile(symbolic)
-    params = tuple(symbolic.defaults.values())
-    rng = np.random.default_rng(0)
-    for x in rng.normal(size=(4, symbolic.dimension)):
+    points = np.random.default_rng(0).normal(size=(3, symbolic.dimension))
+    for x in np.concatenate([points, np.abs(points) + 0.5]):  # also where logarithms and roots are defined
         derived = compiled.jacobian(x, params, 0.0)
-        found, error = central_differences(lambda points: compiled.residual(points, params, 0.0), x)
+        found, error = central_differences(lambda states: compiled.residual(states, params, 0.0), x)
         if not (np.isfinite(derived).all() and np.isfinite(found).all()):
             continue  # outside the domain of f
         worst = float(np.abs(derived - found).max())

@@ -48,7 +48,8 @@ def tangent_map(trajectory: "Trajectory", start: int = 0, stop: int | None = Non
         Of a map (method "residual", or "exponential", whose blocks are differentiated instead), of one state,
         with every layer between ``start`` and ``stop`` saved.
     start, stop : int
-        Layers, counted as the system counts them; by default the first and the last one saved.
+        Layers, counted from the first one saved, so that 0 is the start of the trajectory also after a transient;
+        by default the first and the last one.
 
     Raises
     ------
@@ -67,18 +68,19 @@ def tangent_map(trajectory: "Trajectory", start: int = 0, stop: int | None = Non
             f"take one state of it, e.g. trajectory.sample{(0,) * len(trajectory.batch)}."
         )
     layers = trajectory.layers
-    first, last = int(layers[0]), int(layers[-1])
-    start = first if start == 0 and first > 0 else validate.count(start, "start")
-    stop = last if stop is None else validate.count(stop, "stop")
-    if not first <= start <= stop <= last:
+    depth = int(layers[-1] - layers[0])
+    start = validate.count(start, "start")
+    stop = depth if stop is None else validate.count(stop, "stop")
+    if not start <= stop <= depth:
         raise ValueError(
-            f"start = {start}, stop = {stop}: the trajectory was saved from layer {first} to {last}, "
-            f"so {first} ≤ start ≤ stop ≤ {last} is needed."
+            f"start = {start}, stop = {stop}: the trajectory has {depth} layers, "
+            f"so 0 ≤ start ≤ stop ≤ {depth} is needed."
         )
+    start, stop = start + int(layers[0]), stop + int(layers[0])
     missing = np.setdiff1d(np.arange(start, stop), layers)
     if missing.size:
         raise ValueError(
-            f"the tangent map needs the state at every layer, but layer {missing[0]} was not saved; "
+            f"the tangent map needs the state at every layer, but layer {missing[0]} of the system was not saved; "
             'simulate with save="all".'
         )
     factors = []

@@ -65,7 +65,7 @@ class Trajectory:
 
     @property
     def cumulative(self) -> Array:
-        r"""x − x_0, the sum of all residuals so far (times h), shape of ``x``."""
+        r"""x − x_0, shape of ``x``; for a map without noise, h times the sum of all f so far."""
         return self.x - self.x0
 
     @cached_property
@@ -154,6 +154,11 @@ class Trajectory:
         own = {name.removeprefix("system_"): arrays.pop(name) for name in list(arrays) if name.startswith("system_")}
         if system is None:
             system = _restore(meta["system"], own, path)
+        elif (system.name, system.step) != (meta["system"]["name"], meta["system"]["step"]):
+            raise ValueError(
+                f"{str(path)!r} holds a trajectory of {meta['system']['name']!r} with step {meta['system']['step']!r}, "
+                f"but the system given is {system.name!r} with step {system.step!r}; give the one that was simulated."
+            )
         elif arrays["x0"].shape[arrays["x0"].ndim - len(system.shape) :] != system.shape:
             raise ValueError(
                 f"{str(path)!r} holds states of shape {arrays['x0'].shape} of {meta['system']['name']!r}, "
@@ -189,9 +194,9 @@ class Trajectory:
         bad = [(int((self.status == s).sum()), s.name.lower()) for s in (Status.DIVERGED, Status.FAILED)]
         outcome = ", ".join(f"{n} {name}" for n, name in bad if n) or "all finite"
         noise = f", noise {self.noise:g}" if self.noise else ""
-        shape = "×".join(map(str, self.system.shape))
+        size = "×".join(map(str, self.system.shape)) + (" unit" if self.system.shape == (1,) else " units")
         return (
-            f"Trajectory of {self.system.name!r} ({self.method} {kind}{noise}): {states} of {shape} units, "
+            f"Trajectory of {self.system.name!r} ({self.method} {kind}{noise}): {states} of {size}, "
             f"layers {self.layers[0]} to {self.layers[-1]} ({len(self.layers)} saved), "
             f"t = {self.t[0]:g} to {self.t[-1]:g}; {outcome}."
         )

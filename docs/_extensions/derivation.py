@@ -146,7 +146,8 @@ def _statement(statement: Any) -> Iterator[str]:
     left = statement.derived if statement.left is None else statement.left
     shown = left if isinstance(left, str) else _latex(left)
     yield statement.text
-    yield from _display(f"{shown} = {_latex(statement.closed_form)}", label=statement.label)
+    right = _latex(statement.closed_form) if statement.right is None else statement.right
+    yield from _display(f"{shown} = {right}", label=statement.label)
     yield from _source(statement.source)
 
 

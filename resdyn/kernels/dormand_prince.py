@@ -112,14 +112,20 @@ def arrive(
         sizes[state] = steps[lane]
         for i in range(n):
             states[state, i] = s[i * width + lane]
-    return take(lane, width, s, tau, steps, length, tries, failed, who, segment, queue, states, out, status, slots)
+    return take(
+        lane, width, s, tau, steps, start, length, tries, failed, who, segment, queue,
+        states, out, status, begin, slots,
+    )
 
 
 @njit(error_model="numpy")
-def take(lane, width, s, tau, steps, length, tries, failed, who, segment, queue, states, out, status, slots):
+def take(
+    lane, width, s, tau, steps, start, length, tries, failed, who, segment, queue, states, out, status, begin, slots
+):
     # Put the next state of the queue into this lane. Its first step has size 0 and only finds the slope there.
     tau[lane] = ZERO
     steps[lane] = ZERO
+    start[lane] = real(begin)
     tries[lane] = 0
     failed[lane] = ZERO
     while queue[0] < queue[1]:
@@ -147,7 +153,7 @@ tau = np.empty({width}, dtype=real)  # time since the segment began
 steps = np.empty({width}, dtype=real)  # sizes to try next
 h = np.empty({width}, dtype=real)  # sizes tried
 error = np.empty({width}, dtype=real)
-start = np.zeros({width}, dtype=real)
+start = np.empty({width}, dtype=real)
 length = np.empty({width}, dtype=real)
 failed = np.empty({width}, dtype=real)
 arrived = np.empty({width}, dtype=real)
@@ -158,7 +164,10 @@ queue = np.array([block * chunk, min((block + 1) * chunk, states.shape[0])])
 smallest = real(16.0 * EPS * max(abs(begin), abs(ends[-1])))
 idle = 0
 for lane in range({width}):
-    idle += take(lane, {width}, s, tau, steps, length, tries, failed, who, segment, queue, states, out, status, slots)
+    idle += take(
+        lane, {width}, s, tau, steps, start, length, tries, failed, who, segment, queue,
+        states, out, status, begin, slots,
+    )
 """
 
 # After a step: accept or reject, and choose the next size, without a branch, so that LLVM vectorises the loop.

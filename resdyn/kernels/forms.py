@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdyn.kernels.codegen import load_kernel
-from resdyn.kernels.rules import BlockRule, LaneRule
+from resdyn.kernels.rules import Rules
 from resdyn.kernels.threads import kernel_threads
 
 Array = NDArray[Any]
@@ -30,8 +30,8 @@ class SemilinearForm:
 
     Parameters
     ----------
-    rule
-        g as kernel text.
+    rules
+        g as kernel text, for the map and for the flow.
     parameters : array, shape (1 or T, P)
     bias : array, shape (1 or T, N)
         Kept apart from ``parameters``, so that a drive of many layers does not repeat the matrix.
@@ -42,7 +42,7 @@ class SemilinearForm:
         Added to the pre-activation of each of the M states, for rules that are ``driven``.
     """
 
-    rule: LaneRule | BlockRule
+    rules: Rules
     parameters: Array
     bias: Array
     damping: Array
@@ -80,7 +80,7 @@ class SemilinearForm:
             weight = np.divide(-np.expm1(-h * damping), damping, out=np.full_like(damping, h), where=damping != 0)
         else:
             decay, weight = 1.0 - h * damping, np.full_like(damping, h)
-        kernel = self._kernel(self.rule.map_source, states)
+        kernel = self._kernel(self.rules.map.map_source, states)
         arrays = self._arrays(states.dtype, decay, weight * self.gain)
         with kernel_threads(threads):
             kernel.iterate(states, out, gaps, first, h, *arrays)
@@ -105,7 +105,7 @@ class SemilinearForm:
         Segment i uses the parameters of ``layers[i]`` and stores its end in ``out[slots[i]]`` (−1: nowhere).
         ``status`` (M,) is set where a state cannot be followed to the end; its values are NaN from there.
         """
-        kernel = self._kernel(self.rule.flow_source, states)
+        kernel = self._kernel(self.rules.flow.flow_source, states)
         arrays = self._arrays(states.dtype, self.damping, self.gain)
         real = states.dtype.type
         current = states.copy()

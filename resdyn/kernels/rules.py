@@ -10,13 +10,23 @@ A form (forms.py) is semilinear, f(t, x) = −λ x + α g(t, x; p). Its rule say
 Parameters are data, not text: another W of the same size runs the same machine code.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from resdyn.kernels import blocks, lanes
 
-# The written-out products are faster up to about here, tie with BLAS until about twice as many units,
-# and take longer to compile.
-LARGEST_UNROLLED = 8
+# The written-out products are faster up to about here and tie with BLAS until about twice as many units. A flow
+# holds its rule seven times: from five units on it would compile for ten seconds and more.
+LARGEST_UNROLLED_MAP = 8
+LARGEST_UNROLLED_FLOW = 4
+
+
+class Rules(NamedTuple):
+    """The rule of a system twice, in the forms that are fastest for its map and for its flow."""
+
+    map: "LaneRule | BlockRule"
+    flow: "LaneRule | BlockRule"
 
 
 @dataclass(frozen=True)
@@ -72,10 +82,24 @@ def _sum(terms: list[str]) -> str:
     return " + ".join(terms)
 
 
-def matrix_rule(n: int, activation: str, *, driven: bool = False) -> LaneRule | BlockRule:
+def matrix_rules(n: int, activation: str, *, driven: bool = False) -> Rules:
     """g = act(W x + b [+ u]), ``activation`` the text of act(z)."""
-    if n > LARGEST_UNROLLED:
-        return BlockRule(n, activation, "outer", driven)
+    return _by_size(n, lambda: _outer(n, activation, driven), BlockRule(n, activation, "outer", driven))
+
+
+def inner_matrix_rules(n: int, activation: str) -> Rules:
+    """g = W act(z), for state z."""
+    return _by_size(n, lambda: _inner(n, activation), BlockRule(n, activation, "inner"))
+
+
+def _by_size(n: int, written_out: Callable[[], LaneRule], block: BlockRule) -> Rules:
+    if n > LARGEST_UNROLLED_MAP:
+        return Rules(block, block)
+    lane = written_out()
+    return Rules(lane, lane if n <= LARGEST_UNROLLED_FLOW else block)
+
+
+def _outer(n: int, activation: str, driven: bool) -> LaneRule:
     lines = []
     for i in range(n):
         total = _sum([f"b{i}", *(f"p{n * i + j} * x{j}" for j in range(n))])
@@ -83,10 +107,7 @@ def matrix_rule(n: int, activation: str, *, driven: bool = False) -> LaneRule | 
     return LaneRule(n, n * n, "\n".join(lines), n_bias=n, linear=True, driven=driven)
 
 
-def inner_matrix_rule(n: int, activation: str) -> LaneRule | BlockRule:
-    """g = W act(z), for state z."""
-    if n > LARGEST_UNROLLED:
-        return BlockRule(n, activation, "inner")
+def _inner(n: int, activation: str) -> LaneRule:
     lines = []
     for i in range(n):
         lines += [f"z = x{i}", f"y{i} = {activation}"]

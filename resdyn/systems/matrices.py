@@ -21,13 +21,13 @@ def random_weights(n: int, *, scale: float = 1.0, depth: int | None = None, rng:
 
 
 def symmetric_weights(n: int, *, scale: float = 1.0, rng: Any = 0) -> Array:
-    """The symmetric part of :func:`random_weights`: a gradient system; shape (n, n)."""
+    """The symmetric part of :func:`random_weights`, shape (n, n); yᵀWy/2 grows along the flow of the residuals."""
     W = random_weights(n, scale=scale, rng=rng)
     return (W + W.T) / 2
 
 
 def skew_weights(n: int, *, scale: float = 1.0, rng: Any = 0) -> Array:
-    """The skew part of :func:`random_weights`: a conservative flow of the residuals; shape (n, n)."""
+    """The skew part of :func:`random_weights`, shape (n, n); Σ softplus(z) is constant along the flow of residuals."""
     W = random_weights(n, scale=scale, rng=rng)
     return (W - W.T) / 2
 

@@ -68,14 +68,13 @@ def _jacobian() -> Iterator[Statement]:
     slopes = sympy.diag(*(sympy.diff(phi(x), x).subs(x, z).doit() for z in weights * state + bias))
     derived = damped_map(state, weights, bias, lam, alpha).jacobian(state).doit()
     closed_form = (1 - h * lam) * sympy.eye(2) + h * alpha * slopes * weights
-    difference = (derived - closed_form).applyfunc(lambda entry: sympy.simplify(entry.doit()))
     yield Statement(
         label="layer-jacobian",
         text="The Jacobian of a layer is that of the linear part plus the slopes times the weights; for two units,",
-        left=r"\frac{\partial x_{k+1}}{\partial x_k} - \bigl[(1 - h\lambda) I + h\alpha\,"
-        r"\mathrm{diag}\,\varphi'(Wx + b)\, W\bigr]",
-        derived=ImmutableMatrix(difference),
-        closed_form=ImmutableMatrix.zeros(2, 2),
+        left=r"\frac{\partial x_{k+1}}{\partial x_k}",
+        derived=ImmutableMatrix(derived),
+        closed_form=ImmutableMatrix(closed_form),
+        right=r"(1 - h\lambda) I + h\alpha\,\mathrm{diag}\,\varphi'(Wx + b)\, W",
         source="yang2020",
     )
 
@@ -91,11 +90,13 @@ def _exponential() -> Iterator[Statement]:
         label="exponential-map",
         text=(
             "If g is held during a layer and the damping is integrated exactly (variation of constants), the layer "
-            "becomes the exponential map, which is a residual map with the step w = (1 − e^{−hλ})/λ in place of h:"
+            r"becomes the exponential map. It is a residual map with the step :math:`w = (1 - e^{-h\lambda})/\lambda` "
+            "in place of h:"
         ),
         left=r"e^{-h\lambda}x + \int_0^h e^{-\lambda(h-s)}\alpha g\,ds",
         derived=exponential,
         closed_form=x + weight * (-damping * x + alpha * held),
+        right=r"x + w\,(-\lambda x + \alpha g)",
         source="hochbruck2010, sec. 2.1",
     )
     yield Statement(

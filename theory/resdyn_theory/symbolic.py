@@ -87,12 +87,14 @@ class Statement:
     Parameters
     ----------
     label : str
-        Unique within its page; the docs link to it.
+        Unique in the whole theory; the docs link to it.
     text : str
-        The sentence that the equation completes.
+        The sentence that the equation completes, in reStructuredText.
     derived, closed_form : Expr or Matrix
     left : Expr or str, optional
-        What is equal to both, as it is to be printed before them.
+        What is equal to both, as it is to be printed on the left (a string is LaTeX).
+    right : str, optional
+        LaTeX to print on the right in place of ``closed_form``, where that is too long to read.
     source : str
         Where the statement stands in the literature.
     """
@@ -103,6 +105,7 @@ class Statement:
     closed_form: Any
     left: Any = None
     source: str = ""
+    right: str | None = None
 
     def holds(self) -> bool:
         """Whether SymPy can show that both sides are equal."""

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 import sympy
-from sympy import ImmutableMatrix, Matrix, diag, exp, log, symbols
+from sympy import Function, ImmutableMatrix, Matrix, diag, exp, log, symbols
 
 from resdyn_theory.symbolic import Statement, SymbolicSystem
 
@@ -35,16 +35,19 @@ SYSTEM = SymbolicSystem(
 def statements() -> Iterator[Statement]:
     """From the network to the closed map and flow, and the structure of the flow of y."""
     x = Matrix(symbols(f"x1:{N + 1}", real=True))
+    sigma = Function("sigma")
     preactivation = W * x + b
-    after = W * (x + h * preactivation.applyfunc(_logistic)) + b
+    after = W * (x + h * preactivation.applyfunc(sigma)) + b
     yield Statement(
         label="residuals-close",
         text=(
-            "The pre-activations of the network x' = x + hσ(Wx + b) obey a map of their own. The bias drops out of it:"
+            "The pre-activations of the network x' = x + hσ(Wx + b) obey a map of their own, "
+            "z' = z + hWσ(z). The bias drops out of it:"
         ),
         left=r"(Wx' + b) - (Wx + b)",
-        derived=ImmutableMatrix((after - preactivation).applyfunc(sympy.expand)),
-        closed_form=ImmutableMatrix((h * W * preactivation.applyfunc(_logistic)).applyfunc(sympy.expand)),
+        derived=ImmutableMatrix(after - preactivation),
+        closed_form=ImmutableMatrix(h * W * preactivation.applyfunc(sigma)),
+        right=r"h W \sigma(Wx + b)",
         source="lagzi2021",
     )
     # general coordinates on the cube, to compare with the chain rule
@@ -54,11 +57,10 @@ def statements() -> Iterator[Statement]:
     yield Statement(
         label="residual-flow",
         text="By the chain rule, y = σ(z) follows a predator–prey flow on the cube,",
-        left=r"\dot y - y(1 - y)\circ(Wy)",
-        derived=ImmutableMatrix(
-            (chain_rule - flow.subs(dict(zip(cube, y, strict=True)), simultaneous=True)).applyfunc(sympy.simplify)
-        ),
-        closed_form=ImmutableMatrix.zeros(N, 1),
+        left=r"\dot y = \sigma'(z)\circ\dot z",
+        derived=ImmutableMatrix(chain_rule),
+        closed_form=ImmutableMatrix(flow.subs(dict(zip(cube, y, strict=True)), simultaneous=True)),
+        right=r"y(1 - y)\circ(Wy)",
         source="lagzi2021",
     )
     jacobian = flow.jacobian(cube)
@@ -82,27 +84,31 @@ def statements() -> Iterator[Statement]:
     yield Statement(
         label="corner-eigenvalues",
         text=(
-            "At the corner (0, 0, 1) of the cube the linearization is triangular, with the eigenvalues on its diagonal"
+            "At the corner (0, 0, 1) of the cube no unit can influence another; "
+            "the linearization is diagonal and shows its eigenvalues:"
         ),
-        left=r"\mathrm{diag}\,\frac{\partial\dot y}{\partial y}\bigg|_{(0,0,1)}",
-        derived=ImmutableMatrix([jacobian[i, i].subs(corner) for i in range(N)]),
-        closed_form=ImmutableMatrix([W[0, 2], W[1, 2], -W[2, 2]]),
+        left=r"\frac{\partial\dot y}{\partial y}\bigg|_{(0,0,1)}",
+        derived=ImmutableMatrix(jacobian.subs(corner)),
+        closed_form=ImmutableMatrix(diag(W[0, 2], W[1, 2], -W[2, 2])),
         source="lagzi2021",
     )
     potential = sum(log(1 + exp(zi)) for zi in z)
+    gradient = Matrix([sympy.diff(potential, zi) for zi in z])
     yield Statement(
         label="softplus-potential",
         text="With H the sum of the softplus of all units, the flow is ż = W∇H, since",
-        left=r"\nabla_z \sum_i \log(1 + e^{z_i}) - \sigma(z)",
-        derived=ImmutableMatrix([sympy.simplify(sympy.diff(potential, zi) - yi) for zi, yi in zip(z, y, strict=True)]),
-        closed_form=ImmutableMatrix.zeros(N, 1),
+        left=r"\nabla_z \sum_i \log(1 + e^{z_i})",
+        derived=ImmutableMatrix(gradient),
+        closed_form=ImmutableMatrix(y),
+        right=r"\sigma(z)",
     )
+    rate = (gradient.T * W * y)[0]
     symmetric = (W + W.T) / 2
-    along = (y.T * W * y)[0] - (y.T * symmetric * y)[0]
     yield Statement(
         label="softplus-rate",
-        text="so along the flow H changes at the rate yᵀWy, to which only the symmetric part of W contributes:",
-        left=r"y^{\mathsf T} W y - y^{\mathsf T}\,\tfrac{1}{2}(W + W^{\mathsf T})\, y",
-        derived=sympy.expand(along),
-        closed_form=sympy.S.Zero,
+        text="so along the flow H changes at a rate to which only the symmetric part of W contributes:",
+        left=r"\dot H = \nabla H \cdot \dot z",
+        derived=rate,
+        closed_form=(y.T * symmetric * y)[0],
+        right=r"y^{\mathsf T}\,\tfrac{1}{2}(W + W^{\mathsf T})\, y",
     )

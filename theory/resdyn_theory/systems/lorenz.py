@@ -49,7 +49,10 @@ def statements() -> Iterator[Statement]:
     (critical,) = sympy.solve(sympy.simplify(coefficients[1] * coefficients[2] - coefficients[3]), excess)
     yield Statement(
         label="lorenz-hopf",
-        text="They lose stability in a Hopf bifurcation at (24.74 for the default σ and β)",
+        text=(
+            "For σ > β + 1 they lose stability in a Hopf bifurcation, where their characteristic polynomial "
+            "λ³ + c₂λ² + c₁λ + c₀ has c₂c₁ = c₀ (24.74 for the default σ and β):"
+        ),
         left=r"\rho_{\mathrm H}",
         derived=sympy.simplify(1 + critical),
         closed_form=sigma * (sigma + beta + 3) / (sigma - beta - 1),

@@ -26,10 +26,11 @@ def statements() -> Iterator[Statement]:
     branches = [value for value in sympy.solve(f, x) if value != 0]
     yield Statement(
         label="pitchfork-branches",
-        text="Besides zero, the fixed points of map and flow are",
-        left=r"x_\pm",
-        derived=sympy.ImmutableMatrix(sorted(branches, key=str)),
-        closed_form=sympy.ImmutableMatrix([-sqrt(r), sqrt(r)]),
+        text="Besides zero, the fixed points of map and flow lie on two branches,",
+        left=r"x_\pm^2",
+        derived=sympy.ImmutableMatrix([value**2 for value in branches]),
+        closed_form=sympy.ImmutableMatrix([r, r]),
+        right="r",
         source="strogatz2015, sec. 3.4",
     )
     slope = sympy.diff(f, x).subs(x, sqrt(r))
