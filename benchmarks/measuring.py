@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import statistics
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -12,13 +13,29 @@ from pathlib import Path
 from typing import Any
 
 
-def pin_to_one_core() -> None:
-    """Give this process one core, and one thread to every pool; call before importing anything numerical."""
+def isolate() -> str:
+    """Give this process one core, and one thread to every pool; call before importing anything numerical.
+
+    With ``--isa avx2`` on the command line nobody, ours or peer, may use AVX-512: the numbers are then those of the
+    many machines without it. Returns what was asked for.
+    """
+    isa = sys.argv[sys.argv.index("--isa") + 1] if "--isa" in sys.argv else "native"
+    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    if isa == "avx2":
+        # NumPy renamed its groups of instructions in 2.4
+        new = tuple(int(part) for part in metadata.version("numpy").split(".")[:2]) >= (2, 4)
+        groups = (
+            "X86_V4 AVX512_ICL AVX512_SPR" if new else "AVX512F AVX512CD AVX512_SKX AVX512_CLX AVX512_CNL AVX512_ICL"
+        )
+        os.environ["NPY_DISABLE_CPU_FEATURES"] = groups
+        os.environ["NUMBA_CPU_NAME"], os.environ["NUMBA_CPU_FEATURES"] = "x86-64-v3", ""
+        os.environ["OPENBLAS_CORETYPE"] = "Haswell"
+        os.environ["XLA_FLAGS"] += " --xla_cpu_max_isa=AVX2"
     if hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
         os.environ[name] = "1"
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
+    return isa
 
 
 def median_seconds(work: Callable[[], Any], *, repeats: int = 3, warm_up: bool = True) -> float:

@@ -50,11 +50,11 @@ def map_source(rule: "BlockRule", width: int) -> str:
     return (
         _nonlinear_source(rule)
         + f"""
-@parallel
-def iterate(states, out, gaps, first, step, parameters, bias, decay, gain, drive):
+@kernel
+def iterate(begin, end, states, out, gaps, first, step, parameters, bias, decay, gain, drive):
     n = {rule.dimension}
     width = {width}
-    for block in prange((states.shape[0] + width - 1) // width):
+    for block in range(begin, end):
         low = block * width
         m = min(width, states.shape[0] - low)
         s = np.empty((n, m), dtype=real)
@@ -108,10 +108,10 @@ def combine(coefficients, count, k, total):
                 total[i, lane] += coefficients[j] * k[j, i, lane]
 
 
-@parallel
+@kernel
 def integrate(
-    states, out, status, sizes, begin, ends, slots, layer, parameters, bias, damping, gain, drive,
-    rtol, atol, max_steps, chunk,
+    first_chunk, last_chunk, states, out, status, sizes, begin, ends, slots, layer,
+    parameters, bias, damping, gain, drive, rtol, atol, max_steps, chunk,
 ):
     n = {rule.dimension}
     width = {width}
@@ -119,7 +119,7 @@ def integrate(
     b = bias[row(bias, layer)]
     a = damping[row(gain, layer)]
     c = gain[row(gain, layer)]
-    for block in prange((states.shape[0] + chunk - 1) // chunk):
+    for block in range(first_chunk, last_chunk):
         s = np.zeros(n * width, dtype=real)
         k = np.zeros(({STAGES}, n, width), dtype=real)
         k1 = k[0].reshape(n * width)

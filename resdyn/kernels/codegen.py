@@ -24,7 +24,7 @@ _HEADER = '''"""A kernel that resdyn generated; safe to delete."""
 import math
 
 import numpy as np
-from numba import njit, prange
+from numba import njit
 
 from resdyn.kernels.lane_math import {real} as lane
 
@@ -33,8 +33,8 @@ exp, expm1, logistic, tanh = lane.exp, lane.expm1, lane.logistic, lane.tanh
 relu, softplus, rough_log2 = lane.relu, lane.softplus, lane.rough_log2
 
 
-def parallel(function):
-    return njit(parallel=True, fastmath={{"contract"}}, error_model="numpy", cache=True)(function)
+def kernel(function):
+    return njit(nogil=True, fastmath={{"contract"}}, error_model="numpy", cache=True)(function)
 
 '''
 

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import numba
 import numpy as np
 from numpy.typing import NDArray
 
 from resdyn.kernels.codegen import load_kernel
 from resdyn.kernels.rules import Rules
-from resdyn.kernels.threads import kernel_threads
+from resdyn.kernels.threads import run_blocks, thread_count
 
 Array = NDArray[Any]
 
@@ -82,8 +81,8 @@ class SemilinearForm:
             decay, weight = 1.0 - h * damping, np.full_like(damping, h)
         kernel = self._kernel(self.rules.map.map_source, states)
         arrays = self._arrays(states.dtype, decay, weight * self.gain)
-        with kernel_threads(threads):
-            kernel.iterate(states, out, gaps, first, h, *arrays)
+        n_blocks = -(-len(states) // self.rules.map.map_width(len(states)))
+        run_blocks(kernel.iterate, n_blocks, threads, states, out, gaps, first, h, *arrays)
 
     def integrate(
         self,
@@ -110,23 +109,16 @@ class SemilinearForm:
         real = states.dtype.type
         current = states.copy()
         sizes = np.zeros(len(states), dtype=states.dtype)  # the last step size of each state: 0, none yet
+        chunk = int(np.clip(len(states) // (4 * thread_count(threads)), 1, 2048))
+        n_chunks = -(-len(states) // chunk)
         # a run of segments with the same parameters goes to the kernel in one call
         first_of_run = [0, *(np.flatnonzero(np.diff(layers)) + 1), len(ends)]
-        with kernel_threads(threads):
-            chunk = int(np.clip(len(states) // (4 * numba.get_num_threads()), 1, 2048))
-            for low, high in pairwise(first_of_run):
-                kernel.integrate(
-                    current,
-                    out,
-                    status,
-                    sizes,
-                    begin if low == 0 else ends[low - 1],
-                    ends[low:high],
-                    slots[low:high],
-                    layers[low],
-                    *arrays,
-                    real(rtol),
-                    real(atol),
-                    max_steps,
-                    chunk,
-                )
+        for low, high in pairwise(first_of_run):
+            segments = (
+                begin if low == 0 else ends[low - 1],
+                ends[low:high],
+                slots[low:high],
+                layers[low],
+            )
+            limits = (real(rtol), real(atol), max_steps, chunk)
+            run_blocks(kernel.integrate, n_chunks, threads, current, out, status, sizes, *segments, *arrays, *limits)

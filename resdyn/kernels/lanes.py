@@ -58,10 +58,10 @@ def map_source(rule: "LaneRule", width: int) -> str:
     time = ["t = real(layer * step)"] if rule.uses_time else []
     return "\n".join(
         [
-            "@parallel",
-            "def iterate(states, out, gaps, first, step, parameters, bias, decay, gain, drive):",
+            "@kernel",
+            "def iterate(begin, end, states, out, gaps, first, step, parameters, bias, decay, gain, drive):",
             f"    width = {width}",
-            "    for block in prange((states.shape[0] + width - 1) // width):",
+            "    for block in range(begin, end):",
             f"        s = np.empty({n * width}, dtype=real)",
             _load(width, n),
             "        layer = first",
@@ -127,13 +127,13 @@ def flow_source(rule: "LaneRule", width: int) -> str:
     return SOURCE + "\n".join(
         [
             "",
-            "@parallel",
+            "@kernel",
             "def integrate(",
-            "    states, out, status, sizes, begin, ends, slots, layer, parameters, bias, damping, gain, drive,",
-            "    rtol, atol, max_steps, chunk,",
+            "    first_chunk, last_chunk, states, out, status, sizes, begin, ends, slots, layer,",
+            "    parameters, bias, damping, gain, drive, rtol, atol, max_steps, chunk,",
             "):",
             f"    width = {width}",
-            "    for block in prange((states.shape[0] + chunk - 1) // chunk):",
+            "    for block in range(first_chunk, last_chunk):",
             f"        s = np.zeros({n * width}, dtype=real)",
             f"        k1 = np.zeros({n * width}, dtype=real)",
             _block(2, *SETUP.format(width="width").splitlines(), *_unpack(rule, "damping")),

@@ -45,9 +45,13 @@ class LaneRule:
     uses_time: bool = False
     driven: bool = False
 
+    @staticmethod
+    def map_width(n_states: int) -> int:
+        """States per block of the map: enough lanes to keep the SIMD units busy, few enough not to waste them."""
+        return 16 if n_states <= 64 else 128
+
     def map_source(self, n_states: int) -> str:
-        # enough lanes to keep the SIMD units busy, few enough not to waste them
-        return lanes.map_source(self, 16 if n_states <= 64 else 128)
+        return lanes.map_source(self, self.map_width(n_states))
 
     def flow_source(self, n_states: int) -> str:
         # lanes differ in their number of steps and are refilled one by one, so fewer will do
@@ -71,8 +75,13 @@ class BlockRule:
         """Whether the flow has the term −λx."""
         return self.order == "outer"
 
+    @staticmethod
+    def map_width(n_states: int) -> int:
+        """States per block of the map; blocks that fit the cache, as BLAS likes them."""
+        return 128 if n_states > 256 else 32
+
     def map_source(self, n_states: int) -> str:
-        return blocks.map_source(self, 128)
+        return blocks.map_source(self, self.map_width(n_states))
 
     def flow_source(self, n_states: int) -> str:
         return blocks.flow_source(self, min(n_states, 64))
