@@ -194,8 +194,9 @@ def _compile(symbolic: "SymbolicSystem") -> _Compiled:
 def _rules(symbolic: "SymbolicSystem") -> "Rules":
     import sympy
 
+    from resdyn.kernels.lanes import LaneRule
     from resdyn.kernels.printing import kernel_statements
-    from resdyn.kernels.rules import LaneRule, Rules
+    from resdyn.kernels.rules import Rules
 
     names: dict[Any, Any] = {s: sympy.Symbol(f"x{i}", real=True) for i, s in enumerate(symbolic.state)}
     names |= {s: sympy.Symbol(f"p{i}", real=True) for i, s in enumerate(symbolic.defaults)}

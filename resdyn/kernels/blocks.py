@@ -4,16 +4,42 @@ The product goes to BLAS (numba's ``np.dot``), which must run on one thread here
 already fill the cores: threads.py pins it.
 """
 
+from dataclasses import dataclass
 from textwrap import indent
-from typing import TYPE_CHECKING
 
 from resdyn.kernels.dormand_prince import CONTROL, SETUP, SOURCE, STAGES, tableau
 
-if TYPE_CHECKING:
-    from resdyn.kernels.rules import BlockRule
+
+@dataclass(frozen=True)
+class BlockRule:
+    """g = act(W x + b + u) (``order="outer"``) or W act(x) (``order="inner"``); p = W row by row.
+
+    ``activation`` is the text of act(z).
+    """
+
+    dimension: int
+    activation: str
+    order: str
+    driven: bool = False
+
+    @property
+    def linear(self) -> bool:
+        """Whether the flow has the term −λx."""
+        return self.order == "outer"
+
+    @staticmethod
+    def map_width(n_states: int) -> int:
+        """States per block of the map; blocks that fit the cache, as BLAS likes them."""
+        return 128 if n_states > 256 else 32
+
+    def map_source(self, n_states: int) -> str:
+        return map_source(self, self.map_width(n_states))
+
+    def flow_source(self, n_states: int) -> str:
+        return flow_source(self, min(n_states, 64))
 
 
-def _nonlinear_source(rule: "BlockRule") -> str:
+def _nonlinear_source(rule: BlockRule) -> str:
     """``nonlinear``: g of a block of states, one column each."""
     if rule.order == "inner":
         passes = f"""\
@@ -45,7 +71,7 @@ def row(array, layer):
 """
 
 
-def map_source(rule: "BlockRule", width: int) -> str:
+def map_source(rule: BlockRule, width: int) -> str:
     """``iterate``: x ← decay·x + gain·g, for gaps[0], gaps[1], … layers, storing x after each."""
     return (
         _nonlinear_source(rule)
@@ -83,7 +109,7 @@ def iterate(begin, end, states, out, gaps, first, step, parameters, bias, decay,
     )
 
 
-def flow_source(rule: "BlockRule", width: int) -> str:
+def flow_source(rule: BlockRule, width: int) -> str:
     """``integrate``: Dormand–Prince 5(4), each lane with its own state and step size (see dormand_prince.py)."""
     a, _, e = tableau()
     rows = [[float(v) for v in row] + [0.0] * (STAGES - len(row)) for row in a]

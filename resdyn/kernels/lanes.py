@@ -5,20 +5,46 @@ The states of a block lie unit by unit in one array ``s`` of constant size: unit
 other; with one array per unit it gives up beyond four units. Lanes beyond the last state repeat it.
 """
 
+from dataclasses import dataclass
 from textwrap import indent
-from typing import TYPE_CHECKING
 
 from resdyn.kernels.dormand_prince import CONTROL, SETUP, SOURCE, STAGES, combine
 
-if TYPE_CHECKING:
-    from resdyn.kernels.rules import LaneRule
+
+@dataclass(frozen=True)
+class LaneRule:
+    """g as statements that set g0, g1, … from x0, …; p0, … (parameters), b0, … (bias), u0, … (drive) and t.
+
+    Parameters and biases may each differ from layer to layer.
+    """
+
+    dimension: int
+    n_parameters: int
+    text: str
+    n_bias: int = 0
+    linear: bool = False
+    """Whether the flow has the term −λx; without it infinite states stay clear of 0·∞."""
+    uses_time: bool = False
+    driven: bool = False
+
+    @staticmethod
+    def map_width(n_states: int) -> int:
+        """States per block of the map: enough lanes to keep the SIMD units busy, few enough not to waste them."""
+        return 16 if n_states <= 64 else 128
+
+    def map_source(self, n_states: int) -> str:
+        return map_source(self, self.map_width(n_states))
+
+    def flow_source(self, n_states: int) -> str:
+        # lanes differ in their number of steps and are refilled one by one, so fewer will do
+        return flow_source(self, 16 if n_states <= 64 else 32)
 
 
 def _block(levels: int, *lines: str) -> str:
     return indent("\n".join(lines), "    " * levels)
 
 
-def _unpack(rule: "LaneRule", linear: str) -> list[str]:
+def _unpack(rule: LaneRule, linear: str) -> list[str]:
     """Take one layer's parameters into registers; an array of one row is shared by all layers."""
     return [
         "row = layer if parameters.shape[0] > 1 else 0",
@@ -51,7 +77,7 @@ def _store(n: int, levels: int, slot: str) -> str:
     )
 
 
-def map_source(rule: "LaneRule", width: int) -> str:
+def map_source(rule: LaneRule, width: int) -> str:
     """``iterate``: x ← decay·x + gain·g, for gaps[0], gaps[1], … layers, storing x after each."""
     n = rule.dimension
     drive = [f"u{i} = drive[layer, low + min(lane, m - 1), {i}]" for i in range(n)] if rule.driven else []
@@ -83,7 +109,7 @@ def map_source(rule: "LaneRule", width: int) -> str:
     )
 
 
-def flow_source(rule: "LaneRule", width: int) -> str:
+def flow_source(rule: LaneRule, width: int) -> str:
     """``integrate``: Dormand–Prince 5(4), each lane with its own state and step size (see dormand_prince.py)."""
     n = rule.dimension
     units = range(n)
