@@ -73,7 +73,7 @@ def _named(constructor: str, options: dict[str, Any], *, fixed: dict[str, Any], 
     return defaults | options | fixed
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class ResidualMap:
     r"""The matrix family of residual networks.
 
@@ -236,6 +236,15 @@ class ResidualMap:
         arguments = {name: getattr(self, name) for name in ("W", "b", "activation", "step", "damping", "gain", "name")}
         return type(self)(**validate.changed(arguments, changes, "ResidualMap"))
 
+    def __repr__(self) -> str:
+        layers = "shared weights" if self.depth is None else f"{self.depth} layers"
+        numbers = ", ".join(
+            f"{what} {value.min():g}" + ("" if value.min() == value.max() else f" to {value.max():g}")
+            for what, value in (("damping", self.damping), ("gain", self.gain))
+        )
+        units = f"{self.shape[0]} {self.activation.name} unit" + ("s" if self.shape[0] > 1 else "")
+        return f"ResidualMap {self.name!r}: {units}, {layers}, step {self.step:g}, {numbers}."
+
     # --- the System contract ---------------------------------------------------------------------
 
     @property
@@ -309,7 +318,7 @@ class ResidualMap:
         )
 
 
-@dataclass(frozen=True, eq=False, init=False)
+@dataclass(frozen=True, eq=False, init=False, repr=False)
 class LogisticResiduals:
     r"""The closed dynamics of the residuals of a logistic network with shared weights.
 
@@ -348,6 +357,9 @@ class LogisticResiduals:
         """The same system with some arguments of the constructor changed, e.g. ``replace(step=0.1)``."""
         arguments = {name: getattr(self, name) for name in ("W", "b", "step", "name")}
         return type(self)(**validate.changed(arguments, changes, "LogisticResiduals"))
+
+    def __repr__(self) -> str:
+        return f"LogisticResiduals {self.name!r}: state z of {self.shape[0]} units, y = σ(z), step {self.step:g}."
 
     def from_residuals(self, y: Any) -> Array:
         r"""The state z = log(y/(1−y)) with residuals y, shape (\*batch, N), each in [0, 1]; 0 and 1 give ∓∞."""

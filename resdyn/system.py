@@ -55,7 +55,11 @@ def central_differences(function: Callable[[Array], Array], x: Array) -> tuple[A
     return near, float(np.abs(near - far).max(initial=0.0)) / 3 + rounding
 
 
-@dataclass(frozen=True, eq=False)
+def _length(depth: int | None) -> str:
+    return "autonomous" if depth is None else f"{depth} layers"
+
+
+@dataclass(frozen=True, eq=False, repr=False)
 class ResidualSystem:
     r"""A residual system from a Python function: :math:`x_{k+1} = x_k + h\,f(t_k, x_k; p)`.
 
@@ -116,6 +120,13 @@ class ResidualSystem:
         names = ("rule", "shape", "step", "params", "depth", "name")
         arguments = {name: getattr(self, name) for name in names} | {"jacobian": self.jacobian_rule}
         return type(self)(**validate.changed(arguments, changes, "ResidualSystem"))
+
+    def __repr__(self) -> str:
+        jacobian = "by central differences" if self.jacobian_rule is None else "given"
+        return (
+            f"ResidualSystem {self.name!r}: states of shape {self.shape}, {_length(self.depth)}, step {self.step:g}, "
+            f"Jacobian {jacobian}."
+        )
 
     def residual(self, t: float, x: Array) -> Array:
         r"""f(t, x), shape (\*batch, \*shape)."""
@@ -212,7 +223,7 @@ def _rules(symbolic: "SymbolicSystem") -> "Rules":
     return Rules(rule, rule)
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class SymbolicResidualSystem:
     """A system compiled from formulas; made by :func:`resdyn.from_symbolic`."""
 
@@ -247,6 +258,11 @@ class SymbolicResidualSystem:
         """The same system with another step, depth or name, or other parameters, e.g. ``replace(r=0.5, step=0.1)``."""
         own = {name: changes.pop(name, getattr(self, name)) for name in ("step", "depth", "name")}
         return from_symbolic(self.symbolic, params={**self.params, **changes}, **own)  # type: ignore[return-value]
+
+    def __repr__(self) -> str:
+        values = ", ".join(f"{name} = {value:g}" for name, value in self.params.items()) or "no parameters"
+        states = ", ".join(map(str, self.symbolic.state))
+        return f"System {self.name!r} from formulas in {states}: {values}, {_length(self.depth)}, step {self.step:g}."
 
     def compiled_form(self) -> "SemilinearForm":
         """The fast path of :func:`resdyn.simulate`."""

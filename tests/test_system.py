@@ -169,6 +169,25 @@ def test_function_without_the_derivative_that_sympy_claims_is_noticed():
         resdyn.from_symbolic(SymbolicSystem("liar", (x,), (Lying(x),)))
 
 
+def test_systems_say_what_they_are():
+    layered = resdyn.ResidualMap(np.zeros((4, 3, 3)), damping=[0.0, 0.1, 0.2, 0.3], activation="tanh", name="mine")
+    expected = {
+        "ResidualMap 'mine': 3 tanh units, 4 layers, step 1, damping 0 to 0.3, gain 1.": layered,
+        "ResidualMap 'residual map': 1 logistic unit, shared weights, step 1, damping 0, gain 1.": resdyn.ResidualMap(
+            np.eye(1)
+        ),
+        "LogisticResiduals 'logistic residuals': state z of 2 units, y = σ(z), step 0.5.": resdyn.logistic_residuals(
+            np.eye(2), step=0.5
+        ),
+        "System 'Hénon map' from formulas in x, y: a = 1.4, b = 0.3, autonomous, step 1.": resdyn.systems.henon(),
+        "ResidualSystem 'duffing': states of shape (2,), autonomous, step 1, Jacobian by central differences.": (
+            resdyn.ResidualSystem(duffing, 2)
+        ),
+    }
+    for text, system in expected.items():
+        assert repr(system) == text
+
+
 # --- the contract -----------------------------------------------------------------------------------------
 
 
