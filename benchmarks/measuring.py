@@ -1,10 +1,10 @@
-"""Timing side by side: the same work, one process, one thread for everybody, medians."""
+"""Timing side by side: the same work, one process, the same number of threads for everybody, medians."""
 
+import argparse
 import json
 import os
 import platform
 import statistics
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -13,15 +13,32 @@ from pathlib import Path
 from typing import Any
 
 
-def isolate() -> str:
-    """Give this process one core, and one thread to every pool; call before importing anything numerical.
+@dataclass(frozen=True)
+class Terms:
+    """The terms of a comparison, the same for everybody."""
 
-    With ``--isa avx2`` on the command line nobody, ours or peer, may use AVX-512: the numbers are then those of the
-    many machines without it. Returns what was asked for.
+    threads: int
+    isa: str
+
+
+def isolate() -> Terms:
+    """Give this process as many cores as threads, and that many threads to every pool; call before other imports.
+
+    ``--threads N`` (default 1). ``--isa avx2``: nobody, ours or peer, may use AVX-512; the numbers are then those of
+    the many machines without it.
     """
-    isa = sys.argv[sys.argv.index("--isa") + 1] if "--isa" in sys.argv else "native"
-    os.environ["XLA_FLAGS"] = "--xla_cpu_multi_thread_eigen=false intra_op_parallelism_threads=1"
-    if isa == "avx2":
+    parser = argparse.ArgumentParser(add_help=False)
+    parser.add_argument("--threads", type=int, default=1)
+    parser.add_argument("--isa", choices=["native", "avx2"], default="native")
+    given, _ = parser.parse_known_args()
+    terms = Terms(given.threads, given.isa)
+    if hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, set(sorted(os.sched_getaffinity(0))[: terms.threads]))
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
+        os.environ[name] = str(terms.threads)
+    single = str(terms.threads > 1).lower()
+    flags = [f"--xla_cpu_multi_thread_eigen={single}", f"intra_op_parallelism_threads={terms.threads}"]
+    if terms.isa == "avx2":
         # NumPy renamed its groups of instructions in 2.4
         new = tuple(int(part) for part in metadata.version("numpy").split(".")[:2]) >= (2, 4)
         groups = (
@@ -30,12 +47,9 @@ def isolate() -> str:
         os.environ["NPY_DISABLE_CPU_FEATURES"] = groups
         os.environ["NUMBA_CPU_NAME"], os.environ["NUMBA_CPU_FEATURES"] = "x86-64-v3", ""
         os.environ["OPENBLAS_CORETYPE"] = "Haswell"
-        os.environ["XLA_FLAGS"] += " --xla_cpu_max_isa=AVX2"
-    if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
-        os.environ[name] = "1"
-    return isa
+        flags.append("--xla_cpu_max_isa=AVX2")
+    os.environ["XLA_FLAGS"] = " ".join(flags)
+    return terms
 
 
 def median_seconds(work: Callable[[], Any], *, repeats: int = 3, warm_up: bool = True) -> float:
@@ -87,7 +101,6 @@ def write(path: Path, comparisons: list[Comparison], extra: dict[str, Any] | Non
         "versions": versions,
         "python": platform.python_version(),
         "machine": platform.machine(),
-        "threads": 1,
     }
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -1,22 +1,23 @@
 """Simulation against peers: maps of 3 and 64 units, flows, and the time to start.
 
-    python -m benchmarks.simulate [--out results/bench] [--isa native|avx2] [--quick]
+    python -m benchmarks.simulate [--out results/bench] [--threads 1] [--isa native|avx2] [--quick]
 
 Every peer is written as its users would write it at its best: whole arrays and chunks for NumPy, chunks through
 ``lax.map`` and the best of several sizes for JAX, one loop per trajectory for numba, one ``vmap`` for diffrax. All
-run on one core.
+run on the same number of cores, by default one.
 """
 
 # ruff: noqa: E402
 from benchmarks.measuring import Comparison, isolate, median_seconds, write
 
-ISA = isolate()
+TERMS = isolate()
 
 import argparse
 import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -267,7 +268,8 @@ def startup() -> dict[str, float]:
 def main() -> None:
     """Run all, print, write."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--out", type=Path, default=Path("results/bench"), help="folder for simulate.json")
+    parser.add_argument("--out", type=Path, default=Path("results/bench"), help="folder for the numbers")
+    parser.add_argument("--threads", type=int, default=1, help="cores and threads for everybody")
     parser.add_argument("--isa", choices=["native", "avx2"], default="native", help="instructions all may use")
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
     arguments = parser.parse_args()
@@ -282,8 +284,8 @@ def main() -> None:
         print(comparisons[-1], flush=True)
     start = startup()
     print("\n".join(f"{name}: {value:.3g}" for name, value in start.items()))
-    name = "simulate.json" if ISA == "native" else f"simulate-{ISA}.json"
-    write(arguments.out / name, comparisons, {"startup": start, "instructions": ISA})
+    name = f"simulate-{TERMS.isa}-{TERMS.threads}.json"
+    write(arguments.out / name, comparisons, {"startup": start, "terms": asdict(TERMS)})
 
 
 if __name__ == "__main__":
