@@ -5,6 +5,7 @@ already fill the cores: threads.py pins it.
 """
 
 from dataclasses import dataclass
+from functools import cache
 from textwrap import indent
 
 from resdyn.kernels.dormand_prince import CONTROL, SETUP, SOURCE, STAGES, tableau
@@ -71,6 +72,7 @@ def row(array, layer):
 """
 
 
+@cache
 def map_source(rule: BlockRule, width: int) -> str:
     """``iterate``: x ← decay·x + gain·g, for gaps[0], gaps[1], … layers, storing x after each."""
     return (
@@ -109,6 +111,7 @@ def iterate(begin, end, states, out, gaps, first, step, parameters, bias, decay,
     )
 
 
+@cache
 def flow_source(rule: BlockRule, width: int) -> str:
     """``integrate``: Dormand–Prince 5(4), each lane with its own state and step size (see dormand_prince.py)."""
     a, _, e = tableau()

@@ -38,12 +38,21 @@ def _source() -> str:
     return "\n".join(lines)
 
 
+def _row(letter: str, stage: int) -> dict[int, Fraction]:
+    """The coefficients that are not zero, of row ``stage`` of A, or of E."""
+    a, _, e = tableau()
+    return {j: v for j, v in enumerate(e if letter == "E" else a[stage - 2], 1) if v}
+
+
+def needed(letter: str, stage: int) -> list[int]:
+    """The slopes that enter :func:`combine`."""
+    return list(_row(letter, stage))
+
+
 def combine(letter: str, stage: int, slope: str) -> str:
     """The text of Σ_j coefficient·k_j: of row ``stage`` of A, or of E; ``slope`` is a format for k_j."""
-    a, _, e = tableau()
-    row = e if letter == "E" else a[stage - 2]
     name = "E{}" if letter == "E" else f"A{stage}" + "{}"
-    return " + ".join(f"{name.format(j)} * {slope.format(j)}" for j, v in enumerate(row, 1) if v)
+    return " + ".join(f"{name.format(j)} * {slope.format(j)}" for j in needed(letter, stage))
 
 
 SOURCE = (
