@@ -110,6 +110,11 @@ def best_jax(x: Array, W: Array, b: Array, depth: int) -> tuple[str, float]:
     return f"jax.jit in chunks of {size}", seconds[size]
 
 
+def compile_naive_numba() -> None:
+    """Once, on next to nothing."""
+    naive_numba(np.zeros((2, 3)), np.eye(3), np.zeros(3), 1)
+
+
 def relative_error(found: Array, expected: Array) -> float:
     """max |Δ| / (1 + |x|)."""
     return float((np.abs(found - expected) / (1 + np.abs(expected))).max())
@@ -131,7 +136,7 @@ def small_map(n_states: int, depth: int) -> Comparison:
         f"map, N = 3, {n_states} states × {depth} layers",
         ours,
         {
-            "naive numba": median_seconds(lambda: naive_numba(x0, W, b, depth)),
+            "naive numba": median_seconds(lambda: naive_numba(x0, W, b, depth), warm_up=False),
             whole: median_seconds(lambda: numpy_whole(x0, W, b, few)) * depth / few,
             jax_name: jax_seconds,
             "resdyn in float32": single,
@@ -161,7 +166,7 @@ def large_map(n_states: int, depth: int) -> Comparison:
         ours,
         {
             numpy_name: chunked[size],
-            "naive numba": median_seconds(lambda: naive_numba(x0, W, b, depth)),
+            "naive numba": median_seconds(lambda: naive_numba(x0, W, b, depth), warm_up=False),
             jax_name: jax_seconds,
         },
         {numpy_name: 1.5, "naive numba": 2},
@@ -274,6 +279,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="small sizes, to see that it runs")
     arguments = parser.parse_args()
     scale = 8 if arguments.quick else 1
+    compile_naive_numba()
     comparisons = []
     for make in (
         lambda: small_map(1048576 // scale, 1000 // scale),
