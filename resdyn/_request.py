@@ -28,8 +28,10 @@ class Request:
     batch: tuple[int, ...]
     layers: NDArray[np.int64]
     """The layers to save."""
+    transient: int
+    """Layers to run before the first one saved."""
     total: int
-    """Layers to run."""
+    """Layers to run in all."""
     method: str
     inputs: Array | None
     noise: float
@@ -76,7 +78,7 @@ def make_request(
         )
     if method not in MAPS + FLOWS:
         raise ValueError(f"unknown method {method!r}; maps: {', '.join(MAPS)}; flows: {', '.join(FLOWS)}.")
-    if method == "exponential" and not hasattr(system, "damping"):
+    if method == "exponential" and not isinstance(system, ResidualMap):
         raise ValueError(
             f'method "exponential" takes the linear part exactly, but {system.name!r} has none that is known; '
             'it serves ResidualMap. Use method="residual", or an ODE method for the flow.'
@@ -95,13 +97,14 @@ def make_request(
         states=states,
         batch=batch,
         layers=layers,
+        transient=skipped,
         total=total,
         method=method,
         inputs=drive,
         noise=_noise(noise, method),
-        rng=np.random.default_rng(rng),
+        rng=_generator(rng),
         progress=bool(progress),
-        rtol=_tolerance(rtol, "rtol", _RTOL, method),
+        rtol=_reachable(_tolerance(rtol, "rtol", _RTOL, method), states.dtype, method),
         atol=_tolerance(atol, "atol", _ATOL, method),
         threads=None if threads is None else validate.count(threads, "threads", least=1),
         form=_form(system, drive, method, len(states)),
@@ -123,7 +126,11 @@ def _states(system: System, x0: Any, dtype: np.dtype[Any]) -> tuple[Array, tuple
     array = validate.real_array(x0, "x0", finite=not getattr(system, "infinite_states", False))
     validate.states(array, system.shape, system.name, name="x0")
     batch = array.shape[: array.ndim - len(system.shape)]
-    return np.array(array.reshape(int(np.prod(batch)), *system.shape), dtype=dtype, order="C"), batch
+    with np.errstate(over="ignore"):
+        states = np.array(array.reshape(int(np.prod(batch)), *system.shape), dtype=dtype, order="C")
+    if np.isinf(states).sum() > np.isinf(array).sum():
+        raise ValueError(f"x0 holds numbers too large for {dtype}; use float64.")
+    return states, batch
 
 
 def _inputs(system: System, inputs: Any, batch: tuple[int, ...]) -> Array | None:
@@ -168,7 +175,7 @@ def _depths(system: System, drive: Array | None, depth: Any, transient: Any) -> 
 
 def _saved(states: Array, skipped: int, total: int, save: Any) -> NDArray[np.int64]:
     """The layers to save, once it is known that they fit."""
-    if save == "final":
+    if isinstance(save, str) and save == "final":
         return np.array([total])
     if isinstance(save, str) and save != "all":
         raise ValueError(f'unknown save {save!r}; it is "all", "final", or an integer k for every k-th layer.')
@@ -183,8 +190,26 @@ def _saved(states: Array, skipped: int, total: int, save: Any) -> NDArray[np.int
     return np.append(np.arange(skipped, total, every, dtype=np.int64), total)
 
 
+def _generator(rng: Any) -> np.random.Generator:
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        raise TypeError(f"rng must be a numpy Generator, a seed (an int), or None, but is {rng!r}.") from None
+
+
+def _reachable(rtol: float, dtype: np.dtype[Any], method: str) -> float:
+    """A relative tolerance that rounding allows; SciPy clips its own."""
+    least = 4 * float(np.finfo(dtype).eps)
+    if method == "RK45" and rtol < least:
+        raise ValueError(f"rtol = {rtol!r} is below what {dtype} can tell apart; ask for at least {least:.2g}.")
+    return rtol
+
+
 def _noise(noise: Any, method: str) -> float:
-    deviation = float(noise)
+    try:
+        deviation = float(noise)
+    except (TypeError, ValueError):
+        deviation = np.nan
     if not (np.isfinite(deviation) and deviation >= 0):
         raise ValueError(f"noise is a standard deviation, at least 0 and finite, but is {noise!r}.")
     if deviation and method not in MAPS:

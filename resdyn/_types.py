@@ -17,9 +17,9 @@ class Status(IntEnum):
 
     OK = 0
     DIVERGED = 1
-    """The state left the finite numbers (a flow: it ran off faster than any step could follow)."""
+    """The state left the finite numbers; in a flow, it was beyond 1e6 when the integrator gave up."""
     FAILED = 2
-    """The integrator gave up: steps too small or too many."""
+    """The integrator gave up on a state below 1e6: steps too small, or too many."""
 
 
 @runtime_checkable
@@ -92,6 +92,7 @@ class CompiledForm(Protocol):
         slots: NDArray[np.int64],
         rtol: float,
         atol: float,
+        max_steps: int,
         threads: int | None = None,
     ) -> None:
         """Integrate the flow."""

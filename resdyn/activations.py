@@ -37,6 +37,12 @@ class Activation:
     value: Callable[[Array], Array] = field(repr=False, compare=False)
     derivative: Callable[[Array], Array] = field(repr=False, compare=False)
     kernel: str = field(repr=False)
+    expression: Any = field(default=None, repr=False)
+    """The SymPy expression, of an activation that was made from one."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # functions made here cannot be pickled; the name or the expression can, and says it all
+        return activation, (self.name if self.expression is None else self.expression,)
 
 
 def _logistic_derivative(z: Array) -> Array:
@@ -109,13 +115,45 @@ def _from_expression(expression: "sympy.Expr") -> Activation:
     (symbol,) = symbols
     # a real symbol, so that derivatives of Abs and Max are real functions
     z = sympy.Symbol("z", real=True)
-    value = expression.subs(symbol, z)
+    value = check_real(expression.subs(symbol, z), str(expression))
     return Activation(
         name=str(expression),
         value=_vectorised(z, value),
-        derivative=_vectorised(z, value.diff(z)),
+        derivative=_vectorised(z, differentiate(value, z, str(expression))),
         kernel=kernel_text(value),
+        expression=expression,
     )
+
+
+def check_real(expression: "sympy.Expr", owner: str) -> "sympy.Expr":
+    """The expression, unless it is complex or leaves cases open."""
+    import sympy
+
+    if expression.has(sympy.I):
+        raise ValueError(f"{owner} holds the imaginary unit, but states are real.")
+    for piecewise in expression.atoms(sympy.Piecewise):
+        if piecewise.args[-1].cond != True:  # noqa: E712  a SymPy condition
+            raise ValueError(f"{owner} holds a Piecewise without a last case for all other values; add (value, True).")
+    return expression
+
+
+def differentiate(expression: "sympy.Expr", symbol: "sympy.Symbol", owner: str) -> "sympy.Expr":
+    """The derivative almost everywhere: what SymPy derives, without the impulses at jumps.
+
+    Raises
+    ------
+    ValueError
+        If SymPy does not know the derivative (floor, Mod).
+    """
+    import sympy
+
+    derivative = expression.diff(symbol).replace(sympy.DiracDelta, lambda *_: sympy.S.Zero)
+    if derivative.has(sympy.Derivative, sympy.Subs):
+        raise ValueError(
+            f"SymPy does not know the derivative of {owner}; use functions with a derivative, "
+            "or give the system as a Python callable (resdyn.ResidualSystem)."
+        )
+    return derivative
 
 
 def _vectorised(z: "sympy.Symbol", value: "sympy.Expr") -> Callable[[Array], Array]:

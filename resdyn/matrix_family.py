@@ -2,7 +2,7 @@ r"""Systems with a weight matrix: ``ResidualMap`` and the closed dynamics of its
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Self, Union, overload
 
 import numpy as np
@@ -233,8 +233,15 @@ class ResidualMap:
 
     def replace(self, **changes: Any) -> Self:
         """The same system with some arguments of the constructor changed, e.g. ``replace(step=0.1)``."""
-        arguments = {name: getattr(self, name) for name in ("W", "b", "activation", "step", "damping", "gain", "name")}
-        return type(self)(**validate.changed(arguments, changes, "ResidualMap"))
+        return type(self)(**validate.changed(self._arguments(), changes, "ResidualMap"))
+
+    def _arguments(self) -> dict[str, Any]:
+        names = ("W", "b", "activation", "step", "damping", "gain", "name")
+        return {name: getattr(self, name) for name in names}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # through the constructor, so that a copy is as immutable as the original
+        return partial(type(self), **self._arguments()), ()
 
     def __repr__(self) -> str:
         layers = "shared weights" if self.depth is None else f"{self.depth} layers"
@@ -266,7 +273,15 @@ class ResidualMap:
         """(z, W, λ, α) with z = W x + b + u."""
         W, b, damping, gain = self.layer(t)
         z = validate.states(x, self.shape, self.name) @ W.T + b
-        return (z if inputs is None else z + inputs), W, damping, gain
+        if inputs is not None:
+            drive = np.asarray(inputs)
+            if drive.shape not in (self.shape, z.shape):
+                raise ValueError(
+                    f"inputs has shape {drive.shape}, but the drive of one layer has shape {self.shape}, "
+                    f"or that of the states, {z.shape}."
+                )
+            z = z + drive
+        return z, W, damping, gain
 
     def activations(self, t: float, x: Array, *, inputs: Array | None = None) -> Array:
         r"""y = φ(Wx + b + u), shape of x; the residuals of [lagzi2021]_ (there damping is 0 and gain 1)."""
@@ -293,7 +308,8 @@ class ResidualMap:
         if inputs is None:
             return self._compiled
         if inputs.ndim == 2:
-            bias = (self.b[: len(inputs)] if self.b.ndim == 2 else self.b) + inputs
+            layers = min(len(inputs), self.depth or len(inputs))
+            bias = (self.b[:layers] if self.b.ndim == 2 else self.b) + inputs[:layers]
             return self._form(bias, None)
         return self._form(np.atleast_2d(self.b), inputs)
 
@@ -355,8 +371,13 @@ class LogisticResiduals:
 
     def replace(self, **changes: Any) -> Self:
         """The same system with some arguments of the constructor changed, e.g. ``replace(step=0.1)``."""
-        arguments = {name: getattr(self, name) for name in ("W", "b", "step", "name")}
-        return type(self)(**validate.changed(arguments, changes, "LogisticResiduals"))
+        return type(self)(**validate.changed(self._arguments(), changes, "LogisticResiduals"))
+
+    def _arguments(self) -> dict[str, Any]:
+        return {name: getattr(self, name) for name in ("W", "b", "step", "name")}
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return partial(type(self), **self._arguments()), ()
 
     def __repr__(self) -> str:
         return f"LogisticResiduals {self.name!r}: state z of {self.shape[0]} units, y = σ(z), step {self.step:g}."

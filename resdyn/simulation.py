@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,10 @@ Array = NDArray[Any]
 
 # a state this big where the integrator gives up is running off to infinity
 _LARGE = 1e6
+# a state that takes more steps than this has FAILED; the same number whatever is saved
+_STEPS, _STEPS_PER_LAYER = 100_000, 10_000
+# evaluations at one and the same time after which an integrator is stuck (LSODA goes on for ever)
+_STUCK = 10_000
 
 
 def simulate(
@@ -108,6 +113,7 @@ def simulate(
     with np.errstate(over="ignore", invalid="ignore"):
         if request.is_map:
             _run_map(request, out)
+            # the last state tells: x + h f is infinite or NaN if x is, whatever f may be
             status[_left_the_numbers(out[-1], system)] = Status.DIVERGED
         else:
             _run_flow(request, out, status)
@@ -121,14 +127,12 @@ def simulate(
         layers=request.layers,
         inputs=request.inputs,
         noise=request.noise,
+        transient=request.transient,
     )
 
 
 def _left_the_numbers(x: Array, system: System) -> Array:
-    """Which states are not finite.
-
-    Looking at the last state is enough: x + h f(x) is never finite again once x is not.
-    """
+    """Which states are not finite."""
     bad = np.isnan(x) if getattr(system, "infinite_states", False) else ~np.isfinite(x)
     return np.asarray(bad.any(axis=tuple(range(1, x.ndim))))
 
@@ -181,7 +185,11 @@ def _numpy_steps(request: Request) -> Callable[[Array, int, int], Array]:
 
     def advance(x: Array, first: int, n: int) -> Array:
         for layer in range(first, first + n):
-            x = x + system.step * np.asarray(system.residual(layer * system.step, x), dtype=x.dtype)
+            x.setflags(write=False)  # a rule that works in place would change the state it is asked about
+            f = np.asarray(system.residual(layer * system.step, x))
+            if f.dtype.kind not in "biuf":
+                raise TypeError(f"residual of {system.name!r} returned {f.dtype} numbers; f must be real.")
+            x = x + system.step * f.astype(x.dtype, copy=False)
         return x
 
     return advance
@@ -224,6 +232,7 @@ def _run_flow(request: Request, out: Array, status: NDArray[np.uint8]) -> None:
             slots=slots,
             rtol=request.rtol,
             atol=request.atol,
+            max_steps=_STEPS + _STEPS_PER_LAYER * request.total,
             threads=request.threads,
         )
         return
@@ -277,16 +286,35 @@ def _segment(
         # f may jump at the ends of a layer: stay on this side of them
         return t if layer is None or system.depth is None else within_block(t, system.step, layer)
 
+    calls = {"t": begin, "count": 0}
+
     def slope(t: float, flat: Array) -> Array:
+        if abs(t - calls["t"]) <= 4 * np.finfo(float).eps * abs(t):
+            calls["count"] += 1
+            if calls["count"] > _STUCK:
+                raise _Stuck(flat)
+        else:
+            calls["t"], calls["count"] = t, 0
         return np.asarray(system.residual(at(t), flat.reshape(system.shape), **drive)).ravel()
 
     options: dict[str, Any] = {}
     jacobian = getattr(system, "jacobian", None)
     if request.method in ("Radau", "BDF", "LSODA") and jacobian is not None:
         options["jac"] = lambda t, flat: jacobian(at(t), flat.reshape(system.shape), **drive)
-    return solve_ivp(
-        slope, (begin, end), x, method=request.method, t_eval=times, rtol=request.rtol, atol=request.atol, **options
-    )
+    try:
+        return solve_ivp(
+            slope, (begin, end), x, method=request.method, t_eval=times, rtol=request.rtol, atol=request.atol, **options
+        )
+    except _Stuck as stuck:
+        y = np.empty((x.size, 0)) if times is not None else stuck.state[:, None]
+        return SimpleNamespace(status=-1, y=y)
+
+
+class _Stuck(Exception):
+    """An integrator evaluates f at the same time again and again."""
+
+    def __init__(self, state: Array) -> None:
+        self.state = state.copy()
 
 
 def _outcome(solution: Any) -> Status:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
+from functools import cached_property, lru_cache, partial
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -137,6 +137,8 @@ class ResidualSystem:
                 f"the rule of {self.name!r} returned shape {f.shape} for states of shape {x.shape}; "
                 f"it must return one f per state, for any batch: {validate.batch_of(self.shape)} to the same."
             )
+        if f.dtype.kind not in "biuf":
+            raise TypeError(f"the rule of {self.name!r} returned {f.dtype} numbers; f must be real.")
         return f
 
     def jacobian(self, t: float, x: Array) -> Array:
@@ -192,12 +194,19 @@ def _stacked(arguments: list[Any], entries: list[Any], shape: tuple[int, ...]) -
 def _compile(symbolic: "SymbolicSystem") -> _Compiled:
     import sympy
 
+    from resdyn.activations import check_real, differentiate
+
     d = symbolic.dimension
     time = symbolic.time if symbolic.time is not None else sympy.Dummy("t")
-    arguments = [*symbolic.state, *symbolic.defaults, time]
+    symbols = [*symbolic.state, *symbolic.defaults, time]
+    # dummies, so that a parameter named pi or exp stands for itself; real ones, so that Abs has a derivative
+    real = {symbol: sympy.Dummy(f"s{i}", real=True) for i, symbol in enumerate(symbols)}
+    residual = [check_real(f.xreplace(real), symbolic.name) for f in symbolic.residual]
+    state = [real[symbol] for symbol in symbolic.state]
+    jacobian = [differentiate(f, symbol, symbolic.name) for f in residual for symbol in state]
     return _Compiled(
-        residual=_stacked(arguments, list(symbolic.residual), (d,)),
-        jacobian=_stacked(arguments, list(symbolic.jacobian), (d, d)),
+        residual=_stacked(list(real.values()), residual, (d,)),
+        jacobian=_stacked(list(real.values()), jacobian, (d, d)),
     )
 
 
@@ -258,6 +267,15 @@ class SymbolicResidualSystem:
         """The same system with another step, depth or name, or other parameters, e.g. ``replace(r=0.5, step=0.1)``."""
         own = {name: changes.pop(name, getattr(self, name)) for name in ("step", "depth", "name")}
         return from_symbolic(self.symbolic, params={**self.params, **changes}, **own)  # type: ignore[return-value]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        options: dict[str, Any] = {
+            "params": dict(self.params),
+            "step": self.step,
+            "depth": self.depth,
+            "name": self.name,
+        }
+        return partial(from_symbolic, **options), (self.symbolic,)
 
     def __repr__(self) -> str:
         values = ", ".join(f"{name} = {value:g}" for name, value in self.params.items()) or "no parameters"
@@ -321,12 +339,21 @@ def from_symbolic(
     """
     names = [str(symbol) for symbol in symbolic.defaults]
     values = dict(zip(names, symbolic.defaults.values(), strict=True))
+    reserved = sorted({"step", "depth", "name"} & set(names))
+    if reserved:
+        raise ValueError(
+            f"a parameter of {symbolic.name!r} is called {reserved[0]!r}, "
+            "which names an argument of the system itself; rename the symbol."
+        )
     for key, value in dict(params or {}).items():
         if str(key) not in values:
             raise ValueError(f"{symbolic.name!r} has no parameter {str(key)!r}; it has {', '.join(names) or 'none'}.")
-        number = float(value)
+        try:
+            number = float(value)
+        except (TypeError, ValueError):
+            number = np.nan
         if not np.isfinite(number):
-            raise ValueError(f"parameter {key} of {symbolic.name!r} must be a finite number, but is {number!r}.")
+            raise ValueError(f"parameter {key} of {symbolic.name!r} must be a finite number, but is {value!r}.")
         values[str(key)] = number
     if symbolic.time is not None and depth is None:
         raise ValueError(

@@ -48,8 +48,7 @@ def tangent_map(trajectory: "Trajectory", start: int = 0, stop: int | None = Non
         Of a map (method "residual", or "exponential", whose blocks are differentiated instead), of one state,
         with every layer between ``start`` and ``stop`` saved.
     start, stop : int
-        Layers, counted from the first one saved, so that 0 is the start of the trajectory also after a transient;
-        by default the first and the last one.
+        Layers, counted from the end of the transient; by default the first and the last one.
 
     Raises
     ------
@@ -68,7 +67,7 @@ def tangent_map(trajectory: "Trajectory", start: int = 0, stop: int | None = Non
             f"take one state of it, e.g. trajectory.sample{(0,) * len(trajectory.batch)}."
         )
     layers = trajectory.layers
-    depth = int(layers[-1] - layers[0])
+    depth = int(layers[-1]) - trajectory.transient
     start = validate.count(start, "start")
     stop = depth if stop is None else validate.count(stop, "stop")
     if not start <= stop <= depth:
@@ -76,7 +75,7 @@ def tangent_map(trajectory: "Trajectory", start: int = 0, stop: int | None = Non
             f"start = {start}, stop = {stop}: the trajectory has {depth} layers, "
             f"so 0 ≤ start ≤ stop ≤ {depth} is needed."
         )
-    start, stop = start + int(layers[0]), stop + int(layers[0])
+    start, stop = start + trajectory.transient, stop + trajectory.transient
     missing = np.setdiff1d(np.arange(start, stop), layers)
     if missing.size:
         raise ValueError(

@@ -41,6 +41,8 @@ class Trajectory:
         The drive, shape (T, N) or (T, \*batch, N).
     noise : float
         Standard deviation of the noise added at every layer.
+    transient : int
+        Layers that were run first and not saved.
     """
 
     t: Array
@@ -52,6 +54,7 @@ class Trajectory:
     layers: Array
     inputs: Array | None = field(default=None, repr=False)
     noise: float = 0.0
+    transient: int = 0
 
     @property
     def batch(self) -> tuple[int, ...]:
@@ -137,7 +140,13 @@ class Trajectory:
             arrays["inputs"] = self.inputs
         stored = _describe(self.system)
         arrays |= {f"system_{name}": array for name, array in stored.pop("arrays").items()}
-        meta = {"kind": "Trajectory", "method": self.method, "noise": self.noise, "system": stored}
+        meta = {
+            "kind": "Trajectory",
+            "method": self.method,
+            "noise": self.noise,
+            "transient": self.transient,
+            "system": stored,
+        }
         _storage.write_npz(path, arrays, meta)
 
     @classmethod
@@ -154,10 +163,11 @@ class Trajectory:
         own = {name.removeprefix("system_"): arrays.pop(name) for name in list(arrays) if name.startswith("system_")}
         if system is None:
             system = _restore(meta["system"], own, path)
-        elif (system.name, system.step) != (meta["system"]["name"], meta["system"]["step"]):
+        elif repr(system) != meta["system"]["repr"]:
             raise ValueError(
-                f"{str(path)!r} holds a trajectory of {meta['system']['name']!r} with step {meta['system']['step']!r}, "
-                f"but the system given is {system.name!r} with step {system.step!r}; give the one that was simulated."
+                f"{str(path)!r} holds a trajectory of another system than the one given; "
+                "give the one that was simulated.\n"
+                f"  stored: {meta['system']['repr']}\n  given:  {system!r}"
             )
         elif arrays["x0"].shape[arrays["x0"].ndim - len(system.shape) :] != system.shape:
             raise ValueError(
@@ -170,6 +180,7 @@ class Trajectory:
             system=system,
             method=meta["method"],
             noise=meta["noise"],
+            transient=meta["transient"],
         )
 
     def to_dataset(self) -> "xarray.Dataset":
@@ -208,7 +219,8 @@ def _describe(system: System) -> dict[str, Any]:
     from resdyn.matrix_family import LogisticResiduals, ResidualMap
 
     described: dict[str, Any] = {"name": system.name, "type": type(system).__name__, "step": system.step, "arrays": {}}
-    if isinstance(system, ResidualMap) and system.activation.name in NAMED:
+    described["repr"] = repr(system)
+    if isinstance(system, ResidualMap) and system.activation is NAMED.get(system.activation.name):
         described["activation"] = system.activation.name
         described["arrays"] = {name: getattr(system, name) for name in ("W", "b", "damping", "gain")}
     elif isinstance(system, LogisticResiduals):

@@ -279,6 +279,12 @@ def test_states_of_another_shape_do_not_broadcast(make):
         system.linearize(0.0, np.ones((2, 3)))
 
 
+@pytest.mark.parametrize("inputs", [3.0, np.ones(2), np.ones((5, 3)), np.ones((2, 1))])
+def test_drives_of_another_shape_do_not_broadcast(inputs):
+    with pytest.raises(ValueError, match=r"inputs has shape .*drive of one layer has shape \(3,\)"):
+        resdyn.ResidualMap(EYE).residual(0.0, np.zeros((2, 3)), inputs=inputs)
+
+
 @pytest.mark.parametrize("W", [np.asfortranarray(RNG.normal(size=(3, 3))), np.arange(9).reshape(3, 3), EYE > 0.5])
 def test_any_layout_and_real_type_of_weights_works(W):
     system = resdyn.ResidualMap(W, step=0.1)

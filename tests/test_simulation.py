@@ -385,6 +385,76 @@ def test_state_lost_in_one_layer_stays_lost():
     assert trajectory.x[1:, 0, 0] == pytest.approx(1.0, rel=1e-4)
 
 
+def test_overflow_of_an_exponential_is_divergence():
+    import sympy
+
+    from resdyn_theory import SymbolicSystem
+
+    x = sympy.Symbol("x")
+    system = resdyn.from_symbolic(SymbolicSystem("tower", (x,), (sympy.exp(x),)))
+    assert resdyn.simulate(system, [1.0], depth=5).status == Status.DIVERGED
+    assert resdyn.simulate(system, [1.0], depth=5, dtype=np.float32).status == Status.DIVERGED
+    z = sympy.Symbol("z")
+    large = resdyn.ResidualMap([[1.0]], activation=sympy.exp(z) * sympy.Float("1e-300"), damping=1.0)
+    assert resdyn.simulate(large, [709.5], depth=1).final[0] == pytest.approx(np.exp(709.5) * 1e-300, rel=1e-13)
+    small = resdyn.ResidualMap([[1.0]], activation=sympy.exp(z), damping=1.0)
+    assert resdyn.simulate(small, [-740.0], depth=1).final[0] == pytest.approx(np.exp(-740.0), rel=0.01)  # subnormal
+    assert resdyn.simulate(small, [-800.0], depth=1).final[0] == 0
+
+
+def test_no_rule_brings_a_state_back_from_infinity():
+    # so the last state tells whether a state ever left the numbers
+    system = resdyn.ResidualSystem(lambda t, x, p: np.where(np.isfinite(x), x * 1e300, -x), 1, name="leap")
+    trajectory = resdyn.simulate(system, [1e100], depth=4)
+    assert trajectory.status == Status.DIVERGED
+    assert not np.isfinite(trajectory.x[1:]).any()
+
+
+@pytest.mark.parametrize("save", ["final", 100, 1])
+def test_status_of_a_stiff_flow_does_not_depend_on_what_is_saved(save):
+    stiff = resdyn.ResidualMap([[-1000.0]], activation="identity", step=1.0)
+    trajectory = resdyn.simulate(stiff, [1.0], depth=200, method="RK45", save=save)
+    assert trajectory.status == Status.OK
+    assert abs(trajectory.final[0]) < 1e-6
+
+
+@pytest.mark.parametrize("depth", [100, 3000])
+@pytest.mark.parametrize("save", ["final", 1])
+def test_float32_flow_is_followed_over_any_horizon(depth, save):
+    system = resdyn.ResidualMap([[-200.0]], activation="tanh", step=1.0)
+    trajectory = resdyn.simulate(system, [1.0], depth=depth, method="RK45", save=save, dtype=np.float32)
+    assert trajectory.status == Status.OK
+
+
+def test_integrator_that_stands_still_is_stopped():
+    import sympy
+
+    from resdyn_theory import SymbolicSystem
+
+    x = sympy.Symbol("x")
+    system = resdyn.from_symbolic(SymbolicSystem("pole", (x,), (x**2,)), step=0.1)
+    assert resdyn.simulate(system, [1.0], depth=20, method="LSODA").status == Status.DIVERGED
+
+
+def test_drive_longer_than_the_layers_is_cut():
+    system = resdyn.ResidualMap(np.eye(2), RNG.normal(size=(3, 2)), step=0.1)
+    drive = RNG.normal(size=(5, 2))
+    for method in ("residual", "RK45", "DOP853"):
+        longer, exact = (resdyn.simulate(system, [0.0, 0.0], inputs=u, method=method).x for u in (drive, drive[:3]))
+        assert np.array_equal(longer, exact)
+
+
+def test_calls_from_several_threads_and_processes_agree():
+    from concurrent.futures import ThreadPoolExecutor
+
+    system = resdyn.ResidualMap(random_weights(20), step=0.1)
+    x0 = RNG.normal(size=(500, 20))
+    expected = resdyn.simulate(system, x0, depth=20).x
+    with ThreadPoolExecutor(4) as pool:
+        results = list(pool.map(lambda _: resdyn.simulate(system, x0, depth=20).x, range(8)))
+    assert all(np.array_equal(result, expected) for result in results)
+
+
 # --- bad input ------------------------------------------------------------------------------------------
 
 SHARED = resdyn.ResidualMap(np.eye(3), name="shared")
@@ -435,6 +505,12 @@ X0 = np.zeros((4, 3))
         (SHARED, X0, {"inputs": np.zeros((0, 3))}, ValueError, "inputs has shape"),
         (SHARED, X0, {"inputs": np.full((5, 3), np.nan)}, ValueError, "inputs holds NaN"),
         (SHARED, X0, {"inputs": np.zeros((5, 3)), "depth": 6}, ValueError, "5 inputs"),
+        (SHARED, X0, {"depth": 1, "noise": None}, ValueError, "standard deviation"),
+        (SHARED, X0, {"depth": 1, "rng": "a"}, TypeError, "rng must be a numpy Generator"),
+        (SHARED, X0, {"depth": 1, "save": np.array([1, 2])}, TypeError, "save must be an integer"),
+        (SHARED, X0 + 1e39, {"depth": 1, "dtype": np.float32}, ValueError, "too large for float32"),
+        (SHARED, np.ma.array(X0, mask=X0 == 0), {"depth": 1}, TypeError, "masked"),
+        (SHARED, X0, {"depth": 1, "method": "RK45", "rtol": 1e-17}, ValueError, "rtol = 1e-17 is below"),
         (resdyn.systems.henon(), np.zeros(2), {"depth": 1, "inputs": np.zeros((5, 2))}, ValueError, "pre-activation"),
         (resdyn.systems.henon(), np.zeros(2), {"depth": 1, "method": "exponential"}, ValueError, "linear part"),
     ],

@@ -1,5 +1,8 @@
 """Systems from rules and formulas, and the contract that check_system enforces."""
 
+import copy
+import pickle
+
 import numpy as np
 import pytest
 import sympy
@@ -167,6 +170,83 @@ def test_function_without_the_derivative_that_sympy_claims_is_noticed():
 
     with pytest.raises(ValueError, match="Jacobian of 'liar'.*differs from central differences by 4"):
         resdyn.from_symbolic(SymbolicSystem("liar", (x,), (Lying(x),)))
+
+
+@pytest.mark.parametrize("name", ["e", "pi", "exp", "x0", "p0", "w0", "lambda"])
+def test_parameters_of_any_name_stand_for_themselves(name):
+    t, p = sympy.symbols(f"t {name}")
+    symbolic = SymbolicSystem("named", (x,), (p * x + sympy.E * sympy.cos(t) + sympy.exp(x) * sympy.pi,), {p: 0.1}, t)
+    system = resdyn.from_symbolic(symbolic, depth=2)
+    state, time = np.array([0.3]), 0.7
+    expected = 0.1 * 0.3 + np.e * np.cos(time) + np.exp(0.3) * np.pi
+    assert system.residual(time, state)[0] == pytest.approx(expected, rel=1e-14)
+    assert system.jacobian(time, state)[0, 0] == pytest.approx(0.1 + np.exp(0.3) * np.pi, rel=1e-14)
+    check_system(system)
+
+
+def test_names_must_tell_symbols_apart():
+    twin = sympy.Symbol("x", positive=True)
+    with pytest.raises(ValueError, match="uses the name x more than once"):
+        SymbolicSystem("twins", (x,), (x + twin,), {twin: 1.0})
+    with pytest.raises(ValueError, match="default of r in 'nan' must be a finite number"):
+        SymbolicSystem("nan", (x,), (r * x,), {r: float("nan")})
+    h = sympy.Symbol("step")
+    with pytest.raises(ValueError, match="called 'step', which names an argument"):
+        resdyn.from_symbolic(SymbolicSystem("reserved", (x,), (h * x,), {h: 1.0}))
+
+
+def test_kinks_and_jumps_have_the_derivative_they_have_almost_everywhere():
+    kinked = SymbolicSystem("kinked", (x,), (-2 * sympy.Abs(x) + sympy.Heaviside(x) + sympy.sign(x),))
+    system = resdyn.from_symbolic(kinked)
+    assert system.jacobian(0.0, [[2.0], [-2.0]]).ravel().tolist() == [-2.0, 2.0]
+    check_system(system)
+
+
+@pytest.mark.parametrize(
+    ("formula", "match"),
+    [
+        (sympy.floor(x), "does not know the derivative"),
+        (sympy.Piecewise((x, x > 0)), "without a last case"),
+        (sympy.I * x, "imaginary unit"),
+    ],
+)
+def test_formulas_that_cannot_be_simulated_are_refused(formula, match):
+    with pytest.raises(ValueError, match=match):
+        resdyn.from_symbolic(SymbolicSystem("odd", (x,), (formula,)))
+
+
+@pytest.mark.parametrize("name", resdyn.systems.catalogue())
+def test_systems_and_trajectories_survive_pickle_and_copy(name):
+    system = resdyn.systems.catalogue()[name]()
+    x0 = 0.1 * np.ones(system.shape)
+    depth = min(3, system.depth or 3)
+    trajectory = resdyn.simulate(system, x0, depth=depth)
+    for other in (pickle.loads(pickle.dumps(trajectory)), copy.deepcopy(trajectory)):
+        assert repr(other.system) == repr(system)
+        assert np.array_equal(resdyn.simulate(other.system, x0, depth=depth).x, trajectory.x)
+        if hasattr(system, "W"):
+            assert not other.system.W.flags.writeable
+
+
+def test_activations_survive_pickle():
+    z = sympy.Symbol("z")
+    for choice in ("relu", "softplus", "identity", sympy.sin(z) / 2):
+        original = resdyn.ResidualMap(np.eye(2), activation=choice)
+        system, x0 = pickle.loads(pickle.dumps(original)), [0.3, -0.4]
+        assert np.allclose(system.residual(0.0, x0), original.residual(0.0, x0))
+
+
+def test_rules_may_not_return_complex_numbers_or_work_in_place():
+    root = resdyn.ResidualSystem(lambda t, x, p: np.emath.sqrt(x), 1, name="root")
+    with pytest.raises(TypeError, match="'root' returned complex128 numbers; f must be real"):
+        resdyn.simulate(root, [-1.0], depth=2)
+
+    def in_place(t, x, p):
+        x *= -1
+        return x
+
+    with pytest.raises(ValueError, match="read-only"):
+        resdyn.simulate(resdyn.ResidualSystem(in_place, 1), [1.0], depth=1)
 
 
 def test_systems_say_what_they_are():

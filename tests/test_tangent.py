@@ -100,6 +100,10 @@ def test_states_between_the_ends_suffice():
     with pytest.raises(ValueError, match='layer 1 of the system was not saved.*save="all"'):
         resdyn.tangent_map(trajectory)
     assert resdyn.tangent_map(trajectory, 0, 1).shape == (3, 3)
+    with pytest.raises(ValueError, match="layer 0 of the system was not saved"):
+        resdyn.tangent_map(resdyn.simulate(system, RNG.normal(size=3), depth=6, save="final"))
+    nothing = resdyn.simulate(system, RNG.normal(size=3), depth=0, transient=4)
+    assert np.array_equal(resdyn.tangent_map(nothing).to_dense(), np.eye(3))
 
 
 @pytest.mark.parametrize(

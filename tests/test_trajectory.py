@@ -92,10 +92,15 @@ def test_systems_that_are_code_are_asked_for(tmp_path):
     with pytest.raises(ValueError, match="'Hénon map'.*is code and not data.*system="):
         resdyn.Trajectory.load(path)
     assert np.array_equal(resdyn.Trajectory.load(path, system=henon).residuals, trajectory.residuals)
-    with pytest.raises(ValueError, match="'Hénon map' with step 1.0.*given is 'linear'"):
-        resdyn.Trajectory.load(path, system=resdyn.systems.linear())
+    for other in (resdyn.systems.linear(), resdyn.systems.henon(a=1.3)):
+        with pytest.raises(ValueError, match="of another system than the one given"):
+            resdyn.Trajectory.load(path, system=other)
     custom = resdyn.ResidualMap(np.eye(2), activation=sympy.sin(sympy.Symbol("z")))
     resdyn.simulate(custom, [0.1, 0.2], depth=4).save(path)
+    with pytest.raises(ValueError, match="is code and not data"):
+        resdyn.Trajectory.load(path)
+    # an expression whose text is the name of a named activation is still an expression
+    resdyn.simulate(resdyn.ResidualMap(np.eye(2), activation=sympy.Symbol("tanh")), [2.0, 4.0], depth=1).save(path)
     with pytest.raises(ValueError, match="is code and not data"):
         resdyn.Trajectory.load(path)
 

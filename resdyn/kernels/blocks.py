@@ -37,7 +37,7 @@ class BlockRule:
         return map_source(self, self.map_width(n_states))
 
     def flow_source(self, n_states: int) -> str:
-        return flow_source(self, min(n_states, 64))
+        return flow_source(self, 8 if n_states <= 8 else 64)
 
 
 def _nonlinear_source(rule: BlockRule) -> str:
@@ -159,7 +159,7 @@ def integrate(
 {indent(SETUP.format(width="width"), " " * 8)}
         while idle < width:
             for lane in range(width):
-                h[lane] = min(steps[lane], length[lane] - tau[lane])
+                h[lane] = min(steps[lane], real(length[lane] - tau[lane]))
                 error[lane] = ZERO
             for stage in range(1, {STAGES}):
                 combine(A[stage - 1], stage, k, x)

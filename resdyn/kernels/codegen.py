@@ -29,7 +29,8 @@ from numba import njit
 from resdyn.kernels.lane_math import {real} as lane
 
 real = lane.real
-exp, expm1, logistic, tanh = lane.exp, lane.expm1, lane.logistic, lane.tanh
+exp, full_exp, expm1 = lane.exp, lane.full_exp, lane.expm1
+logistic, tanh = lane.logistic, lane.tanh
 relu, softplus, rough_log2 = lane.relu, lane.softplus, lane.rough_log2
 
 

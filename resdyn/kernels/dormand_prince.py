@@ -59,7 +59,7 @@ SOURCE = (
     _source()
     + """
 
-EPS = np.finfo(real).eps
+EPS = np.finfo(np.float64).eps  # of the times
 ZERO, ONE, HUGE, TINY = real(0), real(1), real(1e30), real(1e-30)
 LARGE = real(1e6)  # a state that big where the steps vanish is running off to infinity
 DIVERGED, FAILED = 1, 2  # resdyn.Status
@@ -107,14 +107,14 @@ def arrive(
     if current < ends.size:
         begun = begin if current == 0 else ends[current - 1]
         segment[lane] = current
-        start[lane] = real(begun)
-        length[lane] = real(ends[current] - begun)
-        tau[lane] = ZERO
+        start[lane] = begun
+        length[lane] = ends[current] - begun
+        tau[lane] = 0.0
         tries[lane] = 0
         if current == 0:
             remembered = sizes[state]
             steps[lane] = (
-                remembered if remembered > ZERO else first_step(lane, width, s, k1, n, rtol, atol, length[lane])
+                remembered if remembered > ZERO else first_step(lane, width, s, k1, n, rtol, atol, real(length[lane]))
             )
         return 0
     if failed[lane] == ZERO:
@@ -132,9 +132,9 @@ def take(
     lane, width, s, tau, steps, start, length, tries, failed, who, segment, queue, states, out, status, begin, slots
 ):
     # Put the next state of the queue into this lane. Its first step has size 0 and only finds the slope there.
-    tau[lane] = ZERO
+    tau[lane] = 0.0
     steps[lane] = ZERO
-    start[lane] = real(begin)
+    start[lane] = begin
     tries[lane] = 0
     failed[lane] = ZERO
     while queue[0] < queue[1]:
@@ -147,30 +147,29 @@ def take(
             continue
         who[lane] = state
         segment[lane] = -1
-        length[lane] = ZERO
+        length[lane] = 0.0
         for i in range(states.shape[1]):
             s[i * width + lane] = states[state, i]
         return 0
-    length[lane] = ONE  # never reached with steps of size 0
+    length[lane] = 1.0  # never reached with steps of size 0
     return 1
 """
 )
 
 # What every flow kernel does to set up a chunk of states; the lanes come first, filled from the queue.
 SETUP = """\
-tau = np.empty({width}, dtype=real)  # time since the segment began
+tau = np.empty({width})  # time since the segment began, in float64 whatever the states are
 steps = np.empty({width}, dtype=real)  # sizes to try next
 h = np.empty({width}, dtype=real)  # sizes tried
 error = np.empty({width}, dtype=real)
-start = np.empty({width}, dtype=real)
-length = np.empty({width}, dtype=real)
+start = np.empty({width})
+length = np.empty({width})
 failed = np.empty({width}, dtype=real)
 arrived = np.empty({width}, dtype=real)
 tries = np.empty({width}, dtype=np.int64)
 who = np.zeros({width}, dtype=np.int64)
 segment = np.empty({width}, dtype=np.int64)
 queue = np.array([block * chunk, min((block + 1) * chunk, states.shape[0])])
-smallest = real(16.0 * EPS * max(abs(begin), abs(ends[-1])))
 idle = 0
 for lane in range({width}):
     idle += take(
@@ -189,9 +188,10 @@ for lane in range({width}):
     factor = factor if factor < LARGEST_FACTOR else LARGEST_FACTOR
     proposed = h[lane] * factor
     accepted = error[lane] <= ONE
-    there = accepted and h[lane] >= length[lane] - tau[lane]
+    there = accepted and steps[lane] >= length[lane] - tau[lane]
     tries[lane] += 1
-    stuck = ((not accepted) and proposed < smallest) or (tries[lane] > max_steps and steps[lane] > ZERO)
+    too_short = (not accepted) and proposed < 16.0 * EPS * length[lane]
+    stuck = too_short or (tries[lane] > max_steps and steps[lane] > ZERO)
     failed[lane] = ONE if stuck else ZERO
     # the last step was cut short, so the size before the cut is the better guess for the next segment
     kept = steps[lane] if steps[lane] > proposed else proposed

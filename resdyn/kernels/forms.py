@@ -52,7 +52,11 @@ class SemilinearForm:
     def _arrays(self, dtype: np.dtype[Any], linear: Array, gain: Array) -> tuple[Array, ...]:
         drive = np.empty((0, 0, 0)) if self.drive is None else self.drive
         arrays = (self.parameters, self.bias, linear, gain, drive)
-        return tuple(np.ascontiguousarray(array, dtype=dtype) for array in arrays)
+        with np.errstate(over="ignore"):
+            cast = tuple(np.ascontiguousarray(array, dtype=dtype) for array in arrays)
+        if dtype == np.float32 and not all(np.isfinite(array).all() for array in cast):
+            raise ValueError("the system holds numbers too large for float32; use float64.")
+        return cast
 
     def _kernel(self, source: Callable[[int], str], states: Array) -> Any:
         return load_kernel(source(len(states)), states.dtype.name)
@@ -96,7 +100,7 @@ class SemilinearForm:
         slots: NDArray[np.int64],
         rtol: float,
         atol: float,
-        max_steps: int = 100_000,
+        max_steps: int,
         threads: int | None = None,
     ) -> None:
         """Integrate the flow from time ``begin`` through the segments that end at ``ends``.

@@ -12,9 +12,9 @@ exp: with k = round(x / ln 2) and r = x − k ln 2, |r| ≤ ln 2 / 2, exp(x) = 2
   1.0001·[−ln 2 / 2, ln 2 / 2]: degree 9 (float64), 5 (float32); the tests recompute it;
 * 2^k is added to the exponent bits.
 
-NaN stays NaN; arguments are clamped to ±708 (float64) and ±87 (float32), so exp never over- or
-underflows. Only the fast-math flag ``contract`` is set: re-association would undo both the rounding
-and the two-part subtraction.
+NaN stays NaN. Inside logistic, tanh and softplus arguments are clamped to ±708 (float64) and ±87 (float32), where
+2^k is a number; the exp of users' expressions (``full_exp``) has the whole range. Only the fast-math flag
+``contract`` is set: re-association would undo both the rounding and the two-part subtraction.
 """
 
 from types import SimpleNamespace
@@ -70,10 +70,10 @@ _Q0, _Q1, _Q2, _Q3, _Q4, _Q5, _Q6, _Q7, _Q8, _Q9 = EXP64
 
 
 @_lane
-def _reduced64(x):  # type: ignore[no-untyped-def]
-    """(r, r + r² q(r), t): the reduced argument's exp minus one, and k in the low bits of t."""
-    x = 708.0 if x > 708.0 else x
-    x = -708.0 if x < -708.0 else x
+def _reduced64(x, limit):  # type: ignore[no-untyped-def]
+    """(e^r − 1, t) for x clamped to ±limit: k is in the low bits of t."""
+    x = limit if x > limit else x
+    x = -limit if x < -limit else x
     t = x * _INV_LN2 + _ROUND
     k = t - _ROUND
     r = x - k * _LN2_HIGH
@@ -89,13 +89,23 @@ def _reduced64(x):  # type: ignore[no-untyped-def]
 
 @_lane
 def _exp64(x):  # type: ignore[no-untyped-def]
-    p, t = _reduced64(x)
+    p, t = _reduced64(x, 708.0)
     return _as_float64(_as_int64(1.0 + p) + (_as_int64(t) << 52))
 
 
 @_lane
+def _full_exp64(x):  # type: ignore[no-untyped-def]
+    """exp with its whole range: inf above, and down through the subnormal numbers to 0."""
+    p, t = _reduced64(x, 746.0)
+    k = _as_int64(t) - _as_int64(_ROUND)
+    half = k >> 1  # 2^k itself may not be a number: scale in two steps
+    first = _as_float64(_as_int64(1.0) + (half << 52))
+    return (1.0 + p) * first * _as_float64(_as_int64(1.0) + ((k - half) << 52))
+
+
+@_lane
 def _expm1_64(x):  # type: ignore[no-untyped-def]
-    p, t = _reduced64(x)
+    p, t = _reduced64(x, 708.0)
     scale = _as_float64(_as_int64(1.0) + (_as_int64(t) << 52))
     return scale * p + (scale - 1.0)
 
@@ -118,13 +128,14 @@ EXP32 = tuple(
 _P0, _P1, _P2, _P3, _P4, _P5 = EXP32
 _ONE_32 = np.float32(1.0)
 _MAX_32 = np.float32(87.0)
+_FULL_32 = np.float32(104.0)
 _SHIFT_32 = np.int32(23)
 
 
 @_lane
-def _reduced32(x):  # type: ignore[no-untyped-def]
-    x = _MAX_32 if x > _MAX_32 else x
-    x = -_MAX_32 if x < -_MAX_32 else x
+def _reduced32(x, limit):  # type: ignore[no-untyped-def]
+    x = limit if x > limit else x
+    x = -limit if x < -limit else x
     t = x * _INV_LN2_32 + _ROUND_32
     k = t - _ROUND_32
     r = x - k * _LN2_HIGH_32
@@ -136,14 +147,24 @@ def _reduced32(x):  # type: ignore[no-untyped-def]
 
 @_lane
 def _exp32(x):  # type: ignore[no-untyped-def]
-    p, t = _reduced32(x)
+    p, t = _reduced32(x, _MAX_32)
     # numba promotes int32 sums to int64; cast back before reading the bits
     return _as_float32(np.int32(_as_int32(_ONE_32 + p) + np.int32(_as_int32(t) << _SHIFT_32)))
 
 
 @_lane
+def _full_exp32(x):  # type: ignore[no-untyped-def]
+    p, t = _reduced32(x, _FULL_32)
+    k = np.int32(_as_int32(t) - _as_int32(_ROUND_32))
+    half = np.int32(k >> np.int32(1))
+    first = _as_float32(np.int32(_as_int32(_ONE_32) + np.int32(half << _SHIFT_32)))
+    second = _as_float32(np.int32(_as_int32(_ONE_32) + np.int32(np.int32(k - half) << _SHIFT_32)))
+    return (_ONE_32 + p) * first * second
+
+
+@_lane
 def _expm1_32(x):  # type: ignore[no-untyped-def]
-    p, t = _reduced32(x)
+    p, t = _reduced32(x, _MAX_32)
     scale = _as_float32(np.int32(_as_int32(_ONE_32) + np.int32(_as_int32(t) << _SHIFT_32)))
     return scale * p + (scale - _ONE_32)
 
@@ -210,7 +231,9 @@ def _rough_log2_32(x):  # type: ignore[no-untyped-def]
     return np.float32(_as_int32(x) - _as_int32(_ONE_32)) * np.float32(1.1920929e-07)
 
 
-def _functions(real: Any, exp: Any, expm1: Any, log1p: Any, rough_log2: Any, tanh_limit: float) -> SimpleNamespace:
+def _functions(
+    real: Any, exp: Any, full_exp: Any, expm1: Any, log1p: Any, rough_log2: Any, tanh_limit: float
+) -> SimpleNamespace:
     """The functions built on exp, expm1 and log1p, in one floating-point type."""
     zero, one, two = real(0), real(1), real(2)
     limit = real(tanh_limit)  # tanh is ±1 to rounding beyond it
@@ -239,6 +262,7 @@ def _functions(real: Any, exp: Any, expm1: Any, log1p: Any, rough_log2: Any, tan
     return SimpleNamespace(
         real=real,
         exp=exp,
+        full_exp=full_exp,
         expm1=expm1,
         logistic=logistic,
         tanh=tanh,
@@ -248,5 +272,5 @@ def _functions(real: Any, exp: Any, expm1: Any, log1p: Any, rough_log2: Any, tan
     )
 
 
-float64 = _functions(np.float64, _exp64, _expm1_64, _log1p64, _rough_log2_64, 20.0)
-float32 = _functions(np.float32, _exp32, _expm1_32, _log1p32, _rough_log2_32, 10.0)
+float64 = _functions(np.float64, _exp64, _full_exp64, _expm1_64, _log1p64, _rough_log2_64, 20.0)
+float32 = _functions(np.float32, _exp32, _full_exp32, _expm1_32, _log1p32, _rough_log2_32, 10.0)

@@ -132,14 +132,14 @@ def flow_source(rule: LaneRule, width: int) -> str:
             "for lane in range(width):",
             *(f"    k{j}_{i} = {at('k', i, j)}" for i in units for j in needed("A", stage)),
             *(f"    x{i} = {at('s', i)} + h[lane] * ({combine('A', stage, 'k{}_' + str(i))})" for i in units),
-            *([f"    t = start[lane] + tau[lane] + C{stage} * h[lane]"] if rule.uses_time else []),
+            *([f"    t = real(start[lane] + tau[lane]) + C{stage} * h[lane]"] if rule.uses_time else []),
             *(f"    u{i} = drive[layer, who[lane], {i}]" for i in units if rule.driven),
             *(f"    {line}" for line in rule.text.splitlines()),
             *(f"    {at('k', i, stage)} = c * g{i}{linear.format(i)}" for i in units),
             *(f"    {at('new', i)} = x{i}" for i in units if stage == STAGES),
         ]
 
-    step = ["for lane in range(width):", "    h[lane] = min(steps[lane], length[lane] - tau[lane])"]
+    step = ["for lane in range(width):", "    h[lane] = min(steps[lane], real(length[lane] - tau[lane]))"]
     for stage in range(2, STAGES + 1):
         step += stage_loop(stage)
     step += ["for lane in range(width):"]

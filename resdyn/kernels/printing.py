@@ -30,7 +30,7 @@ class _KernelPrinter(PythonCodePrinter):
     _print_Pi = _print_Exp1 = _print_NumberSymbol
 
     def _print_exp(self, expr: Any) -> str:
-        return f"exp({self._print(expr.args[0])})"
+        return f"full_exp({self._print(expr.args[0])})"
 
     def _print_tanh(self, expr: Any) -> str:
         return f"tanh({self._print(expr.args[0])})"

@@ -1,5 +1,6 @@
 """A residual system as formulas, and a statement about it as two sides."""
 
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from types import MappingProxyType
@@ -52,6 +53,17 @@ class SymbolicSystem:
                 f"{self.name!r} has {len(self.state)} state symbols {self.state} but {len(self.residual)} components "
                 "of the residual; give one formula per state symbol."
             )
+        symbols = [*self.state, *self.defaults, *([] if self.time is None else [self.time])]
+        names = [str(symbol) for symbol in symbols]
+        repeated = sorted({name for name in names if names.count(name) > 1})
+        if repeated:
+            raise ValueError(
+                f"{self.name!r} uses the name {', '.join(repeated)} more than once among state, parameters and time; "
+                "give each symbol a name of its own (SymPy tells symbols apart by their assumptions too)."
+            )
+        infinite = [str(symbol) for symbol, value in self.parameters if not math.isfinite(value)]
+        if infinite:
+            raise ValueError(f"the default of {', '.join(infinite)} in {self.name!r} must be a finite number.")
         known = {*self.state, *self.defaults}
         if self.time is not None:
             known.add(self.time)
