@@ -72,6 +72,25 @@ def row(array, layer):
 """
 
 
+def _map_step(rule: BlockRule) -> str:
+    """Statements for s ← a·s + c·g; activation and update in one pass where the product comes first."""
+    if rule.order == "inner":
+        return """\
+nonlinear(s, g, held, weights, b, drive, layer, who)
+for i in range(n):
+    for lane in range(m):
+        s[i, lane] = a * s[i, lane] + c * g[i, lane]
+"""
+    drive = " + drive[layer, who[lane], i]" if rule.driven else ""
+    return f"""\
+np.dot(weights, s, g)
+for i in range(n):
+    for lane in range(m):
+        z = g[i, lane] + b[i]{drive}
+        s[i, lane] = a * s[i, lane] + c * ({rule.activation})
+"""
+
+
 @cache
 def map_source(rule: BlockRule, width: int) -> str:
     """``iterate``: x ← decay·x + gain·g, for gaps[0], gaps[1], … layers, storing x after each."""
@@ -99,11 +118,7 @@ def iterate(begin, end, states, out, gaps, first, step, parameters, bias, decay,
                 b = bias[row(bias, layer)]
                 a = decay[row(gain, layer)]
                 c = gain[row(gain, layer)]
-                nonlinear(s, g, held, weights, b, drive, layer, who)
-                for i in range(n):
-                    for lane in range(m):
-                        s[i, lane] = a * s[i, lane] + c * g[i, lane]
-                layer += 1
+{indent(_map_step(rule), " " * 16)}                layer += 1
             for lane in range(m):
                 for i in range(n):
                     out[slot, low + lane, i] = s[i, lane]
