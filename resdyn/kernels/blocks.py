@@ -40,6 +40,11 @@ class BlockRule:
         return flow_source(self, 8 if n_states <= 8 else 64)
 
 
+def _preactivation(rule: BlockRule) -> str:
+    """z of one unit of one state, from the product in ``g``."""
+    return "g[i, lane] + b[i]" + (" + drive[layer, who[lane], i]" if rule.driven else "")
+
+
 def _nonlinear_source(rule: BlockRule) -> str:
     """``nonlinear``: g of a block of states, one column each."""
     if rule.order == "inner":
@@ -51,12 +56,11 @@ def _nonlinear_source(rule: BlockRule) -> str:
     np.dot(weights, held, g)
 """
     else:
-        drive = " + drive[layer, who[lane], i]" if rule.driven else ""
         passes = f"""\
     np.dot(weights, x, g)
     for i in range(x.shape[0]):
         for lane in range(x.shape[1]):
-            z = g[i, lane] + b[i]{drive}
+            z = {_preactivation(rule)}
             g[i, lane] = {rule.activation}
 """
     return f"""
@@ -81,12 +85,11 @@ for i in range(n):
     for lane in range(m):
         s[i, lane] = a * s[i, lane] + c * g[i, lane]
 """
-    drive = " + drive[layer, who[lane], i]" if rule.driven else ""
     return f"""\
 np.dot(weights, s, g)
 for i in range(n):
     for lane in range(m):
-        z = g[i, lane] + b[i]{drive}
+        z = {_preactivation(rule)}
         s[i, lane] = a * s[i, lane] + c * ({rule.activation})
 """
 
