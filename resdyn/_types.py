@@ -1,5 +1,6 @@
 """The contract between systems and analyses. Imports nothing of resdyn."""
 
+from collections.abc import Sequence
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
@@ -59,6 +60,42 @@ class System(Protocol):
 
     def linearize(self, t: float, x: Array) -> "LinearOperator":
         """∂f/∂x at one state, on flattened states: ``matvec`` is the JVP, ``rmatvec`` the VJP."""
+
+
+class NetworkUnit(Protocol):
+    """One unit of a network whose state may change its shape from unit to unit (a ResNet with its stages)."""
+
+    @property
+    def name(self) -> str:
+        """A short name, used in messages and plots."""
+
+    def __call__(self, x: Array) -> Array:
+        """The states after the unit, for states of shape ``(batch, *shape_before)``."""
+
+    def jvp(self, x: Array, tangent: Array) -> Array:
+        """The derivative at states x times tangents, both ``(batch, *shape_before)``, to ``(batch, *shape_after)``."""
+
+    def vjp(self, x: Array, cotangent: Array) -> Array:
+        """The transposed derivative at states x times cotangents ``(batch, *shape_after)``."""
+
+
+class NetworkTrace(Protocol):
+    """What a network went through, for a batch."""
+
+    @property
+    def states(self) -> Sequence[Array]:
+        """The states before the first unit and after each: ``len(units) + 1`` arrays ``(batch, *shape_k)``."""
+
+
+class TracedNetwork(Protocol):
+    """A network as a chain of units: what :func:`resdyn.propagate` needs where states change their shape."""
+
+    @property
+    def units(self) -> Sequence[NetworkUnit]:
+        """The units, in the order in which they act."""
+
+    def trace(self, x: Array) -> NetworkTrace:
+        """Run a batch of inputs through all units."""
 
 
 class CompiledForm(Protocol):

@@ -74,6 +74,25 @@ def positive(value: Any, name: str) -> float:
     return number
 
 
+def choice(value: Any, name: str, allowed: tuple[str, ...]) -> str:
+    """``value``, if it is one of the words allowed."""
+    if not isinstance(value, str) or value not in allowed:
+        raise ValueError(f"{name} must be {' or '.join(map(repr, allowed))}, but is {value!r}.")
+    return value
+
+
+def dynamics(value: Any, **flow_options: Any) -> str:
+    """ "map" or "flow"; the options of a flow (rtol, atol, method) are refused for a map."""
+    word = choice(value, "dynamics", ("map", "flow"))
+    given = [name for name, option in flow_options.items() if option is not None]
+    if word == "map" and given:
+        raise ValueError(
+            f"{given[0]}={flow_options[given[0]]!r} belongs to the integration of a flow, but dynamics is 'map'; "
+            f"leave it out, or pass dynamics='flow'."
+        )
+    return word
+
+
 def states(x: Any, shape: tuple[int, ...], owner: str, *, name: str = "x") -> Array:
     """``x`` as an array of states of this shape, after any batch axes."""
     array = np.asarray(x)

@@ -114,3 +114,18 @@ def interaction_matrix(system_or_W: System | Array, *, ax: "Axes | None" = None)
     ax.set_xlabel("acting unit j")
     ax.set_ylabel("receiving unit i")
     return ax
+
+
+# --- fixed points and Lyapunov functions -------------------------------------------------------------
+
+
+# --- cooperation and competition ---------------------------------------------------------------------
+
+
+# --- transients layer by layer -----------------------------------------------------------------------
+
+
+# --- Lyapunov exponents ------------------------------------------------------------------------------
+
+
+# --- perturbations -----------------------------------------------------------------------------------

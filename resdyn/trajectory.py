@@ -1,6 +1,5 @@
 """``Trajectory``: the states that ``simulate`` saved, and what follows from them."""
 
-import os
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Self
@@ -8,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from resdyn import _storage
+from resdyn._results import Result, batch_dims, dataset, unit_dims
 from resdyn._types import Status, System
 
 if TYPE_CHECKING:
@@ -17,8 +16,8 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 
-@dataclass(frozen=True, eq=False)
-class Trajectory:
+@dataclass(frozen=True, eq=False, repr=False)
+class Trajectory(Result):
     r"""States of a system, layer by layer, for a batch of initial states.
 
     Attributes
@@ -129,71 +128,15 @@ class Trajectory:
         status = np.asarray(self.status[index])
         return replace(self, x=self.x[along], status=status, x0=self.x0[index], inputs=inputs)
 
-    def save(self, path: str | os.PathLike[str]) -> None:
-        """Write everything to one ``.npz`` (no pickle), whole or not at all.
-
-        Systems with a weight matrix and a named activation are stored with their weights. Of others only the name
-        is stored, and :meth:`load` asks for them.
-        """
-        arrays = {"t": self.t, "x": self.x, "status": self.status, "x0": self.x0, "layers": self.layers}
-        if self.inputs is not None:
-            arrays["inputs"] = self.inputs
-        stored = _describe(self.system)
-        arrays |= {f"system_{name}": array for name, array in stored.pop("arrays").items()}
-        meta = {
-            "kind": "Trajectory",
-            "method": self.method,
-            "noise": self.noise,
-            "transient": self.transient,
-            "system": stored,
-        }
-        _storage.write_npz(path, arrays, meta)
-
-    @classmethod
-    def load(cls, path: str | os.PathLike[str], *, system: System | None = None) -> Self:
-        """Read what :meth:`save` wrote.
-
-        Parameters
-        ----------
-        path
-        system : System, optional
-            Needed if the file does not hold the system (a rule in Python, formulas, a network).
-        """
-        arrays, meta = _storage.read_npz(path, "Trajectory")
-        own = {name.removeprefix("system_"): arrays.pop(name) for name in list(arrays) if name.startswith("system_")}
-        if system is None:
-            system = _restore(meta["system"], own, path)
-        elif repr(system) != meta["system"]["repr"]:
-            raise ValueError(
-                f"{str(path)!r} holds a trajectory of another system than the one given; "
-                "give the one that was simulated.\n"
-                f"  stored: {meta['system']['repr']}\n  given:  {system!r}"
-            )
-        elif arrays["x0"].shape[arrays["x0"].ndim - len(system.shape) :] != system.shape:
-            raise ValueError(
-                f"{str(path)!r} holds states of shape {arrays['x0'].shape} of {meta['system']['name']!r}, "
-                f"but the system given, {system.name!r}, has states of shape {system.shape}."
-            )
-        return cls(
-            **{name: arrays[name] for name in ("t", "x", "status", "x0", "layers")},
-            inputs=arrays.get("inputs"),
-            system=system,
-            method=meta["method"],
-            noise=meta["noise"],
-            transient=meta["transient"],
-        )
-
     def to_dataset(self) -> "xarray.Dataset":
         """As an ``xarray.Dataset`` with the variables x, residuals and status and the coordinates t and layer."""
-        try:
-            import xarray
-        except ImportError as error:
-            raise ImportError('to_dataset needs xarray; install it with: pip install "resdyn[sweep]"') from error
-        batch = [f"batch_{i}" for i in range(len(self.batch))] if len(self.batch) > 1 else ["batch"] * len(self.batch)
-        state = ["unit"] if len(self.system.shape) == 1 else [f"unit_{i}" for i in range(len(self.system.shape))]
-        dims = ["t", *batch, *state]
-        return xarray.Dataset(
-            {"x": (dims, self.x), "residuals": (dims, self.residuals), "status": (batch, self.status)},
+        dims = ["t", *batch_dims(len(self.batch)), *unit_dims(len(self.system.shape))]
+        return dataset(
+            {
+                "x": (dims, self.x),
+                "residuals": (dims, self.residuals),
+                "status": (batch_dims(len(self.batch)), self.status),
+            },
             coords={"t": self.t, "layer": ("t", self.layers)},
             attrs={"system": self.system.name, "method": self.method, "step": self.system.step, "noise": self.noise},
         )
@@ -211,32 +154,3 @@ class Trajectory:
             f"layers {self.layers[0]} to {self.layers[-1]} ({len(self.layers)} saved), "
             f"t = {self.t[0]:g} to {self.t[-1]:g}; {outcome}."
         )
-
-
-def _describe(system: System) -> dict[str, Any]:
-    """What is stored of a system; ``arrays`` is empty where it cannot be restored."""
-    from resdyn.activations import NAMED
-    from resdyn.matrix_family import LogisticResiduals, ResidualMap
-
-    described: dict[str, Any] = {"name": system.name, "type": type(system).__name__, "step": system.step, "arrays": {}}
-    described["repr"] = repr(system)
-    if isinstance(system, ResidualMap) and system.activation is NAMED.get(system.activation.name):
-        described["activation"] = system.activation.name
-        described["arrays"] = {name: getattr(system, name) for name in ("W", "b", "damping", "gain")}
-    elif isinstance(system, LogisticResiduals):
-        described["arrays"] = {"W": system.W, "b": system.b}
-    return described
-
-
-def _restore(described: dict[str, Any], arrays: dict[str, Array], path: Any) -> System:
-    from resdyn.matrix_family import LogisticResiduals, ResidualMap
-
-    common: dict[str, Any] = {"step": described["step"], "name": described["name"], **arrays}
-    if arrays and described["type"] == "ResidualMap":
-        return ResidualMap(activation=described["activation"], **common)
-    if arrays and described["type"] == "LogisticResiduals":
-        return LogisticResiduals(**common)
-    raise ValueError(
-        f"{str(path)!r} holds a trajectory of {described['name']!r} ({described['type']}), which is code and not data; "
-        "make the system again and pass it: Trajectory.load(path, system=...)."
-    )
