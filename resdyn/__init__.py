@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from resdyn.analysis.equilibria import FixedPoint as FixedPoint
     from resdyn.analysis.equilibria import FixedPoints as FixedPoints
     from resdyn.analysis.equilibria import fixed_points as fixed_points
+    from resdyn.analysis.equilibria import iterate_fixed_points as iterate_fixed_points
     from resdyn.analysis.exponents import FiniteTimeExponents as FiniteTimeExponents
     from resdyn.analysis.exponents import LyapunovSpectrum as LyapunovSpectrum
     from resdyn.analysis.exponents import finite_time_exponents as finite_time_exponents
@@ -74,6 +75,7 @@ _HOME = {
     "depth_rule": "resdyn.analysis.stopping",
     "finite_time_exponents": "resdyn.analysis.exponents",
     "fixed_points": "resdyn.analysis.equilibria",
+    "iterate_fixed_points": "resdyn.analysis.equilibria",
     "from_symbolic": "resdyn.system",
     "logistic_residuals": "resdyn.matrix_family",
     "lyapunov_function": "resdyn.analysis.certificates",

@@ -82,7 +82,7 @@ def choice(value: Any, name: str, allowed: tuple[str, ...]) -> str:
 
 
 def dynamics(value: Any, **flow_options: Any) -> str:
-    """ "map" or "flow"; the options of a flow (rtol, atol, method) are refused for a map."""
+    """The word "map" or "flow"; the options of a flow (rtol, atol, method) are refused for a map."""
     word = choice(value, "dynamics", ("map", "flow"))
     given = [name for name, option in flow_options.items() if option is not None]
     if word == "map" and given:
