@@ -15,12 +15,34 @@ author = "The resdyn authors"
 copyright = author
 release = version = resdyn.__version__
 
-extensions = ["sphinx.ext.autodoc", "sphinx.ext.napoleon", "mathml", "derivation", "bibliography"]
-exclude_patterns = ["_build", "_extensions"]
+extensions = [
+    "sphinx.ext.autodoc",
+    "sphinx.ext.napoleon",
+    "sphinx_gallery.gen_gallery",
+    "mathml",
+    "derivation",
+    "bibliography",
+]
+exclude_patterns = ["_build", "_extensions", "gallery"]
 default_role = None
 nitpicky = True
 # dashes only: x' is x prime, not a closing quotation mark
 smartquotes_action = "D"
+
+# each script of docs/gallery is run, and becomes a page with its figures
+sphinx_gallery_conf = {
+    "examples_dirs": "gallery",
+    "gallery_dirs": "_generated/gallery",
+    "within_subsection_order": "FileNameSortKey",
+    "abort_on_example_error": True,
+    "download_all_examples": False,
+    "show_signature": False,
+    "show_memory": False,
+    "write_computation_times": False,
+    "min_reported_time": 1e9,
+    "remove_config_comments": True,
+    "copyfile_regex": "",
+}
 
 html_theme = "furo"
 html_title = "resdyn"

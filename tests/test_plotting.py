@@ -61,3 +61,25 @@ def test_plots_refuse_what_they_cannot_draw(trajectory):
         plotting.cumulative_states(resdyn.simulate(resdyn.systems.henon(), [0.1, 0.1], depth=2))
     with pytest.raises(ValueError, match="pick a layer"):
         plotting.interaction_matrix(np.zeros((4, 3, 3)))
+
+
+def test_fixed_points_are_filled_where_stable_and_continua_are_lines():
+    points = resdyn.fixed_points(resdyn.logistic_residuals([[1.0, -0.6], [-0.7, 1.0]]))
+    ax = plotting.fixed_points(points)
+    drawn = {line.get_label(): np.column_stack(line.get_data()) for line in ax.lines}
+    for verdict, word in ((1, "stable"), (0, "unstable"), (-1, "undecided")):
+        assert np.array_equal(drawn[word], points.y[points.stability("map") == verdict])
+    assert {line.get_label(): line.get_fillstyle() for line in ax.lines}["stable"] == "full"
+    chase = resdyn.fixed_points(resdyn.logistic_residuals([[0.0, 1.0], [-1.0, 0.0]]))
+    edges = [np.column_stack(line.get_data()) for line in plotting.fixed_points(chase).lines[:2]]
+    assert sorted(edge.round(9).tolist() for edge in edges) == [[[0, 0], [0, 1]], [[0, 0], [1, 0]]]
+    with pytest.raises(ValueError, match="a plane needs two units"):
+        plotting.fixed_points(resdyn.fixed_points(resdyn.systems.pitchfork()))
+
+
+def test_multipliers_are_drawn_beside_the_unit_circle():
+    points = resdyn.fixed_points(resdyn.systems.henon())
+    ax = plotting.multipliers(points)
+    circle, values = (np.array(line.get_data()) for line in ax.lines)
+    assert np.allclose(np.hypot(*circle), 1)
+    assert np.allclose(values[0] + 1j * values[1], points.multipliers.ravel())

@@ -13,7 +13,7 @@ import resdyn
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted([*DOCS.glob("*.rst"), *DOCS.glob("derivations/*.rst")])
+PAGES = sorted([*DOCS.glob("*.rst"), *DOCS.glob("analyses/*.rst"), *DOCS.glob("derivations/*.rst")])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
