@@ -153,6 +153,11 @@ def test_one_ulp_decides_on_which_side_of_the_boundary_a_face_lies():
     # the same for a determinant: rows that are parallel up to one ulp have one solution, or a line of them
     assert equilibria([[1.0, -1.0], [1.0, -1.0]]).continua
     assert not equilibria([[1.0, -1.0], [1.0, -down]]).continua
+    # parallel rows, and right-hand sides that agree for units 2 and 3 both at 1, up to one ulp
+    for other, solvable in ((1.0, True), (up, False)):
+        W = np.array([[1.0, -1.0, 1.0, 0.0], [1.0, -1.0, 0.0, other], [0, 0, 1, 0], [0, 0, 0, 1]])
+        found = equilibria(W - np.array([[0, 0, 0.5, 0.5]] * 2 + [[0] * 4] * 2) * np.array([[1], [1], [0], [0]]))
+        assert ((None, None, 1, 1) in faces_of(found.continua)) == solvable
 
 
 def test_rounding_that_hides_a_singular_matrix_does_not_hide_its_continuum():
