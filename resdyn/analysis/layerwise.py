@@ -307,12 +307,13 @@ def transients(
     codes, classes = _classes_of(labels, trajectory.batch)
     read = None if readout is None else _logits_of(readout, trajectory.system.shape)
     included = finite_states(trajectory)
-    members = [np.flatnonzero(included & (codes == i)) for i in range(len(classes))]
+    kept = codes[included]
+    members = [np.flatnonzero(kept == i) for i in range(len(classes))]
     measure = None
     if probes and len(classes) > 1:
         _check_enough(codes, classes)
-        measure = _Separability(codes, included, len(classes), n_folds, n_shuffles, ridge, rng)
-    last = residuals_at(trajectory, len(trajectory.t) - 1)
+        measure = _Separability(kept, len(classes), n_folds, n_shuffles, ridge, rng)
+    last = residuals_at(trajectory, len(trajectory.t) - 1)[included]
     ends = _range_of(trajectory.system)
 
     moments: list[dict[str, Array]] = []
@@ -320,15 +321,16 @@ def transients(
     separated: list[dict[str, Array]] = []
     logits: list[Array] = []
     for slot in range(len(trajectory.t)):
-        x, y = states_at(trajectory, slot), residuals_at(trajectory, slot)
+        x, y = states_at(trajectory, slot)[included], residuals_at(trajectory, slot)[included]
         moments.append(_moments(x, y, members, ends))
-        with np.errstate(invalid="ignore"):
-            distances.append(np.abs(y - last).mean(axis=-1))
+        distances.append(np.abs(y - last).mean(axis=-1))
         if measure is not None:
             separated.append(measure(x, y))
         if read is not None:
             logits.append(read(x))
 
+    settling_layer = np.full(len(codes), -1)
+    settling_layer[included] = _settling(np.stack(distances), trajectory.layers, tolerance)
     per_class = {name: np.stack([moment[name] for moment in moments]) for name in moments[0]}
     for name in ("residual_mean", "residual_spread", "state_mean", "state_spread"):
         per_class[name] = per_class[name].reshape(*per_class[name].shape[:2], *trajectory.system.shape)
@@ -340,11 +342,11 @@ def transients(
         included=included,
         t=trajectory.t,
         layers=trajectory.layers,
-        settling_layer=_settling(np.stack(distances), trajectory.layers, tolerance, included),
+        settling_layer=settling_layer,
         tolerance=tolerance,
         **per_class,
         **({name: np.stack([at[name] for at in separated]) for name in separated[0]} if separated else {}),
-        **(_contributions(np.stack(logits), codes, classes, members) if logits else {}),
+        **(_contributions(np.stack(logits), kept, classes, members) if logits else {}),
     )
 
 
@@ -407,14 +409,14 @@ def _class_moments(values: Array, members: list[Array]) -> tuple[Array, Array]:
     return mean, spread
 
 
-def _settling(distances: Array, layers: Array, tolerance: float, included: Array) -> Array:
+def _settling(distances: Array, layers: Array, tolerance: float) -> Array:
     """The first saved layer of each state's rest; −1 for a rest too short to tell."""
     slots = np.arange(len(layers))[:, None]
     last_moving = np.where(distances > tolerance, slots, -1).max(axis=0)
     # the last saved layer is at distance 0 from itself, so a next one exists
     first = layers[last_moving + 1]
     rest = max(1, int(np.ceil(_REST * (layers[-1] - layers[0]))))
-    return np.where(included & (layers[-1] - first >= rest), first, -1).astype(np.int64)
+    return np.where(layers[-1] - first >= rest, first, -1)
 
 
 def _median_settling(layers: Array) -> float:
@@ -432,32 +434,29 @@ class _Separability:
     def __init__(
         self,
         codes: Array,
-        included: Array,
         n_classes: int,
         n_folds: int,
         n_shuffles: int,
         ridge: float,
         rng: np.random.Generator | int,
     ) -> None:
-        self.included, self.n_classes, self.ridge = included, n_classes, probes.checked_ridge(ridge)
+        n_folds = validate.count(n_folds, "n_folds", least=2)
         n_shuffles = validate.count(n_shuffles, "n_shuffles")
-        kept = codes[included]
+        self.n_classes, self.ridge = n_classes, probes.checked_ridge(ridge)
+        self.labellings = np.tile(codes, (1 + n_shuffles, 1))
         # divergence is an outcome: too few states left make NaN, not an error
-        self.possible = bool((np.bincount(kept, minlength=n_classes) >= 2).all())
-        self.labellings = np.tile(kept, (1 + n_shuffles, 1))
-        self.folds = np.zeros(len(kept), dtype=np.int64)
+        self.possible = bool((np.bincount(codes, minlength=n_classes) >= 2).all())
         if self.possible:
             generator = np.random.default_rng(rng)
-            self.folds = probes.stratified_folds(kept, n_folds, rng=generator)
-            self.labellings = probes.shuffled_within_folds(kept, self.folds, n_shuffles, generator)
+            self.folds = probes.stratified_folds(codes, n_folds, rng=generator)
+            self.labellings = probes.shuffled_within_folds(codes, self.folds, n_shuffles, generator)
 
     def __call__(self, x: Array, y: Array) -> dict[str, Array]:
         found: dict[str, Array] = {}
         for what, values in (("x", x), ("y", y)):
             fisher = probe = np.full(len(self.labellings), np.nan)
             if self.possible:
-                kept = values[self.included]
-                fisher, probe = probes.separability(kept, self.labellings, self.n_classes, self.folds, self.ridge)
+                fisher, probe = probes.separability(values, self.labellings, self.n_classes, self.folds, self.ridge)
             for name, measured in ((f"fisher_{what}", fisher), (f"probe_{what}", probe)):
                 found[name], found[f"null_{name}"] = measured[0], measured[1:]
         return found
@@ -504,10 +503,9 @@ def _contributions(logits: Array, codes: Array, classes: Array, members: list[Ar
     gaps = [_class_moments(gap, members) for gap in np.diff(logits, axis=0)]
     empty = np.empty((0, len(members), n_logits))
     true_logit = _logit_of_class(classes, n_logits)
-    rows = np.concatenate(members)
     accuracy = np.full(len(logits), np.nan)
-    if (true_logit >= 0).all() and n_logits > 1 and rows.size:
-        accuracy = (logits[:, rows].argmax(axis=-1) == true_logit[codes[rows]]).mean(axis=-1)
+    if (true_logit >= 0).all() and n_logits > 1 and codes.size:
+        accuracy = (logits.argmax(axis=-1) == true_logit[codes]).mean(axis=-1)
     return {
         "contribution_mean": np.stack([mean for mean, _ in gaps]) if gaps else empty,
         "contribution_spread": np.stack([spread for _, spread in gaps]) if gaps else empty,

@@ -39,7 +39,7 @@ def fisher_ratio(x: Any, labels: Any, *, ridge: float = 1e-3) -> float:
         For wrong shapes, or fewer than two classes.
     """
     states, codes, _ = _labelled(x, labels)
-    return float(_fisher(_ridge_basis(states, checked_ridge(ridge)), codes[None], int(codes.max()) + 1)[0])
+    return float(_fisher(ridge_basis(states, checked_ridge(ridge)), codes[None], int(codes.max()) + 1)[0])
 
 
 def probe_accuracy(x: Any, labels: Any, folds: Any, *, ridge: float = 1e-3) -> float:
@@ -73,7 +73,7 @@ def probe_accuracy(x: Any, labels: Any, folds: Any, *, ridge: float = 1e-3) -> f
             f"folds has shape {parts.shape} and {len(np.unique(parts))} different values, but {len(codes)} states need "
             f"shape ({len(codes)},) and at least two folds; make them with stratified_folds(labels)."
         )
-    basis = _ridge_basis(states, checked_ridge(ridge))
+    basis = ridge_basis(states, checked_ridge(ridge))
     return float(_accuracy(basis, codes[None], int(codes.max()) + 1, parts)[0])
 
 
@@ -120,7 +120,7 @@ def shuffled_within_folds(codes: Array, folds: Array, n_shuffles: int, rng: np.r
 
 def separability(x: Array, labellings: Array, n_classes: int, folds: Array, ridge: float) -> tuple[Array, Array]:
     """Fisher's ratio and the accuracy of the probe, for each row of ``labellings``; x of shape (n, d)."""
-    basis = _ridge_basis(x, ridge)
+    basis = ridge_basis(x, ridge)
     return _fisher(basis, labellings, n_classes), _accuracy(basis, labellings, n_classes, folds)
 
 
@@ -147,7 +147,7 @@ def _labelled(x: Any, labels: Any) -> tuple[Array, Array, Array]:
     return states.reshape(len(states), -1), codes, classes
 
 
-def _ridge_basis(x: Array, ridge: float) -> Array:
+def ridge_basis(x: Array, ridge: float) -> Array:
     r"""Q with :math:`Q Q^{\mathsf T} = X (X^{\mathsf T} X + a I)^{-1} X^{\mathsf T}` for centred states X."""
     n, d = x.shape
     # seen from one of the states a unit that does not vary is exactly 0, and so is its mean
@@ -183,16 +183,21 @@ def _fisher(basis: Array, labellings: Array, n_classes: int) -> Array:
 
 def _accuracy(basis: Array, labellings: Array, n_classes: int, folds: Array) -> Array:
     """Accuracy over all folds, for each labelling."""
+    targets = np.moveaxis(_one_hot(labellings, n_classes), 0, 1).reshape(len(basis), -1)
+    predicted = held_out_predictions(basis, targets, folds).reshape(len(basis), len(labellings), n_classes)
+    return (predicted.argmax(axis=-1) == labellings.T).mean(axis=0)
+
+
+def held_out_predictions(basis: Array, targets: Array, folds: Array) -> Array:
+    """What ridge regression on the other folds predicts for each state; targets of shape (n, m)."""
     n = len(basis)
     # the intercept is one more column, orthogonal to the centred ones and not penalised
     hat = np.column_stack([basis, np.full(n, n**-0.5)])
-    targets = np.moveaxis(_one_hot(labellings, n_classes), 0, 1).reshape(n, -1)
     errors = targets - hat @ (hat.T @ targets)
     for fold in np.unique(folds):
         rows = np.flatnonzero(folds == fold)
         errors[rows] = _deleted(hat[rows], errors[rows])
-    predicted = (targets - errors).reshape(n, len(labellings), n_classes).argmax(axis=-1)
-    return (predicted == labellings.T).mean(axis=0)
+    return targets - errors
 
 
 def _deleted(rows: Array, errors: Array) -> Array:

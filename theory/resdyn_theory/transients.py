@@ -63,7 +63,10 @@ def _contributions() -> Iterator[Statement]:
         left=r"x_T",
         derived=layerwise,
         closed_form=kept(0) * x0 + h * sum(alpha[k] * kept(k + 1) * y[k] for k in range(4)),
-        right=r"\prod_{j=0}^{T-1}(1 - h\lambda_j)\, x_0 + h\sum_{k=0}^{T-1} \alpha_k \prod_{j=k+1}^{T-1}(1 - h\lambda_j)\, y_k",
+        right=(
+            r"\prod_{j=0}^{T-1}(1 - h\lambda_j)\, x_0"
+            r" + h\sum_{k=0}^{T-1} \alpha_k \prod_{j=k+1}^{T-1}(1 - h\lambda_j)\, y_k"
+        ),
         source="yang2020",
     )
     yield Statement(
@@ -95,8 +98,8 @@ def _settling() -> Iterator[Statement]:
     yield Statement(
         label="settling-layer",
         text=(
-            "A residual :math:`C r^k` with 0 < r < 1 decays towards its value at the last layer K. It comes within ε of "
-            "that value at :math:`s = \\log(r^K + \\varepsilon/C)/\\log r`, because there"
+            "A residual :math:`C r^k` with 0 < r < 1 decays towards its value at the last layer K. It comes within ε "
+            "of that value at :math:`s = \\log(r^K + \\varepsilon/C)/\\log r`, because there"
         ),
         left=r"C\,(r^s - r^K)",
         derived=sympy.simplify(distance.subs(k, settled)),
@@ -108,8 +111,8 @@ def _settling() -> Iterator[Statement]:
         label="dropped-layers",
         text=(
             "The residuals of neighbouring layers, k and k − 1, differ by ε at "
-            ":math:`k = 1 + \\log\\bigl(\\varepsilon/(C(1 - r))\\bigr)/\\log r`; the layers from there on are those that the "
-            "depth rule drops:"
+            ":math:`k = 1 + \\log\\bigl(\\varepsilon/(C(1 - r))\\bigr)/\\log r`; the layers from there on are "
+            "those that the depth rule drops:"
         ),
         left=r"C\,(r^{k-1} - r^k)",
         derived=sympy.simplify((size * (r ** (k - 1) - r**k)).subs(k, dropped)),
@@ -148,8 +151,8 @@ def _scatter() -> Iterator[Statement]:
     yield Statement(
         label="total-scatter",
         text=(
-            "The scatter of all states about their mean is the scatter within the classes plus that of the class means, "
-            "weighted by the share of each class; for five states of two units in two classes,"
+            "The scatter of all states about their mean is the scatter within the classes plus that of the class "
+            "means, weighted by the share of each class; for five states of two units in two classes,"
         ),
         left=r"S_T",
         derived=ImmutableMatrix(scatter(points, mean(points))),
@@ -174,8 +177,8 @@ def _fisher() -> Iterator[Statement]:
     yield Statement(
         label="fisher-two-classes",
         text=(
-            "Of two classes with shares π and 1 − π and means that differ by Δ, Fisher's ratio of the scatter between to "
-            "that within is their squared Mahalanobis distance, weighted:"
+            "Of two classes with shares π and 1 − π and means that differ by Δ, Fisher's ratio of the scatter between "
+            "to that within is their squared Mahalanobis distance, weighted:"
         ),
         left=r"J = \mathrm{tr}\bigl(S_W^{-1} S_B\bigr)",
         derived=sympy.together(ratio),
@@ -206,8 +209,8 @@ def _fisher() -> Iterator[Statement]:
         label="fisher-from-total",
         text=(
             "The class means, each scaled by the root of its share, are the columns of M, so that "
-            ":math:`S_B = M M^{\\mathsf T}`. With :math:`G = M^{\\mathsf T} S_T^{-1} M` the ratio follows from the total "
-            "scatter, which does not know the labels:"
+            ":math:`S_B = M M^{\\mathsf T}`. With :math:`G = M^{\\mathsf T} S_T^{-1} M` the ratio follows from the "
+            "total scatter, which does not know the labels:"
         ),
         left=r"\mathrm{tr}\bigl(S_W^{-1} S_B\bigr)",
         derived=sympy.cancel((within.inv() * means * means.T).trace()),
@@ -235,9 +238,9 @@ def _probe() -> Iterator[Statement]:
     yield Statement(
         label="deleted-fold",
         text=(
-            "Let H be the matrix that turns targets into the predictions of a ridge regression, and e = y − Hy its errors. "
-            "Fitted without the states of a fold b, the regression errs on them by what follows from the fit to all; "
-            "for a line with intercept through three points, of which one is left out,"
+            "Let H be the matrix that turns targets into the predictions of a ridge regression, and e = y − Hy its "
+            "errors. Fitted without the states of a fold b, the regression errs on them by what follows from the "
+            "fit to all; for a line with intercept through three points, of which one is left out,"
         ),
         left=r"e^{\text{without } b}_b",
         derived=sympy.cancel((targets.extract(fold, [0]) - features.extract(fold, [0, 1]) * fit(rest))[0]),
