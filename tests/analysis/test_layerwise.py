@@ -221,6 +221,11 @@ def test_null_band_and_p_value_are_those_of_the_shuffles(found):
         found.null("fisher")
 
 
+def test_labellings_that_tie_with_the_true_one_count_against_it():
+    still = resdyn.simulate(linear([-0.5]), np.ones((12, 1)), depth=2)
+    assert resdyn.transients(still, np.arange(12) % 2).p_value("fisher_x").tolist() == [1.0] * 3
+
+
 def test_same_rng_same_result(trajectory, found):
     again = resdyn.transients(trajectory, LABELS, n_shuffles=10)
     assert np.array_equal(again.null_probe_x, found.null_probe_x)
@@ -348,6 +353,14 @@ def test_states_that_diverge_count_nowhere():
     for name in ("residual_mean", "probe_x", "null_fisher_y", "contribution_mean", "readout_accuracy"):
         assert np.array_equal(getattr(every, name), getattr(expected, name)), name
     assert "1 state left the finite numbers and count" in repr(every)
+
+
+def test_infinite_states_count_nowhere_even_where_they_are_legitimate():
+    system = resdyn.logistic_residuals(-np.eye(2), step=0.5)
+    z0 = system.from_residuals([[0.5, 0.5], [0.5, 1.0]])
+    found = resdyn.transients(resdyn.simulate(system, z0, depth=3))
+    assert found.included.tolist() == [True, False]
+    assert np.isfinite(found.state_mean).all()
 
 
 def test_nothing_left_is_a_value():
