@@ -33,7 +33,7 @@ _REST = 0.1
 class Transients(Result):
     r"""A batch of states on its way through a network, class by class: what :func:`resdyn.transients` returns.
 
-    Residuals are y where the system has activations, and f where it has not (:attr:`of` says which). At the last saved
+    Residuals are y where the system has activations, and f where it has not (``of`` says which). At the last saved
     layer they are what one more layer would add (see :attr:`resdyn.Trajectory.residuals`). Spreads are standard
     deviations over the states of a class. Parts that were not asked for are None.
 

@@ -21,7 +21,7 @@ SMALLEST_RIDGE = 1e-10
 def fisher_ratio(x: Any, labels: Any, *, ridge: float = 1e-3) -> float:
     r"""The variance between classes over the variance within them, along the directions that separate best.
 
-    .. math:: J = \mathrm{tr}\bigl((S_W + \rho I)^{-1} S_B\bigr), \qquad \rho = \mathtt{ridge}\cdot\mathrm{tr}(S_T)/d,
+    .. math:: J = \mathrm{tr}\bigl((S_W + \rho I)^{-1} S_B\bigr), \qquad \rho = \text{ridge}\cdot\mathrm{tr}(S_T)/d,
 
     with the scatter matrices (per state) within and between classes and :math:`S_T = S_W + S_B`. Without a ridge it
     does not change under invertible affine maps of the states (:eq:`fisher-affine`).
@@ -48,7 +48,7 @@ def probe_accuracy(x: Any, labels: Any, folds: Any, *, ridge: float = 1e-3) -> f
     The probe is least-squares regression on one column per class with an intercept; the largest prediction wins:
 
     .. math:: \min_{V, c} \sum_i \lVert V x_i + c - e_{\mathrm{class}(i)} \rVert^2 + a \lVert V \rVert^2,
-              \qquad a = \mathtt{ridge}\cdot n\,\mathrm{tr}(S_T)/d .
+              \qquad a = \text{ridge}\cdot n\,\mathrm{tr}(S_T)/d .
 
     The penalty a is set once, from all n states without their labels. Predictions for a fold come in closed form from
     the errors of the fit to all states (:eq:`deleted-fold`).

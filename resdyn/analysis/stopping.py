@@ -101,19 +101,19 @@ def depth_rule(
 ) -> DepthRule:
     r"""Whether a network is deep enough, by a published rule.
 
-    **lagzi2021**. After each epoch compare the residuals of the last two layers, per unit and on average over states;
+    A bar is the mean over states. **lagzi2021**. After each epoch compare the residuals of the last two layers, per unit and on average over states;
     below the threshold (0.01 in [lagzi2021]_), drop the last layer:
 
-    .. math:: \delta_k = \frac1d \bigl\langle \lVert y_k - y_{k-1} \rVert_1 \bigr\rangle, \qquad
-              \delta_{T-1} < \mathtt{threshold}.
+    .. math:: \delta_k = \frac1d \overline{\lVert y_k - y_{k-1} \rVert_1}, \qquad
+              \delta_{T-1} < \text{threshold}.
 
     **hauser2019**. A network is deep enough when a layer perturbs the state little, on average over layers and states
     [hauser2019]_:
 
-    .. math:: p_k = \Bigl\langle \frac{\lVert x_{k+1} - x_k \rVert_2}{\lVert x_k \rVert_2} \Bigr\rangle
+    .. math:: p_k = \overline{\left(\frac{\lVert x_{k+1} - x_k \rVert_2}{\lVert x_k \rVert_2}\right)}
               \ \text{(scaled)}, \qquad
-              p_k = \bigl\langle \lVert x_{k+1} - x_k \rVert_2 \bigr\rangle\ \text{(absolute)}, \qquad
-              \frac1T \sum_k p_k < \mathtt{threshold}.
+              p_k = \overline{\lVert x_{k+1} - x_k \rVert_2}\ \text{(absolute)}, \qquad
+              \frac1T \sum_k p_k < \text{threshold}.
 
     Norm, kind of magnitude and threshold are our choice here.
 
