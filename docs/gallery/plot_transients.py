@@ -27,8 +27,8 @@ figure.suptitle("Concentric circles: 3 units, 15 layers")
 print(transients)
 
 # %%
-# The read-out (dashed) is one fixed line, made for layer 15: at layer 10 it is near chance, although a probe already tells
-# the classes apart. In the right panel, layers disagree: early ones speak for class 1, late ones for class 0.
+# The read-out (dashed) is one fixed line, made for layer 15: at layer 10 it is near chance, although a probe already
+# tells the classes apart. In the right panel, layers disagree: early ones speak for class 1, late ones for class 0.
 #
 # Handwritten digits are another story. A line separates most of them from the start, and every layer adds to the margin
 # of every true class, until the sum is on the right side of the read-out.

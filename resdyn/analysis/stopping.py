@@ -101,8 +101,8 @@ def depth_rule(
 ) -> DepthRule:
     r"""Whether a network is deep enough, by a published rule.
 
-    A bar is the mean over states. **lagzi2021**. After each epoch compare the residuals of the last two layers, per unit and on average over states;
-    below the threshold (0.01 in [lagzi2021]_), drop the last layer:
+    **lagzi2021**. After each epoch compare the residuals of the last two layers, per unit and on average over states
+    (the bar); below the threshold (0.01 in [lagzi2021]_), drop the last layer:
 
     .. math:: \delta_k = \frac1d \overline{\lVert y_k - y_{k-1} \rVert_1}, \qquad
               \delta_{T-1} < \text{threshold}.

@@ -67,7 +67,6 @@ def _contributions() -> Iterator[Statement]:
             r"\prod_{j=0}^{T-1}(1 - h\lambda_j)\, x_0"
             r" + h\sum_{k=0}^{T-1} \alpha_k \prod_{j=k+1}^{T-1}(1 - h\lambda_j)\, y_k"
         ),
-        source="yang2020",
     )
     yield Statement(
         label="geometric-discount",
@@ -76,7 +75,6 @@ def _contributions() -> Iterator[Statement]:
         derived=ImmutableMatrix([sympy.diff(shared, y[k]) for k in range(4)]),
         closed_form=ImmutableMatrix([h * alpha[0] * (1 - h * lam) ** (3 - k) for k in range(4)]),
         right=r"h\alpha\,(1 - h\lambda)^{T-1-k}",
-        source="yang2020",
     )
 
 
@@ -99,19 +97,18 @@ def _settling() -> Iterator[Statement]:
         label="settling-layer",
         text=(
             "A residual :math:`C r^k` with 0 < r < 1 decays towards its value at the last layer K. It comes within ε "
-            "of that value at :math:`s = \\log(r^K + \\varepsilon/C)/\\log r`, because there"
+            "of that value at :math:`s = \\log(r^K + \\epsilon/C)/\\log r`, because there"
         ),
         left=r"C\,(r^s - r^K)",
         derived=sympy.simplify(distance.subs(k, settled)),
         closed_form=tolerance,
-        source="strogatz2015, sec. 10.1",
     )
     dropped = 1 + sympy.log(tolerance / (size * (1 - r))) / sympy.log(r)
     yield Statement(
         label="dropped-layers",
         text=(
             "The residuals of neighbouring layers, k and k − 1, differ by ε at "
-            ":math:`k = 1 + \\log\\bigl(\\varepsilon/(C(1 - r))\\bigr)/\\log r`; the layers from there on are "
+            ":math:`k = 1 + \\log\\bigl(\\epsilon/(C(1 - r))\\bigr)/\\log r`; the layers from there on are "
             "those that the depth rule drops:"
         ),
         left=r"C\,(r^{k-1} - r^k)",
@@ -158,7 +155,7 @@ def _scatter() -> Iterator[Statement]:
         derived=ImmutableMatrix(scatter(points, mean(points))),
         closed_form=ImmutableMatrix(within + between),
         right=r"S_W + S_B",
-        source="fisher1936",
+        source="hastie2009, sec. 4.3",
     )
     yield from _fisher()
 
@@ -200,7 +197,6 @@ def _fisher() -> Iterator[Statement]:
         derived=sympy.cancel(moved.trace()),
         closed_form=(within.inv() * general).trace(),
         right=r"\mathrm{tr}\bigl(S_W^{-1} S_B\bigr)",
-        source="fisher1936",
     )
     means = Matrix(2, 2, symbols("u11 u12 u21 u22"))
     total = within + means * means.T
@@ -216,7 +212,6 @@ def _fisher() -> Iterator[Statement]:
         derived=sympy.cancel((within.inv() * means * means.T).trace()),
         closed_form=sympy.cancel((shared * (sympy.eye(2) - shared).inv()).trace()),
         right=r"\mathrm{tr}\bigl(G (I - G)^{-1}\bigr)",
-        source="fisher1936",
     )
 
 
