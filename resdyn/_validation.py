@@ -81,6 +81,22 @@ def choice(value: Any, name: str, allowed: tuple[str, ...]) -> str:
     return value
 
 
+def class_labels(labels: Any, n: int) -> tuple[Array, Array]:
+    """The class of each of n states as a number from 0, and the classes, sorted."""
+    array = np.asarray(labels)
+    if array.dtype.kind not in "biufUS":
+        raise TypeError(
+            f"labels must be numbers or words, one per state, but have dtype {array.dtype}; "
+            "convert them first, e.g. with np.asarray(labels, dtype=str)."
+        )
+    if array.shape != (n,):
+        raise ValueError(f"labels has shape {array.shape}, but {n} states need one label each, shape ({n},).")
+    if array.dtype.kind == "f":
+        real_array(array, "labels")
+    classes, codes = np.unique(array, return_inverse=True)
+    return codes.reshape(n), classes
+
+
 def dynamics(value: Any, **flow_options: Any) -> str:
     """The word "map" or "flow"; the options of a flow (rtol, atol, method) are refused for a map."""
     word = choice(value, "dynamics", ("map", "flow"))

@@ -83,3 +83,61 @@ def test_multipliers_are_drawn_beside_the_unit_circle():
     circle, values = (np.array(line.get_data()) for line in ax.lines)
     assert np.allclose(np.hypot(*circle), 1)
     assert np.allclose(values[0] + 1j * values[1], points.multipliers.ravel())
+
+
+@pytest.fixture(scope="module")
+def transients(trajectory):
+    return resdyn.transients(trajectory, LABELS, readout=RNG.normal(size=(4, 3)), n_shuffles=8)
+
+
+def test_residual_norms_are_drawn_per_class(transients):
+    ax = plotting.residual_norms(transients)
+    assert len(ax.lines) == len(ax.collections) == 4
+    for i, line in enumerate(ax.lines):
+        assert np.array_equal(line.get_ydata(), transients.norm_mean[:, i])
+    band = ax.collections[1].get_paths()[0].vertices[:, 1]
+    assert band.max() == pytest.approx((transients.norm_mean + transients.norm_spread)[:, 1].max())
+
+
+@pytest.mark.parametrize("measure", ["probe", "fisher"])
+def test_separability_is_drawn_with_its_null_band(transients, measure):
+    ax = plotting.separability(transients, measure)
+    for line, what in zip(ax.lines, "xy", strict=False):
+        assert np.array_equal(line.get_ydata(), getattr(transients, f"{measure}_{what}"))
+    null = np.concatenate([getattr(transients, f"null_{measure}_{what}") for what in "xy"], axis=1)
+    band = ax.collections[0].get_paths()[0].vertices[:, 1]
+    assert band.max() == pytest.approx(np.quantile(null, 0.95, axis=1).max())
+    assert ax.get_yscale() == {"probe": "linear", "fisher": "log"}[measure]
+    shown = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert shown[:3] == ["states x", "residuals y", "shuffled labels"]
+
+
+def test_layer_contributions_are_steps_between_layers(transients):
+    ax = plotting.layer_contributions(transients)
+    values, edges, _ = ax.patches[2].get_data()
+    assert np.array_equal(values, transients.margin_contribution[:, 2])
+    assert np.array_equal(edges, transients.layers)
+
+
+def test_transients_have_the_panels_there_are_numbers_for(trajectory, transients):
+    axes = plotting.transients(transients)
+    assert [ax.get_ylabel()[:6] for ax in axes] == ["norm o", "accura", "margin"]
+    alone = plotting.transients(resdyn.transients(trajectory))
+    assert alone.shape == (1,)
+    assert len(alone[0].lines) == 1
+    assert alone[0].get_legend() is None
+    again = plotting.transients(transients, ax=axes)
+    assert again[1] is axes[1]
+    assert len(axes[0].lines) == 8
+
+
+def test_transients_plots_say_what_is_missing(trajectory, transients):
+    bare = resdyn.transients(trajectory)
+    with pytest.raises(ValueError, match="with labels and probes=True"):
+        plotting.separability(bare)
+    with pytest.raises(ValueError, match="'probe' or 'fisher'"):
+        plotting.separability(transients, "roc")
+    with pytest.raises(ValueError, match="a read-out with one logit per class"):
+        plotting.layer_contributions(bare)
+    with pytest.raises(ValueError, match="3 panels to draw.*residual_norms, separability, layer_contributions"):
+        plotting.transients(transients, ax=[None])
