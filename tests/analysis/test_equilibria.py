@@ -96,6 +96,18 @@ def test_equilibria_of_integer_weights_are_those_of_exact_arithmetic(n, largest,
         assert len(found) == len(points)
         assert as_set(found.y, 12) == as_set(np.array(list(points), dtype=float), 12)
         assert faces_of(found.continua) == continua
+        rims = {tuple(float(v) for v in y): on_a_rim(W, y, continua) for y in points}
+        rims = {tuple(np.round(y, 12) + 0.0): rim for y, rim in rims.items()}
+        assert [rims[tuple(np.round(y, 12) + 0.0)] for y in found.y] == found.in_closure.tolist()
+
+
+def on_a_rim(W, y, continua):
+    """Whether y is on the closed face of a continuum and solves its equations, exactly."""
+    rates = [sum(Fraction(w) * v for w, v in zip(row, y, strict=True)) for row in W]
+    return any(
+        all(v == c if c is not None else rate == 0 for v, c, rate in zip(y, face, rates, strict=True))
+        for face in continua
+    )
 
 
 @pytest.mark.parametrize("n", [2, 3, 4, 5])
