@@ -74,6 +74,17 @@ def positive(value: Any, name: str) -> float:
     return number
 
 
+def nonnegative(value: Any, name: str) -> float:
+    """``value`` as a finite float, zero or above."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, but is {value!r} of type {type(value).__name__}.") from None
+    if not (np.isfinite(number) and number >= 0):
+        raise ValueError(f"{name} must be a finite number, 0 or above, but is {number!r}.")
+    return number
+
+
 def choice(value: Any, name: str, allowed: tuple[str, ...]) -> str:
     """``value``, if it is one of the words allowed."""
     if not isinstance(value, str) or value not in allowed:
