@@ -22,8 +22,7 @@ from resdyn import plotting, systems
 Array = NDArray[Any]
 
 LONG = 200  # layers to look for the end state, beyond the 15 that were trained
-SETTLED = 0.01  # mean change of a residual per layer: the threshold of lagzi2021's depth rule
-SATURATED = 0.01  # a residual is saturated within this of 0 or 1
+ENUMERATED = 16  # so many units at most: all equilibria are listed
 
 
 def test_data(name: str, network: systems.TrainedNetwork) -> tuple[Array, Array]:
@@ -34,32 +33,18 @@ def test_data(name: str, network: systems.TrainedNetwork) -> tuple[Array, Array]
     return images[network.test_index], labels[network.test_index]
 
 
-def settling_layer(y: Array) -> int | None:
-    """The first layer from which the residuals change by less than ``SETTLED`` per unit and layer, for good."""
-    change = np.abs(np.diff(y, axis=0)).mean(axis=(1, 2))
-    moving = np.flatnonzero(change >= SETTLED)
-    first = 0 if not moving.size else int(moving[-1]) + 1
-    return None if first >= len(change) else first
-
-
 def residual_jacobians(W: Array, y: Array) -> Array:
     """∂ẏ/∂y of ẏ = y(1 − y)∘(Wy) at residuals y of shape (n, N), shape (n, N, N)."""
     diagonal = (1 - 2 * y) * (y @ W.T)
     return (y * (1 - y))[..., None] * W + diagonal[..., None] * np.eye(W.shape[0])
 
 
-def interactions(W: Array) -> dict[str, int]:
-    """How many weights help and hinder, and what pairs of units do to each other."""
-    off = ~np.eye(len(W), dtype=bool)
-    above = np.triu(off, 1)
-    forth, back = np.sign(W)[above], np.sign(W.T)[above]
-    return {
-        "helping_weights": int((W[off] > 0).sum()),
-        "hindering_weights": int((W[off] < 0).sum()),
-        "mutualistic_pairs": int(((forth > 0) & (back > 0)).sum()),
-        "competing_pairs": int(((forth < 0) & (back < 0)).sum()),
-        "predator_prey_pairs": int((forth * back < 0).sum()),
-    }
+def equilibria(closed: resdyn.LogisticResiduals) -> dict[str, int] | None:
+    """All equilibria of the residuals and how many are stable under the map; None where there are too many."""
+    if closed.shape[0] > ENUMERATED:
+        return None
+    points = resdyn.fixed_points(closed)
+    return {"points": len(points), "stable": int((points.stability("map") == 1).sum())}
 
 
 def throughput(network: systems.TrainedNetwork, states: Array, *, copies: int = 100) -> float:
@@ -79,7 +64,7 @@ def analyse(name: str) -> tuple[dict[str, Any], resdyn.Trajectory, Array]:
     inputs, labels = test_data(name, network)
     states = network.embed(inputs)
     trajectory = resdyn.simulate(network.system, states, depth=network.depth)
-    scores = network.readout(trajectory.final)
+    layerwise = resdyn.transients(trajectory, labels, readout=network.readout, probes=False)
     y = trajectory.activations
 
     long = resdyn.simulate(network.system, states, depth=LONG)
@@ -87,22 +72,30 @@ def analyse(name: str) -> tuple[dict[str, Any], resdyn.Trajectory, Array]:
     closed = resdyn.logistic_residuals(network.system.W, network.system.b)
     speed = np.linalg.norm(y_end * (1 - y_end) * (y_end @ closed.W.T), axis=-1)
     growth = np.linalg.eigvals(residual_jacobians(closed.W, y_end)).real.max(axis=-1)
+    rule = resdyn.depth_rule(long)
+    signs = resdyn.cooperation(network.system)
+    accuracy = layerwise.readout_accuracy
+    assert accuracy is not None
     numbers: dict[str, Any] = {
         "network": name,
         "units": network.system.shape[0],
         "layers": network.depth,
         "test_samples": len(labels),
-        "test_accuracy": float((scores.argmax(axis=-1) == labels).mean()),
+        "test_accuracy": float(accuracy[-1]),
         "residual_mean_per_layer": y.mean(axis=(1, 2)).tolist(),
         "residual_spread_per_layer": y.std(axis=1).mean(axis=-1).tolist(),
-        "settling_layer": settling_layer(long.activations),
-        "saturated_share_at_last_layer": float((np.minimum(y[-1], 1 - y[-1]) < SATURATED).mean()),
+        # the layer that the rule would keep as the last one is where the residuals stop changing
+        "settling_layer": None if rule.depth == rule.n_layers else rule.depth - 1,
+        "settling_threshold": rule.threshold,
+        "saturated_share_at_last_layer": float(np.average(layerwise.saturated[-1], weights=layerwise.counts)),
         "end_layer": LONG,
         "end_speed_median": float(np.median(speed)),
         "end_growth_rate_median": float(np.median(growth)),
         "end_growth_rate_largest": float(growth.max()),
         "end_stable_share": float((growth < 0).mean()),
-        "interactions": interactions(network.system.W),
+        "equilibria": equilibria(closed),
+        "interactions": signs.links,
+        "relations": signs.counts,
         "states_times_layers_per_second": throughput(network, states),
         "resdyn_version": resdyn.__version__,
     }
@@ -112,26 +105,26 @@ def analyse(name: str) -> tuple[dict[str, Any], resdyn.Trajectory, Array]:
 def report(numbers: dict[str, Any]) -> str:
     """The numbers in words."""
     mean, spread = numbers["residual_mean_per_layer"], numbers["residual_spread_per_layer"]
-    settling, pairs = numbers["settling_layer"], numbers["interactions"]
+    settling, links, found = numbers["settling_layer"], numbers["interactions"], numbers["equilibria"]
     settled = f"from layer {settling} on" if settling is not None else f"not within {numbers['end_layer']} layers"
+    pairs = ", ".join(f"{count} {relation}" for relation, count in numbers["relations"].items() if count)
     layers = [0, numbers["layers"] // 2, numbers["layers"]]
-    return "\n".join(
-        [
-            f"{numbers['network']}: {numbers['units']} logistic units, {numbers['layers']} shared layers, "
-            f"{numbers['test_samples']} test samples",
-            f"  test accuracy       {numbers['test_accuracy']:.4f}",
-            "  residuals y         " + "; ".join(f"layer {k}: {mean[k]:.3f} ± {spread[k]:.3f}" for k in layers),
-            f"  settling            {settled} (mean change below {SETTLED} per layer)",
-            f"  saturated units     {numbers['saturated_share_at_last_layer']:.1%} at layer {numbers['layers']}",
-            f"  at layer {numbers['end_layer']}        speed |dy/dt| {numbers['end_speed_median']:.2g}, growth rate "
-            f"{numbers['end_growth_rate_median']:.3g} (median), {numbers['end_growth_rate_largest']:.3g} (largest); "
-            f"{numbers['end_stable_share']:.0%} of end states linearly stable",
-            f"  interactions        {pairs['helping_weights']} helping, {pairs['hindering_weights']} hindering "
-            f"weights; pairs: {pairs['mutualistic_pairs']} mutualistic, {pairs['competing_pairs']} competing, "
-            f"{pairs['predator_prey_pairs']} predator–prey",
-            f"  throughput          {numbers['states_times_layers_per_second']:.3g} states × layers per second",
-        ]
-    )
+    lines = [
+        f"{numbers['network']}: {numbers['units']} logistic units, {numbers['layers']} shared layers, "
+        f"{numbers['test_samples']} test samples",
+        f"  test accuracy       {numbers['test_accuracy']:.4f}",
+        "  residuals y         " + "; ".join(f"layer {k}: {mean[k]:.3f} ± {spread[k]:.3f}" for k in layers),
+        f"  settling            {settled} (mean change below {numbers['settling_threshold']} per layer)",
+        f"  saturated units     {numbers['saturated_share_at_last_layer']:.1%} at layer {numbers['layers']}",
+        f"  at layer {numbers['end_layer']}        speed |dy/dt| {numbers['end_speed_median']:.2g}, growth rate "
+        f"{numbers['end_growth_rate_median']:.3g} (median), {numbers['end_growth_rate_largest']:.3g} (largest); "
+        f"{numbers['end_stable_share']:.0%} of end states linearly stable",
+        f"  interactions        {links['helping']} helping, {links['hindering']} hindering weights; pairs: {pairs}",
+        f"  throughput          {numbers['states_times_layers_per_second']:.3g} states × layers per second",
+    ]
+    if found is not None:
+        lines.insert(-2, f"  equilibria          {found['points']} of the residuals, {found['stable']} of them stable")
+    return "\n".join(lines)
 
 
 def most_telling_unit(y: Array, labels: Array) -> int:

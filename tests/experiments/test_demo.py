@@ -12,25 +12,6 @@ from experiments import demo
 RNG = np.random.default_rng(0)
 
 
-def test_interactions_count_pairs_by_sign():
-    W = np.array([[9.0, 1.0, -1.0], [2.0, 9.0, 3.0], [-3.0, -1.0, 9.0]])
-    assert demo.interactions(W) == {
-        "helping_weights": 3,
-        "hindering_weights": 3,
-        "mutualistic_pairs": 1,
-        "competing_pairs": 1,
-        "predator_prey_pairs": 1,
-    }
-
-
-def test_settling_layer_is_the_first_of_a_quiet_end():
-    y = np.ones((6, 2, 3))
-    assert demo.settling_layer(y) == 0
-    y[:3] += np.array([0.4, 0.2, 0.1])[:, None, None]  # changes 0.2, 0.1, 0.1, 0, 0
-    assert demo.settling_layer(y) == 3
-    assert demo.settling_layer(np.cumsum(y, axis=0)) is None
-
-
 def test_residual_jacobians_are_derivatives():
     W, y = RNG.normal(size=(4, 4)), RNG.uniform(size=4)
 
@@ -60,10 +41,10 @@ def test_whole_run_writes_figure_and_numbers(tmp_path, monkeypatch, capsys):
         assert numbers["states_times_layers_per_second"] > 0
         assert len(numbers["residual_spread_per_layer"]) == numbers["layers"] + 1
         units = resdyn.systems.trained(name).system.shape[0]
-        signs = numbers["interactions"]
-        assert signs["helping_weights"] + signs["hindering_weights"] == units * (units - 1)
-        pairs = signs["mutualistic_pairs"] + signs["competing_pairs"] + signs["predator_prey_pairs"]
-        assert pairs == units * (units - 1) // 2
+        links, pairs = numbers["interactions"], numbers["relations"]
+        assert links["helping"] + links["hindering"] == units * (units - 1)
+        assert sum(pairs.values()) == units * (units - 1) // 2
+        assert (numbers["equilibria"] is None) == (units > demo.ENUMERATED)
     assert (tmp_path / "digits.png").read_bytes().startswith(b"\x89PNG")
 
 
@@ -74,3 +55,12 @@ def test_numbers_of_the_demo_are_those_of_the_network():
     assert np.array_equal(labels, expected)
     assert numbers["test_accuracy"] == pytest.approx((network.predict(points) == labels).mean())
     assert numbers["residual_mean_per_layer"] == pytest.approx(trajectory.y.mean(axis=(1, 2)).tolist())
+    assert numbers["equilibria"] == {"points": 11, "stable": 2}
+    # from the settling layer on, residuals change by less than the threshold per layer and unit
+    long = resdyn.simulate(network.system, network.embed(points), depth=demo.LONG).y
+    change = np.abs(np.diff(long, axis=0)).mean(axis=(1, 2))
+    settling = numbers["settling_layer"]
+    assert (change[settling:-1] < numbers["settling_threshold"]).all()
+    assert change[settling - 1] >= numbers["settling_threshold"]
+    y = trajectory.y[-1]
+    assert numbers["saturated_share_at_last_layer"] == pytest.approx((np.minimum(y, 1 - y) < 0.01).mean())
