@@ -212,7 +212,8 @@ def _along_layers(ax: "Axes", *, first_order: bool) -> "Axes":
     ax.set_yscale("log")
     lower, upper = ax.get_ylim()
     if upper < 10 * lower:
-        # within a decade the ticks are no powers of ten, and are read more easily without them
+        # no or one power of ten is in sight, so the ticks between them are named too, as many as there is room for
+        digits = "235" if upper > 3 * lower else "123456789"
         ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        ax.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        ax.yaxis.set_minor_formatter(FuncFormatter(lambda value, _: f"{value:g}" if f"{value:e}"[0] in digits else ""))
     return ax
