@@ -206,12 +206,10 @@ def _follow(chain: Chain, chunk: slice, start: int, source: _Source, rows: Rows)
     x = chain.x[chunk]
     for layer in layers[:start]:
         x = layer(x[None])[0]
-    tangents: Array | None = source.at_start(chunk, x)
-    assert tangents is not None
-    perturbed = x + tangents
+    added = source.at_start(chunk, x)
+    perturbed = x + added
+    tangents = added if "linearized" in rows.arrays else None
     covariance = _white(source.input_noise, x) if rows.covariant else None
-    if "linearized" not in rows.arrays:
-        tangents = None
     rows.write(0, chunk, x, perturbed, tangents, covariance)
     for row, layer in enumerate(layers[start:], start=1):
         if tangents is not None:

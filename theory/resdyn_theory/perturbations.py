@@ -43,6 +43,7 @@ def _orders() -> Iterator[Statement]:
         left=r"\frac{\partial}{\partial\epsilon} F(x + \epsilon\delta)\Big|_{\epsilon = 0}",
         derived=_coefficient(one, 1),
         closed_form=(1 + h * slope) * delta,
+        right=r"\bigl(1 + h f'(x)\bigr)\,\delta",
         source="griewank2008, ch. 3",
     )
     yield Statement(
@@ -51,6 +52,7 @@ def _orders() -> Iterator[Statement]:
         left=r"\frac{1}{2}\frac{\partial^2}{\partial\epsilon^2} F(x + \epsilon\delta)\Big|_{\epsilon = 0}",
         derived=_coefficient(one, 2),
         closed_form=Rational(1, 2) * h * curvature * delta**2,
+        right=r"\tfrac{1}{2} h f''(x)\,\delta^2",
     )
     # derivatives of f at the second state, as symbols: SymPy has no short form for f'(x + h f(x))
     x1, f1, slope1, curvature1 = symbols("x_1 f_1 b c", real=True)
@@ -66,6 +68,7 @@ def _orders() -> Iterator[Statement]:
         left=r"\frac{1}{2}\frac{\partial^2}{\partial\epsilon^2} F(F(x + \epsilon\delta))\Big|_{\epsilon = 0}",
         derived=_coefficient(second, 2),
         closed_form=h * ((1 + h * slope1) * curvature + curvature1 * (1 + h * slope) ** 2) * delta**2 / 2,
+        right=r"\tfrac{1}{2} h \Bigl[(1 + hb)\, f''(x) + c\,\bigl(1 + hf'(x)\bigr)^2\Bigr]\,\delta^2",
     )
 
 
@@ -204,7 +207,7 @@ def _random_weights() -> Iterator[Statement]:
         label="random-deep-residual",
         text=(
             r"After T layers with independent weights the factors are :math:`(1 + h^2 g^2)^T` and :math:`g^{2T}`. "
-            "The plain network loses or explodes every perturbation unless g is 1. "
+            "The plain linear network shrinks or enlarges every perturbation exponentially unless g is 1. "
             r"The residual network needs no such tuning if its step shrinks as :math:`h = 1/\sqrt T`:"
         ),
         left=r"\lim_{T \to \infty} \left(1 + \tfrac{g^2}{T}\right)^T",
