@@ -264,7 +264,7 @@ def _result(chain: Chain, start: int, source: _Source, rows: Rows) -> Propagatio
     return Propagation(
         name=chain.name,
         layers=np.arange(start, len(chain.t)),
-        names=("input" if start == 0 else chain.names[start], *chain.names[start + 1 :]),
+        names=chain.names[start:],
         t=chain.t[start:],
         sizes=sizes,
         state_sizes=rows.state_sizes.reshape(-1, *batch),
