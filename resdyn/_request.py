@@ -102,7 +102,7 @@ def make_request(
         method=method,
         inputs=drive,
         noise=_noise(noise, method),
-        rng=_generator(rng),
+        rng=validate.generator(rng),
         progress=bool(progress),
         rtol=_reachable(_tolerance(rtol, "rtol", _RTOL, method), states.dtype, method),
         atol=_tolerance(atol, "atol", _ATOL, method),
@@ -190,13 +190,6 @@ def _saved(states: Array, skipped: int, total: int, save: Any) -> NDArray[np.int
     return np.append(np.arange(skipped, total, every, dtype=np.int64), total)
 
 
-def _generator(rng: Any) -> np.random.Generator:
-    try:
-        return np.random.default_rng(rng)
-    except (TypeError, ValueError):
-        raise TypeError(f"rng must be a numpy Generator, a seed (an int), or None, but is {rng!r}.") from None
-
-
 def _reachable(rtol: float, dtype: np.dtype[Any], method: str) -> float:
     """A relative tolerance that rounding allows; SciPy clips its own."""
     least = 4 * float(np.finfo(dtype).eps)
@@ -206,12 +199,7 @@ def _reachable(rtol: float, dtype: np.dtype[Any], method: str) -> float:
 
 
 def _noise(noise: Any, method: str) -> float:
-    try:
-        deviation = float(noise)
-    except (TypeError, ValueError):
-        deviation = np.nan
-    if not (np.isfinite(deviation) and deviation >= 0):
-        raise ValueError(f"noise is a standard deviation, at least 0 and finite, but is {noise!r}.")
+    deviation = validate.standard_deviation(noise, "noise")
     if deviation and method not in MAPS:
         raise ValueError(
             f"noise is added layer by layer, so it belongs to maps; method {method!r} integrates an ODE. "

@@ -87,6 +87,7 @@ class NetworkTrace(Protocol):
         """The states before the first unit and after each: ``len(units) + 1`` arrays ``(batch, *shape_k)``."""
 
 
+@runtime_checkable
 class TracedNetwork(Protocol):
     """A network as a chain of units: what :func:`resdyn.propagate` needs where states change their shape."""
 

@@ -85,6 +85,25 @@ def nonnegative(value: Any, name: str) -> float:
     return number
 
 
+def standard_deviation(value: Any, name: str) -> float:
+    """``value`` as a finite float of at least zero."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        number = np.nan
+    if not (np.isfinite(number) and number >= 0):
+        raise ValueError(f"{name} is a standard deviation, at least 0 and finite, but is {value!r}.")
+    return number
+
+
+def generator(rng: Any) -> np.random.Generator:
+    """A numpy Generator: the one given, or a new one from a seed."""
+    try:
+        return np.random.default_rng(rng)
+    except (TypeError, ValueError):
+        raise TypeError(f"rng must be a numpy Generator, a seed (an int), or None, but is {rng!r}.") from None
+
+
 def choice(value: Any, name: str, allowed: tuple[str, ...]) -> str:
     """``value``, if it is one of the words allowed."""
     if not isinstance(value, str) or value not in allowed:

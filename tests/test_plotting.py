@@ -141,3 +141,51 @@ def test_transients_plots_say_what_is_missing(trajectory, transients):
         plotting.layer_contributions(bare)
     with pytest.raises(ValueError, match="3 panels to draw.*residual_norms, separability, layer_contributions"):
         plotting.transients(transients, ax=[None])
+
+
+@pytest.fixture(scope="module")
+def noisy_networks():
+    W = resdyn.systems.random_weights(4, depth=6)
+    x = RNG.normal(size=(5, 4))
+    networks = {"residual": resdyn.ResidualMap.residual(W), "plain": resdyn.ResidualMap.mlp(W)}
+    return {name: resdyn.propagate(network, x, input_noise=0.1, rng=0) for name, network in networks.items()}
+
+
+def test_propagation_draws_medians_and_first_order(noisy_networks):
+    ax = plotting.propagation(noisy_networks)
+    for i, result in enumerate(noisy_networks.values()):
+        true, linearized = ax.lines[2 * i : 2 * i + 2]
+        assert true.get_xdata().tolist() == list(range(7))
+        # one of the sizes in the middle: there are 500
+        assert np.allclose(true.get_ydata(), np.median(result.relative.reshape(7, -1), axis=1), rtol=0.01)
+        expected = np.median((result.linearized / result.state_sizes[:, None]).reshape(7, -1), axis=1)
+        assert np.allclose(linearized.get_ydata(), expected, rtol=0.01)
+    assert [text.get_text() for text in ax.get_legend().get_texts()] == ["residual", "plain", "first order"]
+    assert ax.get_yscale() == "log"
+    absolute = plotting.propagation(noisy_networks["plain"], relative=False)
+    median = np.median(noisy_networks["plain"].sizes.reshape(7, -1), axis=1)
+    assert np.allclose(absolute.lines[0].get_ydata(), median, rtol=0.01)
+
+
+def test_propagation_leaves_out_what_diverged():
+    unit = resdyn.systems.pitchfork(step=0.5)
+    result = resdyn.propagate(unit, [0.5], [[0.1], [4.0], [5.0]], depth=8, linearized=False)
+    ax = plotting.propagation(result)
+    (line,) = ax.lines
+    assert np.isfinite(line.get_ydata()[0])
+    assert np.isnan(line.get_ydata()[-1])
+
+
+def test_noise_variance_draws_means_with_their_errors(noisy_networks):
+    ax = plotting.noise_variance(noisy_networks)
+    result = noisy_networks["plain"]
+    (points, _, (bars,)) = ax.containers[1]
+    assert np.allclose(points.get_ydata(), result.variance.mean(axis=1))
+    lower, upper = np.array([segment[:, 1] for segment in bars.get_segments()]).T
+    error = np.sqrt((result.standard_error**2).sum(axis=1)) / 5
+    assert np.allclose(upper - lower, 4 * error)
+    predicted = [line for line in ax.lines if line.get_linestyle() == "--"][1]
+    assert np.allclose(predicted.get_ydata(), result.predicted_variance.mean(axis=1))
+    given_ones = resdyn.propagate(resdyn.systems.pitchfork(), [0.1], [0.1], depth=2)
+    with pytest.raises(ValueError, match=r"draw plotting\.propagation"):
+        plotting.noise_variance(given_ones)
