@@ -53,9 +53,11 @@ docs/_build/html/index.html: $(PACKAGE) $(DOCS) $(DONE)/test-installed
 	$(BIN)/sphinx-build -W -n -E -q -b html docs $(@D)
 	@touch $@
 
-bench: results/bench/simulate-native-1.json ## measure against peers, in one run
-results/bench/simulate-native-1.json: $(PACKAGE) $(SCRIPTS) $(DONE)/bench-installed
-	$(BIN)/python -m benchmarks.simulate --out $(@D)
+BENCHMARKS := simulate equilibria spectra
+
+bench: $(BENCHMARKS:%=results/bench/%-native-1.json) ## measure against peers, each job in one run
+results/bench/%-native-1.json: $(PACKAGE) $(SCRIPTS) $(DONE)/bench-installed
+	$(BIN)/python -m benchmarks.$* --out $(@D)
 
 install: $(DONE)/test-installed ## make .venv with everything but the benchmark peers
 
