@@ -122,7 +122,9 @@ def _slots(system: System, trajectory: Trajectory | None, states: Any) -> list[t
     if states is not None:
         if system.depth is not None:
             raise ValueError(f"{system.name!r} depends on t, so states are not enough; pass a trajectory of it.")
-        x = validate.states(validate.real_array(states, "states", nan=True, finite=False), system.shape, system.name)
+        x = validate.states(
+            validate.real_array(states, "states", nan=True, finite=False), system.shape, system.name, name="states"
+        )
         return [(0.0, x.reshape(-1, *system.shape), None)]
     if trajectory is None:
         raise ValueError(
