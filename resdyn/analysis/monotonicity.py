@@ -113,7 +113,7 @@ def map_conclusions(found: "Cooperation") -> Iterator[str]:
     every = np.isinf(found.largest_step)
     bound = "every step h" if every else f"steps h ≤ {found.largest_step:.6g}"
     if found.margin is None:
-        yield f"For {bound} the map preserves the {_order(found)}{'' if every else ', for no other'}. [hirsch2005]"
+        yield f"For {bound} the map preserves the {_order(found)}{'' if every else ', and for no others'}. [hirsch2005]"
         return
     if found.margin < 0:
         yield (

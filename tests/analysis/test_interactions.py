@@ -1,4 +1,4 @@
-"""Cooperation: relations and counts by enumeration, order preservation by simulation, conclusions by their conditions."""
+"""Cooperation: relations and counts by enumeration, order preservation by simulation, conclusions by conditions."""
 
 import itertools
 

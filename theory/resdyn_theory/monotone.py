@@ -50,7 +50,7 @@ def _signs() -> Iterator[Statement]:
         derived=entry.subs(derivative, slope),
         closed_form=gain * slope * W[0, 1],
     )
-    cube = y.multiply_elementwise((sympy.ones(N, 1) - y)).multiply_elementwise(W * y)
+    cube = y.multiply_elementwise(sympy.ones(N, 1) - y).multiply_elementwise(W * y)
     sigma = EXPRESSIONS["logistic"]
     of_z = {y[i]: sigma.subs(argument, z[i]) for i in range(N)}
     z_flow = W * Matrix([of_z[yi] for yi in y])
@@ -58,9 +58,9 @@ def _signs() -> Iterator[Statement]:
     yield Statement(
         label="interaction-coordinates",
         text=(
-            "so an increasing activation never changes the sign of αw; relu, whose slope may be 0, can only hide it. The "
-            "residuals y = σ(z) of logistic units carry the same signs in their own coordinates, on the cube and in z, "
-            "because each is an increasing function of the other:"
+            "so an increasing activation never changes the sign of αw; relu, whose slope may be 0, can only hide it. "
+            "The residuals y = σ(z) of logistic units carry the same signs in their own coordinates, on the cube and "
+            "in z, because each is an increasing function of the other:"
         ),
         left=r"\frac{\partial\dot y_1}{\partial y_2}",
         derived=cube.jacobian(y)[0, 1].subs(of_z, simultaneous=True),
@@ -77,9 +77,9 @@ def _orthants() -> Iterator[Statement]:
     yield Statement(
         label="orthant-signs",
         text=(
-            "If no unit hinders another, the flow is *cooperative*: a state that is larger in every unit stays larger. "
-            "The same may hold after some units are counted downwards, u = Sx with signs s on the diagonal of S. "
-            "Then the Jacobian becomes"
+            "If no unit hinders another, the flow is *cooperative*: a state that is larger in every unit stays "
+            "larger. The same may hold after some units are counted downwards, u = Sx with signs s on the diagonal of "
+            "S. Then the Jacobian becomes"
         ),
         left=r"\frac{\partial\dot u}{\partial u}",
         derived=ImmutableMatrix(turned),
@@ -91,8 +91,8 @@ def _orthants() -> Iterator[Statement]:
     yield Statement(
         label="cycle-sign",
         text=(
-            "whose entries are :math:`s_i s_j a_{ij}`. Counting downwards changes no product along a cycle, since each "
-            "unit on it enters twice:"
+            "whose entries are :math:`s_i s_j a_{ij}`. Counting downwards changes no product along a cycle, since "
+            "each unit on it enters twice:"
         ),
         left=r"\prod_{\text{cycle}} s_i s_j w_{ij}",
         derived=ImmutableMatrix([signed[0, 1] * signed[1, 0], signed[0, 1] * signed[1, 2] * signed[2, 0]]),
@@ -109,9 +109,9 @@ def _two_units() -> Iterator[Statement]:
     yield Statement(
         label="two-unit-discriminant",
         text=(
-            "So a cycle with an odd number of hindrances, whatever its direction, forbids an orthant, and a graph without "
-            "one has an orthant. Two units are balanced unless they are predator and prey. Only these can rotate: the "
-            "eigenvalues of two logistic residuals are complex where"
+            "So a cycle with an odd number of hindrances, whatever its direction, forbids an orthant, and a graph "
+            "without one has an orthant. Two units are balanced unless they are predator and prey. Only these can "
+            "rotate: the eigenvalues of two logistic residuals are complex where"
         ),
         left=r"(\operatorname{tr} A)^2 - 4\det A",
         derived=A.trace() ** 2 - 4 * A.det(),
@@ -130,9 +130,9 @@ def _map() -> Iterator[Statement]:
     yield Statement(
         label="steepest-slopes",
         text=(
-            "is negative. The map needs more than the flow: :math:`I + hA` must be nonnegative on its diagonal too. What a "
-            "unit does to itself depends on the slope, which is between 0 and its supremum L (relu: 0 or 1; identity: 1), "
-            "for the logistic function, tanh and softplus"
+            "is negative. The map needs more than the flow: :math:`I + hA` must be nonnegative on its diagonal too. "
+            "What a unit does to itself depends on the slope, which is between 0 and its supremum L (relu: 0 or 1; "
+            "identity: 1), for the logistic function, tanh and softplus"
         ),
         left="L",
         derived=ImmutableMatrix([slopes]),
@@ -144,7 +144,7 @@ def _map() -> Iterator[Statement]:
     steepest = own.subs(derivative, slope).subs(W[0, 0], -limiting / gain)
     yield Statement(
         label="map-margin",
-        text="A unit that limits itself, :math:`\\alpha w_{11} = -v < 0`, does so most where its slope is steepest, with",
+        text="A unit that limits itself, :math:`\\alpha w_{11} = -v < 0`, does so most where it is steepest, with",
         left=r"(I + hA)_{11}",
         derived=1 + h * steepest,
         closed_form=1 - h * (damping + slope * limiting),
@@ -173,9 +173,9 @@ def _bounded_orbits() -> Iterator[Statement]:
     yield Statement(
         label="mean-residual",
         text=(
-            "(a unit that enhances itself sets no bound but :math:`h\\lambda \\le 1`). Theorems on the long run are about "
-            "bounded orbits. For the residuals of logistic units that is a strong condition. Over T layers z moves by "
-            ":math:`hW` times the sum of the residuals on the way; for T = 2,"
+            "(a unit that enhances itself sets no bound but :math:`h\\lambda \\le 1`). Theorems on the long run are "
+            "about bounded orbits. For the residuals of logistic units that is a strong condition. Over T layers z "
+            "moves by :math:`hW` times the sum of the residuals on the way; for T = 2,"
         ),
         left=r"z_T - z_0",
         derived=ImmutableMatrix((second - z).expand()),
@@ -190,11 +190,11 @@ def _bounded_orbits() -> Iterator[Statement]:
     yield Statement(
         label="perron-growth",
         text=(
-            "Divide by T: if z stays bounded, the left side vanishes, and the mean residual, which keeps away from 0 and "
-            "1, tends to solutions of :math:`Wy = 0`. So if W is regular, *every* orbit of z is unbounded, in the map and, "
-            "with integrals for sums, in the flow: some residual comes arbitrarily close to 0 or 1. If W is cooperative "
-            "and irreducible, it has one left eigenvector v with positive entries (Perron and Frobenius); with its "
-            "eigenvalue s,"
+            "Divide by T: if z stays bounded, the left side vanishes, and the mean residual, which keeps away from 0 "
+            "and 1, tends to solutions of :math:`Wy = 0`. So if W is regular, *every* orbit of z is unbounded, in the "
+            "map and, with integrals for sums, in the flow: some residual comes arbitrarily close to 0 or 1. If W is "
+            "cooperative and irreducible, it has one left eigenvector v with positive entries (Perron and Frobenius); "
+            "with its eigenvalue s,"
         ),
         left=r"v^{\mathsf T} z' - v^{\mathsf T} z",
         derived=((Matrix([v]) * after)[0] - (Matrix([v]) * z)[0]).expand(),
