@@ -45,7 +45,7 @@ print(resdyn.cooperation(W).map[0])
 
 # %%
 # Two initial states that differ in one unit, by 0.5, and how far the second stays above the first. Within the bound no
-# difference becomes negative; with three times that step the first layer already reverses the order of that unit.
+# difference becomes negative; at three times the bound the first layer already reverses the order of that unit.
 
 low = np.zeros(4)
 high = np.array([0.5, 0.0, 0.0, 0.0])

@@ -106,14 +106,17 @@ class Cooperation(Result):
 
     @cached_property
     def relations(self) -> Array:
-        """What each pair does to each other, shape (N, N), symmetric: indices into :data:`RELATIONS`."""
+        """What each pair does to each other, shape (N, N), symmetric: numbers with the names that :meth:`relation` gives.
+
+        0 none, 1 mutualism, 2 competition, 3 predator-prey, 4 commensalism, 5 amensalism, 6 mixed.
+        """
         codes = _RELATION_OF_SIGNS[self.sign + 1, self.sign.T + 1]
         codes[self.mixed | self.mixed.T] = _MIXED
         np.fill_diagonal(codes, 0)
         return codes
 
     def relation(self, i: int, j: int) -> str:
-        """The relation of units i and j in one word of :data:`RELATIONS`."""
+        """The relation of units i and j in one word."""
         return RELATIONS[self.relations[i, j]]
 
     @cached_property
@@ -141,7 +144,7 @@ class Cooperation(Result):
 
     @cached_property
     def pair_strengths(self) -> Array:
-        """How strongly two units act on each other, (|s_ij| + |s_ji|)/2 averaged over layers, shape (N, N)."""
+        """How strongly two units act on each other: the mean size of both entries over layers, shape (N, N)."""
         size = np.abs(self.strengths)
         mean = size if size.ndim == 2 else size.mean(axis=0)
         return (mean + mean.T) / 2

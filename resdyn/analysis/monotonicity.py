@@ -77,7 +77,7 @@ def _long_run(found: "Cooperation") -> Iterator[str]:
         yield "No periodic orbit attracts its neighbourhood. [hirsch1985]"
     if n <= 2:
         whole = "every orbit of y converges" if found.closes else "every bounded orbit converges"
-        yield f"With {'one unit' if n == 1 else 'two units'} {whole}. [hirsch1985], [smith1995]"
+        yield f"With one unit {whole}." if n == 1 else f"With two units {whole}. [hirsch1985], [smith1995]"
     elif found.balanced and found.irreducible:
         yield f"Almost every {_bounded(found)} approaches the equilibria. [hirsch1985]"
     elif found.balanced:

@@ -177,6 +177,16 @@ def test_logistic_residuals_are_bounded_by_four():
     assert "does not preserve" in beyond.map[0]
 
 
+@settings(phases=PHASES, deadline=None, max_examples=100)
+@given(st.floats(0.01, 100.0), st.floats(0.0, 10.0))
+def test_the_largest_step_is_itself_small_enough(limiting, damping):
+    # where 1 − h·v must be 0, rounding must not make it −1e-17 and the verdict false
+    system = resdyn.ResidualMap([[-limiting]], damping=damping)
+    found = resdyn.cooperation(system.replace(step=resdyn.cooperation(system).largest_step))
+    assert found.margin == pytest.approx(0.0, abs=1e-15)
+    assert found.is_monotone("map") is True
+
+
 def test_the_margin_is_the_infimum_of_the_diagonal():
     rng = np.random.default_rng(3)
     system = resdyn.ResidualMap(rng.normal(size=(4, 4)), activation="tanh", damping=0.4, gain=1.5, step=0.3)
@@ -322,6 +332,7 @@ def test_layers_that_agree_preserve_an_order_and_promise_no_more():
     assert agree.is_monotone("map") is True
     assert said(agree.flow, "each of the 3 layers")
     assert not said(agree.flow, "equilibria")
+    assert not said((*agree.flow, *agree.map), "for ever")
     W[1, 0, 2] *= -1
     disagree = resdyn.cooperation(resdyn.ResidualMap(W, step=0.3))
     assert disagree.relation(0, 2) == "mixed"
@@ -389,12 +400,24 @@ def test_what_is_only_observed_is_not_known():
 
 
 def test_rounding_of_differences_is_no_interaction():
-    # f_0 does not depend on x_1, but the difference quotient of a large constant is not exactly zero everywhere
-    system = resdyn.ResidualSystem(lambda t, x, p: np.stack([np.sin(1e3 + x[..., 0]), x[..., 0]], axis=-1), 2)
-    found = resdyn.cooperation(system, states=np.random.default_rng(0).normal(size=(50, 2)))
-    assert found.sign[0, 1] == 0
-    assert not found.mixed[0, 1]
-    assert found.sign[1, 0] == 1
+    # x_1 drops out of f_0, but not of its rounding errors; difference quotients of them are about 1e-13/1e-5
+    def rule(t, x, p):
+        return np.stack([(x[..., 0] + x[..., 1] + 1e3) - x[..., 1], x[..., 0]], axis=-1)
+
+    system = resdyn.ResidualSystem(rule, 2)
+    states = np.random.default_rng(0).normal(size=(50, 2))
+    assert np.any([system.jacobian(0.0, x)[0, 1] for x in states])
+    found = resdyn.cooperation(system, states=states)
+    assert found.sign.tolist() == [[1, 0], [1, 0]]
+    assert not found.mixed.any()
+
+
+def test_the_lowest_diagonal_is_that_of_the_worst_state():
+    # ∂f/∂x = 1 − 3x²
+    found = resdyn.cooperation(resdyn.systems.pitchfork(r=1.0, step=0.1), states=[[0.0], [2.0], [1.0]])
+    assert found.lowest_diagonal == pytest.approx(-11)
+    assert found.largest_step == pytest.approx(1 / 11)
+    assert found.is_monotone("map") is False
 
 
 def test_sampled_signs_of_a_network_agree_with_its_weights():
