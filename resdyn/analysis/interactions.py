@@ -106,7 +106,7 @@ class Cooperation(Result):
 
     @cached_property
     def relations(self) -> Array:
-        """What each pair does to each other, shape (N, N), symmetric: numbers with the names that :meth:`relation` gives.
+        """What each pair does to each other, shape (N, N), symmetric, as numbers; :meth:`relation` gives the words.
 
         0 none, 1 mutualism, 2 competition, 3 predator-prey, 4 commensalism, 5 amensalism, 6 mixed.
         """
@@ -199,11 +199,7 @@ class Cooperation(Result):
     @property
     def margin(self) -> float | None:
         """The infimum of the diagonal of I + hA: a map that preserves an order has it at 0 or above."""
-        if self.step is None:
-            return None
-        margin = 1.0 + self.step * self.lowest_diagonal
-        # at the largest step it is 0, and rounding must not make it negative
-        return max(margin, 0.0) if self.step <= self.largest_step else margin
+        return None if self.step is None else 1.0 + self.step * self.lowest_diagonal
 
     def is_monotone(self, dynamics: str) -> bool | None:
         """Whether the "map" or the "flow" preserves the order of an orthant; None where that is not known.

@@ -92,7 +92,7 @@ def _orthants() -> Iterator[Statement]:
         label="cycle-sign",
         text=(
             "whose entries are :math:`s_i s_j a_{ij}`. Counting downwards changes no product along a cycle, since "
-            "each unit on it enters twice:"
+            "each unit on it enters twice; for two and for three units,"
         ),
         left=r"\prod_{\text{cycle}} s_i s_j w_{ij}",
         derived=ImmutableMatrix([signed[0, 1] * signed[1, 0], signed[0, 1] * signed[1, 2] * signed[2, 0]]),
@@ -151,8 +151,8 @@ def _map() -> Iterator[Statement]:
     )
     yield Statement(
         label="largest-monotone-step",
-        text="in the limit, so the map preserves the order if, and only if, no unit and no layer has a step beyond",
-        left="h",
+        text="in the limit, so the map preserves the order if, and only if, for all units and layers its step is at most",
+        left=r"h_{\max}",
         derived=sympy.solve(1 + h * steepest, h)[0],
         closed_form=1 / (damping + slope * limiting),
         source="hirsch2005",
@@ -160,7 +160,7 @@ def _map() -> Iterator[Statement]:
     yield Statement(
         label="largest-monotone-step-logistic",
         text="which for undamped logistic units is",
-        left="h",
+        left=r"h_{\max}",
         derived=sympy.solve((1 + h * steepest).subs({damping: 0, slope: slopes[0]}), h)[0],
         closed_form=4 / limiting,
     )
@@ -173,9 +173,10 @@ def _bounded_orbits() -> Iterator[Statement]:
     yield Statement(
         label="mean-residual",
         text=(
-            "(a unit that enhances itself sets no bound but :math:`h\\lambda \\le 1`). Theorems on the long run are "
-            "about bounded orbits. For the residuals of logistic units that is a strong condition. Over T layers z "
-            "moves by :math:`hW` times the sum of the residuals on the way; for T = 2,"
+            "(a unit that enhances itself sets no bound but :math:`h\\lambda \\le 1`; under the identity, whose slope "
+            "is 1 everywhere, v may have either sign). Theorems on the long run are about bounded orbits. For the "
+            "residuals of logistic units that is a strong condition. Over T layers z moves by :math:`hW` times the "
+            "sum of the residuals on the way; for T = 2,"
         ),
         left=r"z_T - z_0",
         derived=ImmutableMatrix((second - z).expand()),
@@ -191,10 +192,10 @@ def _bounded_orbits() -> Iterator[Statement]:
         label="perron-growth",
         text=(
             "Divide by T: if z stays bounded, the left side vanishes, and the mean residual, which keeps away from 0 "
-            "and 1, tends to solutions of :math:`Wy = 0`. So if W is regular, *every* orbit of z is unbounded, in the "
-            "map and, with integrals for sums, in the flow: some residual comes arbitrarily close to 0 or 1. If W is "
-            "cooperative and irreducible, it has one left eigenvector v with positive entries (Perron and Frobenius); "
-            "with its eigenvalue s,"
+            "and 1, has limit points that solve :math:`Wy = 0`. So if W is regular, *every* orbit of z is unbounded, "
+            "in the map and, with integrals for sums, in the flow: some residual comes arbitrarily close to 0 or 1. "
+            "If W is cooperative and irreducible, it has one left eigenvector v with positive entries (Perron and "
+            "Frobenius); with its eigenvalue s,"
         ),
         left=r"v^{\mathsf T} z' - v^{\mathsf T} z",
         derived=((Matrix([v]) * after)[0] - (Matrix([v]) * z)[0]).expand(),
