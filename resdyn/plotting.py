@@ -137,6 +137,7 @@ def relations(cooperation: "Cooperation", *, ax: "Axes | None" = None) -> "Axes"
     """What each pair of units does to each other: a symmetric matrix, one colour per relation that occurs."""
     from matplotlib.colors import ListedColormap
     from matplotlib.patches import Patch
+    from matplotlib.ticker import MaxNLocator
 
     ax = _axes(ax)
     colours = list(_RELATION_COLOURS.values())
@@ -154,7 +155,7 @@ def relations(cooperation: "Cooperation", *, ax: "Axes | None" = None) -> "Axes"
     ax.set_xlabel("unit j")
     ax.set_ylabel("unit i")
     for axis in (ax.xaxis, ax.yaxis):
-        axis.get_major_locator().set_params(integer=True)
+        axis.set_major_locator(MaxNLocator(integer=True))
     return ax
 
 
@@ -163,14 +164,16 @@ def influence(cooperation: "Cooperation", *, n_pairs: int = 5, ax: "Axes | None"
 
     The ``n_pairs`` ordered pairs that reach the largest influence somewhere along the trajectory are drawn.
     """
+    if cooperation.t is None:
+        raise ValueError("there is no influence along a trajectory to draw; pass one: cooperation(system, trajectory).")
     ax = _axes(ax)
-    slots = 1 if cooperation.t is None else len(cooperation.t)
-    largest = np.max([np.abs(cooperation.influence_at(slot)) for slot in range(slots)], axis=0)
+    slots = range(len(cooperation.t))
+    largest = np.max([np.abs(cooperation.influence_at(slot)) for slot in slots], axis=0)
     np.fill_diagonal(largest, -1.0)
     n = len(largest)
     strongest = np.argsort(-largest, axis=None, kind="stable")[: min(n_pairs, n * n - n)]
     receivers, actors = np.unravel_index(strongest, largest.shape)
-    lines = np.array([cooperation.influence_at(slot)[receivers, actors] for slot in range(slots)])
+    lines = np.array([cooperation.influence_at(slot)[receivers, actors] for slot in slots])
     ax.axhline(0.0, color="#888888", linewidth=0.8)
     for k, (i, j) in enumerate(zip(receivers, actors, strict=True)):
         ax.plot(cooperation.t, lines[:, k], color=COLOURS[k % len(COLOURS)], linewidth=1.5, label=f"{j} → {i}")

@@ -47,7 +47,7 @@ def signs_of_weights(
         "n_dropped": n_dropped,
         "n_states": 0,
         "activation": activation,
-        "closes": bool(activation == "logistic" and system.depth is None and not damping.any()),
+        "closes": bool(activation == "logistic" and system.depth is None and not damping.any() and gain.all()),
         "damped": bool((damping > 0).all()),
         "lowest_diagonal": lowest_diagonal(np.diagonal(strengths, axis1=-2, axis2=-1), damping, SLOPES[activation]),
         "jacobians": None,

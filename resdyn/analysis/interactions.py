@@ -13,7 +13,7 @@ from resdyn import _validation as validate
 from resdyn._results import Result, dataset
 from resdyn._types import System
 from resdyn.analysis.interaction_signs import has_weights, signs_of_jacobians, signs_of_weights
-from resdyn.analysis.monotonicity import SLOPES, Slope, flow_conclusions, map_conclusions
+from resdyn.analysis.monotonicity import SLOPES, Slope, counted_states, flow_conclusions, map_conclusions
 from resdyn.analysis.signed_graphs import orthant_or_cycle, strong_components
 from resdyn.matrix_family import LogisticResiduals, logistic_residuals
 from resdyn.trajectory import Trajectory
@@ -63,7 +63,7 @@ class Cooperation(Result):
     activation : str or None
         None if the signs are observed.
     closes : bool
-        Whether the residuals obey :math:`\dot y = \alpha y(1-y)\circ(Wy)`.
+        Whether the residuals obey :math:`\dot y = \alpha y(1-y)\circ(Wy)`, α ≠ 0.
     damped : bool
         Whether λ > 0 in every layer.
     step : float or None
@@ -256,7 +256,7 @@ class Cooperation(Result):
 
     def __repr__(self) -> str:
         name = "a weight matrix" if self.system is None else repr(self.system.name)
-        signs = "of weights" if self.from_weights else f"observed at {self.n_states} states"
+        signs = "of weights" if self.from_weights else f"observed at {counted_states(self.n_states)}"
         links, counts = self.links, self.counts
         pairs = ", ".join(f"{count} {relation}" for relation, count in counts.items() if count) or "none"
         mixed = f", {links['mixed']} mixed" if links["mixed"] else ""

@@ -46,6 +46,11 @@ def lowest_diagonal(self_influence: Array, damping: Array, slope: Slope) -> floa
     return float((lowest - damping).min())
 
 
+def counted_states(n: int) -> str:
+    """A number of states in words."""
+    return "one state" if n == 1 else f"{n} states"
+
+
 def flow_conclusions(found: "Cooperation") -> Iterator[str]:
     """What follows for the flow, most general first."""
     if found.n_dropped:
@@ -142,7 +147,6 @@ def _of_dropped(found: "Cooperation") -> str:
 
 
 def _observed(found: "Cooperation", what: str) -> str:
-    where = "one state" if found.n_states == 1 else f"{found.n_states} states"
     if not found.balanced:
         result = f"{what} preserves the order of no orthant ({_frustration(found)})"
         if found.competitive:
@@ -151,7 +155,7 @@ def _observed(found: "Cooperation", what: str) -> str:
         result = f"the map does not preserve the order: the diagonal of I + hA reaches {found.margin:.3g}"
     else:
         result = f"signs are those of {what.replace('the', 'a', 1)} that preserves the {_order(found)}"
-    return f"Observed at {where}, not proven elsewhere: {result}."
+    return f"Observed at {counted_states(found.n_states)}, not proven elsewhere: {result}."
 
 
 def _order(found: "Cooperation") -> str:
