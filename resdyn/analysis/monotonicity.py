@@ -101,6 +101,43 @@ def _long_run(found: "Cooperation") -> Iterator[str]:
             "Bounded is meant in z = Wx + b, away from the faces of the cube of y; "
             "no orbit is bounded unless Wy = 0 for some y with all 0 < y < 1."
         )
+    yield from _growth(found)
+
+
+def _growth(found: "Cooperation") -> Iterator[str]:
+    """Where z goes, for flow and map alike, if all cooperate (:eq:`perron-growth`)."""
+    if not (found.closes and found.cooperative and found.irreducible):
+        return
+    sign = perron_sign(found.strengths)
+    if sign:
+        yield (
+            f"The sum of z, weighted with the positive left eigenvector of W, {'grows' if sign > 0 else 'shrinks'} "
+            "without bound along every orbit."
+        )
+
+
+def perron_sign(W: Array) -> int:
+    """The sign of the eigenvalue of W with the largest real part, for an irreducible W without hindrances.
+
+    For any positive v it lies between the least and the largest (Wᵀv)_i/v_i (Collatz and Wielandt). 0 if power
+    iteration does not bring both to one side of zero.
+    """
+    size = float(np.abs(W).max())
+    if not size:
+        return 0
+    shift = size + max(0.0, -float(W.diagonal().min()))  # makes the matrix nonnegative with a positive diagonal
+    rounding = len(W) * np.finfo(float).eps * shift
+    v = np.ones(len(W))
+    for _ in range(1000):
+        moved = W.T @ v
+        bounds = moved / v
+        if bounds.min() > rounding:
+            return 1
+        if bounds.max() < -rounding:
+            return -1
+        v = moved + shift * v
+        v /= v.max()
+    return 0
 
 
 def map_conclusions(found: "Cooperation") -> Iterator[str]:
@@ -115,6 +152,12 @@ def map_conclusions(found: "Cooperation") -> Iterator[str]:
         what = "The theorems on competitive flows do not carry over to maps." if found.competitive else ""
         yield f"The map preserves the order of no orthant: {_frustration(found)}. {what}".strip()
         return
+    yield from _map_order(found)
+    yield from _growth(found)
+
+
+def _map_order(found: "Cooperation") -> Iterator[str]:
+    """Whether the step is small enough for the map to preserve the order, and what follows."""
     every = np.isinf(found.largest_step)
     bound = "every step h" if every else f"steps h ≤ {found.largest_step:.6g}"
     if found.margin is None:

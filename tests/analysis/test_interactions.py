@@ -11,7 +11,7 @@ from scipy.special import expit
 
 import resdyn
 from resdyn.analysis.interactions import RELATIONS
-from resdyn.analysis.monotonicity import SLOPES
+from resdyn.analysis.monotonicity import SLOPES, perron_sign
 from resdyn.systems import competitive_weights, cooperative_weights, random_weights
 
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
@@ -240,10 +240,11 @@ def test_cooperative_flows_preserve_the_order_and_competitive_ones_do_so_backwar
 def test_turning_an_orthant_makes_the_same_flow_cooperative():
     s = np.array([1, -1, -1, 1])
     W = cooperative_weights(4) * np.outer(s, s)
-    found = resdyn.cooperation(W)
+    system = resdyn.ResidualMap(W, activation="tanh", damping=0.5)
+    found = resdyn.cooperation(system)
     assert not found.cooperative
     assert found.orthant.tolist() == s.tolist()
-    turned = resdyn.cooperation(W * np.outer(found.orthant, found.orthant))
+    turned = resdyn.cooperation(system.replace(W=W * np.outer(found.orthant, found.orthant)))
     assert turned.cooperative
     assert turned.largest_step == found.largest_step
     assert len(turned.flow) == len(found.flow)
@@ -260,6 +261,30 @@ def test_perron_growth_of_a_cooperative_network():
         run = resdyn.simulate(resdyn.logistic_residuals(W, step=step), np.zeros(5), depth=50)
         moved = np.diff(run.x @ v)
         assert np.allclose(moved, step * values[lead].real * run.y[:-1] @ v, rtol=1e-9, atol=1e-12)
+
+
+@settings(phases=PHASES, deadline=None, max_examples=100)
+@given(seeds, st.floats(0.0, 3.0))
+def test_the_sign_of_the_perron_root_is_that_of_the_largest_eigenvalue(seed, limiting):
+    rng = np.random.default_rng(seed)
+    n = int(rng.integers(1, 8))
+    W = np.abs(rng.normal(size=(n, n))) - limiting * np.sqrt(n) * np.eye(n)
+    largest = np.linalg.eigvals(W).real.max()
+    # an eigenvalue close to zero may stay undecided, but is never given a wrong sign
+    assert perron_sign(W) == np.sign(largest) or (abs(largest) < 1e-9 and perron_sign(W) == 0)
+
+
+def test_cooperators_are_told_where_they_go():
+    grows, shrinks = cooperative_weights(4), cooperative_weights(4) - 3 * np.eye(4)
+    for W, word in ((grows, "grows"), (shrinks, "shrinks")):
+        found = resdyn.cooperation(resdyn.logistic_residuals(W, step=5.0))
+        assert said(found.flow, f"{word} without bound")
+        assert said(found.map, f"{word} without bound")
+    assert not said(resdyn.cooperation(np.zeros((1, 1))).flow, "without bound")
+    chain = resdyn.cooperation(np.triu(grows))
+    damped = resdyn.cooperation(resdyn.ResidualMap(grows, damping=0.1))
+    rivals = resdyn.cooperation(competitive_weights(4))
+    assert not any(said((*found.flow, *found.map), "without bound") for found in (chain, damped, rivals))
 
 
 def test_two_units_turn_at_most_once_unless_they_are_predator_and_prey():
@@ -446,6 +471,16 @@ def test_hénon_is_mixed_nowhere_but_on_its_diagonal():
     assert found.mixed.tolist() == [[True, False], [False, False]]
     assert found.relation(0, 1) == "mutualism"
     assert found.components.tolist() == [0, 0]
+
+
+def test_states_of_any_shape_are_counted_unit_by_unit():
+    # each of 2×2 units is hindered by the one before it in the flattened order
+    system = resdyn.ResidualSystem(lambda t, x, p: -np.roll(x.reshape(-1, 4), 1, axis=1).reshape(x.shape), (2, 2))
+    found = resdyn.cooperation(system, resdyn.simulate(system, np.ones((3, 2, 2)), depth=2))
+    assert np.array_equal(found.sign, -np.roll(np.eye(4), 1, axis=0))
+    assert found.n_states == 9
+    assert found.orthant.tolist() == [1, -1, 1, -1]
+    assert found.influence.shape == (3, 4, 4)
 
 
 def test_diverged_states_are_left_out():

@@ -151,9 +151,7 @@ def _map() -> Iterator[Statement]:
     )
     yield Statement(
         label="largest-monotone-step",
-        text=(
-            "in the limit, so the map preserves the order if, and only if, its step is at most, for all units and layers,"
-        ),
+        text="in the limit, so the map preserves the order if, and only if, for all units and layers h is at most",
         left=r"h_{\max}",
         derived=sympy.solve(1 + h * steepest, h)[0],
         closed_form=1 / (damping + slope * limiting),
