@@ -189,3 +189,35 @@ def test_noise_variance_draws_means_with_their_errors(noisy_networks):
     given_ones = resdyn.propagate(resdyn.systems.pitchfork(), [0.1], [0.1], depth=2)
     with pytest.raises(ValueError, match=r"draw plotting\.propagation"):
         plotting.noise_variance(given_ones)
+
+
+def test_relations_are_drawn_in_one_colour_each():
+    W = np.array([[1.0, 2.0, 0.0], [3.0, 0.0, -1.0], [1.0, -1.0, 0.0]])
+    found = resdyn.cooperation(W)
+    ax = plotting.relations(found)
+    (image,) = ax.images
+    drawn = image.get_array()
+    assert drawn.mask.tolist() == np.eye(3, dtype=bool).tolist()
+    assert np.array_equal(drawn[~drawn.mask], found.relations[~drawn.mask])
+    colours = image.cmap(image.norm(drawn))
+    assert np.array_equal(colours[0, 1], colours[1, 0])
+    assert len({tuple(colours[pair]) for pair in [(0, 1), (1, 2), (0, 2)]}) == 3
+    names = [text.get_text() for text in ax.get_legend().get_texts()]
+    assert names == ["mutualism (1)", "competition (1)", "commensalism (1)"]
+    assert plotting.relations(resdyn.cooperation([[1.0]])).get_legend() is None
+
+
+def test_influence_draws_the_strongest_pairs(trajectory):
+    found = resdyn.cooperation(trajectory.system, trajectory)
+    ax = plotting.influence(found, n_pairs=2)
+    zero, *lines = ax.lines
+    off = np.where(np.eye(3, dtype=bool), 0.0, np.abs(found.influence).max(axis=0))
+    pairs = sorted(np.ndindex(3, 3), key=lambda pair: -off[pair])[:2]
+    assert len(lines) == 2
+    for line, (i, j) in zip(lines, pairs, strict=True):
+        assert line.get_label() == f"{j} → {i}"
+        assert np.allclose(line.get_ydata(), found.influence[:, i, j])
+    assert set(zero.get_ydata()) == {0.0}
+    assert len(plotting.influence(found, n_pairs=100).lines) == 1 + 6
+    with pytest.raises(ValueError, match="pass one: cooperation"):
+        plotting.influence(resdyn.cooperation(trajectory.system))

@@ -47,7 +47,7 @@ def signs_of_weights(
         "n_dropped": n_dropped,
         "n_states": 0,
         "activation": activation,
-        "closes": bool(activation == "logistic" and system.depth is None and not damping.any()),
+        "closes": bool(activation == "logistic" and system.depth is None and not damping.any() and gain.all()),
         "damped": bool((damping > 0).all()),
         "lowest_diagonal": lowest_diagonal(np.diagonal(strengths, axis1=-2, axis2=-1), damping, SLOPES[activation]),
         "jacobians": None,
@@ -122,7 +122,9 @@ def _slots(system: System, trajectory: Trajectory | None, states: Any) -> list[t
     if states is not None:
         if system.depth is not None:
             raise ValueError(f"{system.name!r} depends on t, so states are not enough; pass a trajectory of it.")
-        x = validate.states(validate.real_array(states, "states", nan=True, finite=False), system.shape, system.name)
+        x = validate.states(
+            validate.real_array(states, "states", nan=True, finite=False), system.shape, system.name, name="states"
+        )
         return [(0.0, x.reshape(-1, *system.shape), None)]
     if trajectory is None:
         raise ValueError(

@@ -13,7 +13,7 @@ from resdyn import _validation as validate
 from resdyn._results import Result, dataset
 from resdyn._types import System
 from resdyn.analysis.interaction_signs import has_weights, signs_of_jacobians, signs_of_weights
-from resdyn.analysis.monotonicity import SLOPES, Slope, flow_conclusions, map_conclusions
+from resdyn.analysis.monotonicity import SLOPES, Slope, counted_states, flow_conclusions, map_conclusions
 from resdyn.analysis.signed_graphs import orthant_or_cycle, strong_components
 from resdyn.matrix_family import LogisticResiduals, logistic_residuals
 from resdyn.trajectory import Trajectory
@@ -63,7 +63,7 @@ class Cooperation(Result):
     activation : str or None
         None if the signs are observed.
     closes : bool
-        Whether the residuals obey :math:`\dot y = \alpha y(1-y)\circ(Wy)`.
+        Whether the residuals obey :math:`\dot y = \alpha y(1-y)\circ(Wy)`, α ≠ 0.
     damped : bool
         Whether λ > 0 in every layer.
     step : float or None
@@ -106,14 +106,17 @@ class Cooperation(Result):
 
     @cached_property
     def relations(self) -> Array:
-        """What each pair does to each other, shape (N, N), symmetric: indices into :data:`RELATIONS`."""
+        """What each pair does to each other, shape (N, N), symmetric, as numbers; :meth:`relation` gives the words.
+
+        0 none, 1 mutualism, 2 competition, 3 predator-prey, 4 commensalism, 5 amensalism, 6 mixed.
+        """
         codes = _RELATION_OF_SIGNS[self.sign + 1, self.sign.T + 1]
         codes[self.mixed | self.mixed.T] = _MIXED
         np.fill_diagonal(codes, 0)
         return codes
 
     def relation(self, i: int, j: int) -> str:
-        """The relation of units i and j in one word of :data:`RELATIONS`."""
+        """The relation of units i and j in one word."""
         return RELATIONS[self.relations[i, j]]
 
     @cached_property
@@ -141,7 +144,7 @@ class Cooperation(Result):
 
     @cached_property
     def pair_strengths(self) -> Array:
-        """How strongly two units act on each other, (|s_ij| + |s_ji|)/2 averaged over layers, shape (N, N)."""
+        """How strongly two units act on each other: the mean size of both entries over layers, shape (N, N)."""
         size = np.abs(self.strengths)
         mean = size if size.ndim == 2 else size.mean(axis=0)
         return (mean + mean.T) / 2
@@ -196,11 +199,7 @@ class Cooperation(Result):
     @property
     def margin(self) -> float | None:
         """The infimum of the diagonal of I + hA: a map that preserves an order has it at 0 or above."""
-        if self.step is None:
-            return None
-        margin = 1.0 + self.step * self.lowest_diagonal
-        # at the largest step it is 0, and rounding must not make it negative
-        return max(margin, 0.0) if self.step <= self.largest_step else margin
+        return None if self.step is None else 1.0 + self.step * self.lowest_diagonal
 
     def is_monotone(self, dynamics: str) -> bool | None:
         """Whether the "map" or the "flow" preserves the order of an orthant; None where that is not known.
@@ -257,7 +256,7 @@ class Cooperation(Result):
 
     def __repr__(self) -> str:
         name = "a weight matrix" if self.system is None else repr(self.system.name)
-        signs = "of weights" if self.from_weights else f"observed at {self.n_states} states"
+        signs = "of weights" if self.from_weights else f"observed at {counted_states(self.n_states)}"
         links, counts = self.links, self.counts
         pairs = ", ".join(f"{count} {relation}" for relation, count in counts.items() if count) or "none"
         mixed = f", {links['mixed']} mixed" if links["mixed"] else ""

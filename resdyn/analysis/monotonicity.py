@@ -46,6 +46,11 @@ def lowest_diagonal(self_influence: Array, damping: Array, slope: Slope) -> floa
     return float((lowest - damping).min())
 
 
+def counted_states(n: int) -> str:
+    """A number of states in words."""
+    return "one state" if n == 1 else f"{n} states"
+
+
 def flow_conclusions(found: "Cooperation") -> Iterator[str]:
     """What follows for the flow, most general first."""
     if found.n_dropped:
@@ -77,7 +82,7 @@ def _long_run(found: "Cooperation") -> Iterator[str]:
         yield "No periodic orbit attracts its neighbourhood. [hirsch1985]"
     if n <= 2:
         whole = "every orbit of y converges" if found.closes else "every bounded orbit converges"
-        yield f"With {'one unit' if n == 1 else 'two units'} {whole}. [hirsch1985], [smith1995]"
+        yield f"With one unit {whole}." if n == 1 else f"With two units {whole}. [hirsch1985], [smith1995]"
     elif found.balanced and found.irreducible:
         yield f"Almost every {_bounded(found)} approaches the equilibria. [hirsch1985]"
     elif found.balanced:
@@ -96,6 +101,43 @@ def _long_run(found: "Cooperation") -> Iterator[str]:
             "Bounded is meant in z = Wx + b, away from the faces of the cube of y; "
             "no orbit is bounded unless Wy = 0 for some y with all 0 < y < 1."
         )
+    yield from _growth(found)
+
+
+def _growth(found: "Cooperation") -> Iterator[str]:
+    """Where z goes, for flow and map alike, if all cooperate (:eq:`perron-growth`)."""
+    if not (found.closes and found.cooperative and found.irreducible):
+        return
+    sign = perron_sign(found.strengths)
+    if sign:
+        yield (
+            f"The sum of z, weighted with the positive left eigenvector of W, {'grows' if sign > 0 else 'shrinks'} "
+            "without bound along every orbit."
+        )
+
+
+def perron_sign(W: Array) -> int:
+    """The sign of the eigenvalue of W with the largest real part, for an irreducible W without hindrances.
+
+    For any positive v it lies between the least and the largest (Wᵀv)_i/v_i (Collatz and Wielandt). 0 if power
+    iteration does not bring both to one side of zero.
+    """
+    size = float(np.abs(W).max())
+    if not size:
+        return 0
+    shift = size + max(0.0, -float(W.diagonal().min()))  # makes the matrix nonnegative with a positive diagonal
+    rounding = len(W) * np.finfo(float).eps * shift
+    v = np.ones(len(W))
+    for _ in range(1000):
+        moved = W.T @ v
+        bounds = moved / v
+        if bounds.min() > rounding:
+            return 1
+        if bounds.max() < -rounding:
+            return -1
+        v = moved + shift * v
+        v /= v.max()
+    return 0
 
 
 def map_conclusions(found: "Cooperation") -> Iterator[str]:
@@ -110,10 +152,16 @@ def map_conclusions(found: "Cooperation") -> Iterator[str]:
         what = "The theorems on competitive flows do not carry over to maps." if found.competitive else ""
         yield f"The map preserves the order of no orthant: {_frustration(found)}. {what}".strip()
         return
+    yield from _map_order(found)
+    yield from _growth(found)
+
+
+def _map_order(found: "Cooperation") -> Iterator[str]:
+    """Whether the step is small enough for the map to preserve the order, and what follows."""
     every = np.isinf(found.largest_step)
     bound = "every step h" if every else f"steps h ≤ {found.largest_step:.6g}"
     if found.margin is None:
-        yield f"For {bound} the map preserves the {_order(found)}{'' if every else ', for no other'}. [hirsch2005]"
+        yield f"For {bound} the map preserves the {_order(found)}{'' if every else ', and for no others'}. [hirsch2005]"
         return
     if found.margin < 0:
         yield (
@@ -142,7 +190,6 @@ def _of_dropped(found: "Cooperation") -> str:
 
 
 def _observed(found: "Cooperation", what: str) -> str:
-    where = "one state" if found.n_states == 1 else f"{found.n_states} states"
     if not found.balanced:
         result = f"{what} preserves the order of no orthant ({_frustration(found)})"
         if found.competitive:
@@ -151,7 +198,7 @@ def _observed(found: "Cooperation", what: str) -> str:
         result = f"the map does not preserve the order: the diagonal of I + hA reaches {found.margin:.3g}"
     else:
         result = f"signs are those of {what.replace('the', 'a', 1)} that preserves the {_order(found)}"
-    return f"Observed at {where}, not proven elsewhere: {result}."
+    return f"Observed at {counted_states(found.n_states)}, not proven elsewhere: {result}."
 
 
 def _order(found: "Cooperation") -> str:

@@ -19,7 +19,7 @@ def strong_components(acts: Array) -> Array:
     acts : bool array, shape (N, N)
         ``acts[i, j]``: unit j acts on unit i.
     """
-    count, found = connected_components(csr_array(acts.T), directed=True, connection="strong")
+    count, found = connected_components(csr_array(acts), directed=True, connection="strong")
     if count == 1:
         return np.zeros(len(acts), dtype=np.int64)
     receiver, actor = (found[index] for index in np.nonzero(acts))
