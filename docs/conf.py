@@ -35,6 +35,7 @@ sphinx_gallery_conf = {
     "gallery_dirs": "_generated/gallery",
     "within_subsection_order": "FileNameSortKey",
     "abort_on_example_error": True,
+    "capture_repr": (),  # what is printed is shown, and not what a last line happens to return
     "download_all_examples": False,
     "show_signature": False,
     "show_memory": False,

@@ -105,8 +105,8 @@ class Faces:
             reduced = rational.reduce_set(self.rows, inside.tolist(), outside.tolist())
             corners = _bits(np.arange(1 << len(outside)), len(outside))
             if not reduced.free:
-                for i, solution in rational.unique_solutions(reduced, corners):
-                    points.append((interior, self._spread(outside, corners[i]), solution))
+                for place, solution in rational.unique_solutions(reduced, corners):
+                    points.append((interior, self._spread(outside, corners[place]), solution))
                 continue
             for i in np.flatnonzero(rational.solvable(reduced, corners)):
                 inner = rational.interior_of_solutions(reduced, corners[i])
