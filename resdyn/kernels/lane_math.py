@@ -250,6 +250,14 @@ def split(x):  # type: ignore[no-untyped-def]
     return mantissa + (x - x), ((bits & 0x7FF0000000000000) >> 52) - 1023
 
 
+@_lane
+def log(x):  # type: ignore[no-untyped-def]
+    """log of a positive normal number to 2e-16, and of 0; near 1 the error is absolute, not relative."""
+    mantissa, power = split(x)
+    value = power * 0.6931471805599453 + _log1p64(mantissa - 1.0)
+    return -np.inf if x == 0.0 else value
+
+
 def _functions(
     real: Any, exp: Any, full_exp: Any, expm1: Any, exp_and_expm1: Any, log1p: Any, rough_log2: Any, tanh_limit: float
 ) -> SimpleNamespace:

@@ -25,7 +25,7 @@ def is_lost(square, before, n):
 """
 
 LANE_SOURCE = f"""{LOST_SOURCE}
-from resdyn.kernels.lane_math import split
+from resdyn.kernels.lane_math import log, split
 
 MOST = {_MOST}
 LN2 = {float(np.log(2.0))!r}
@@ -37,10 +37,12 @@ def fold(product, exponent, logs, slot, low, m, k, width):
     for vector in range(k):
         for lane in range(width):
             i = vector * width + lane
-            if lane < m:
-                logs[slot, low + lane, vector] += 0.5 * (np.log(product[i]) + exponent[i] * LN2)
-            product[i] = 1.0
+            product[i] = 0.5 * (log(product[i]) + exponent[i] * LN2)
             exponent[i] = 0
+        for lane in range(m):
+            logs[slot, low + lane, vector] += product[vector * width + lane]
+        for lane in range(width):
+            product[vector * width + lane] = 1.0
 
 
 """

@@ -36,7 +36,7 @@ class TangentBlocks:
     @staticmethod
     def flow_width(n_states: int, n_vectors: int) -> int:
         """Orbits side by side, each with its own step size."""
-        return 4 if n_states <= 4 else 16
+        return 1 if n_states == 1 else 8
 
     def right_hand_side(self, n_vectors: int, width: int) -> str:
         return right_hand_side(self)

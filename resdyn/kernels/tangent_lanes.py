@@ -39,8 +39,8 @@ class TangentLanes:
 
     @staticmethod
     def flow_width(n_states: int, n_vectors: int) -> int:
-        """Orbits side by side; each has a step size of its own and is followed by the next in the queue."""
-        return 8 if n_states <= 8 else 32
+        """Orbits side by side, each with its own step size; more would not fit the fastest cache."""
+        return 8
 
     def right_hand_side(self, n_vectors: int, width: int) -> str:
         return right_hand_side(self, n_vectors, width)
