@@ -190,7 +190,7 @@ def _with_error(value: float, error: float) -> str:
     """0.906 ± 0.003: as many digits as the error has."""
     if not np.isfinite(value) or not np.isfinite(error):
         return f"{value:.4g}"
-    digits = int(np.clip(1 - np.floor(np.log10(max(error, 1e-12))), 0, 8))
+    digits = int(np.clip(-np.floor(np.log10(max(error, 1e-12))), 0, 8))
     return f"{value:.{digits}f} ± {error:.1g}"
 
 
