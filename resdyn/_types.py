@@ -135,6 +135,40 @@ class CompiledForm(Protocol):
     ) -> None:
         """Integrate the flow."""
 
+    def carries_tangents(self, n_vectors: int) -> bool:
+        """Whether so many tangent vectors can be carried beside each state."""
+
+    def iterate_tangents(
+        self,
+        states: Array,
+        frames: Array,
+        logs: Array,
+        gaps: NDArray[np.int64],
+        *,
+        first: int,
+        every: int = -1,
+        threads: int | None = None,
+    ) -> None:
+        """Run the map and its derivative."""
+
+    def integrate_tangents(
+        self,
+        states: Array,
+        frames: Array,
+        logs: Array,
+        status: NDArray[np.uint8],
+        *,
+        begin: float,
+        ends: NDArray[np.float64],
+        layers: NDArray[np.int64],
+        marks: NDArray[np.int64],
+        rtol: float,
+        atol: float,
+        max_steps: int,
+        threads: int | None = None,
+    ) -> None:
+        """Integrate the flow and its derivative."""
+
 
 _BLOCK_TOLERANCE = 1e-9
 

@@ -37,6 +37,8 @@ class Activation:
     value: Callable[[Array], Array] = field(repr=False, compare=False)
     derivative: Callable[[Array], Array] = field(repr=False, compare=False)
     kernel: str = field(repr=False)
+    kernel_with_slope: str = field(repr=False)
+    """Statements of a kernel that set ``value`` and ``slope``, f and f′, from ``z``; they share their exponentials."""
     expression: Any = field(default=None, repr=False)
     """The SymPy expression, of an activation that was made from one."""
 
@@ -57,14 +59,19 @@ def _tanh_derivative(z: Array) -> Array:
         return 1.0 / np.cosh(z) ** 2
 
 
+def _named(name: str, value: Callable[[Array], Array], derivative: Callable[[Array], Array]) -> Activation:
+    """An activation whose kernel functions lane_math.py holds under its name."""
+    return Activation(name, value, derivative, f"{name}(z)", f"value, slope = {name}_with_slope(z)")
+
+
 NAMED: dict[str, Activation] = {
     activation.name: activation
     for activation in (
-        Activation("logistic", expit, _logistic_derivative, "logistic(z)"),
-        Activation("tanh", np.tanh, _tanh_derivative, "tanh(z)"),
-        Activation("relu", lambda z: np.maximum(z, 0.0), lambda z: (z > 0).astype(z.dtype), "relu(z)"),
-        Activation("softplus", lambda z: np.logaddexp(z, 0.0), expit, "softplus(z)"),
-        Activation("identity", lambda z: +z, np.ones_like, "z"),
+        _named("logistic", expit, _logistic_derivative),
+        _named("tanh", np.tanh, _tanh_derivative),
+        _named("relu", lambda z: np.maximum(z, 0.0), lambda z: (z > 0).astype(z.dtype)),
+        _named("softplus", lambda z: np.logaddexp(z, 0.0), expit),
+        Activation("identity", lambda z: +z, np.ones_like, "z", "value, slope = z, real(1.0)"),
     )
 }
 """The named activations. The derivative of relu at 0 is taken as 0, as in the machine-learning libraries."""
@@ -104,7 +111,7 @@ def activation(choice: Union[str, "sympy.Expr", Activation]) -> Activation:
 def _from_expression(expression: "sympy.Expr") -> Activation:
     import sympy
 
-    from resdyn.kernels.printing import kernel_text
+    from resdyn.kernels.printing import kernel_statements, kernel_text
 
     symbols = sorted(expression.free_symbols, key=str)
     if len(symbols) != 1:
@@ -116,11 +123,13 @@ def _from_expression(expression: "sympy.Expr") -> Activation:
     # a real symbol, so that derivatives of Abs and Max are real functions
     z = sympy.Symbol("z", real=True)
     value = check_real(expression.subs(symbol, z), str(expression))
+    derivative = differentiate(value, z, str(expression))
     return Activation(
         name=str(expression),
         value=_vectorised(z, value),
-        derivative=_vectorised(z, differentiate(value, z, str(expression))),
+        derivative=_vectorised(z, derivative),
         kernel=kernel_text(value),
+        kernel_with_slope="\n".join(kernel_statements(["value", "slope"], [value, derivative])),
         expression=expression,
     )
 

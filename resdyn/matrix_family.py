@@ -324,7 +324,9 @@ class ResidualMap:
         n = self.shape[0]
         damping, gain = np.broadcast_arrays(np.atleast_1d(self.damping), np.atleast_1d(self.gain))
         return SemilinearForm(
-            rules=matrix_rules(n, self.activation.kernel, driven=drive is not None),
+            rules=matrix_rules(
+                n, self.activation.kernel, self.activation.kernel_with_slope, driven=drive is not None
+            ),
             parameters=self.W.reshape(-1, n * n),
             bias=bias,
             damping=damping,
@@ -426,8 +428,9 @@ class LogisticResiduals:
         from resdyn.kernels.rules import inner_matrix_rules
 
         n = self.shape[0]
+        logistic = make_activation("logistic")
         return SemilinearForm(
-            rules=inner_matrix_rules(n, make_activation("logistic").kernel),
+            rules=inner_matrix_rules(n, logistic.kernel, logistic.kernel_with_slope),
             parameters=self.W.reshape(1, -1),
             bias=np.zeros((1, n)),
             damping=np.zeros(1),

@@ -14,6 +14,7 @@ from resdyn.operators import DenseOperator
 if TYPE_CHECKING:
     from resdyn.kernels.forms import SemilinearForm
     from resdyn.kernels.rules import Rules
+    from resdyn.kernels.tangent_lanes import TangentLanes
     from resdyn_theory import SymbolicSystem
 
 Array = NDArray[Any]
@@ -212,24 +213,58 @@ def _compile(symbolic: "SymbolicSystem") -> _Compiled:
 
 @lru_cache(maxsize=256)
 def _rules(symbolic: "SymbolicSystem") -> "Rules":
-    import sympy
-
     from resdyn.kernels.lanes import LaneRule
     from resdyn.kernels.printing import kernel_statements
-    from resdyn.kernels.rules import Rules
+    from resdyn.kernels.rules import Rules, unrolls
 
-    names: dict[Any, Any] = {s: sympy.Symbol(f"x{i}", real=True) for i, s in enumerate(symbolic.state)}
-    names |= {s: sympy.Symbol(f"p{i}", real=True) for i, s in enumerate(symbolic.defaults)}
-    if symbolic.time is not None:
-        names[symbolic.time] = sympy.Symbol("t", real=True)
-    residual = [f.xreplace(names) for f in symbolic.residual]
+    residual = _with_kernel_names(symbolic)
     rule = LaneRule(
         dimension=symbolic.dimension,
         n_parameters=len(symbolic.defaults),
         text="\n".join(kernel_statements([f"g{i}" for i in range(len(residual))], residual)),
         uses_time=symbolic.time is not None,
     )
-    return Rules(rule, rule)
+    return Rules(rule, rule, lambda k: _tangents(symbolic) if unrolls(symbolic.dimension, k) else None)
+
+
+def _with_kernel_names(symbolic: "SymbolicSystem") -> list[Any]:
+    """The residual in x0, …, p0, … and t."""
+    import sympy
+
+    names: dict[Any, Any] = {s: sympy.Symbol(f"x{i}", real=True) for i, s in enumerate(symbolic.state)}
+    names |= {s: sympy.Symbol(f"p{i}", real=True) for i, s in enumerate(symbolic.defaults)}
+    if symbolic.time is not None:
+        names[symbolic.time] = sympy.Symbol("t", real=True)
+    return [f.xreplace(names) for f in symbolic.residual]
+
+
+@lru_cache(maxsize=256)
+def _tangents(symbolic: "SymbolicSystem") -> "TangentLanes":
+    """Residual and Jacobian as statements that share their common subexpressions."""
+    import sympy
+
+    from resdyn.activations import differentiate
+    from resdyn.kernels.printing import kernel_statements
+    from resdyn.kernels.tangent_lanes import TangentLanes
+
+    residual = _with_kernel_names(symbolic)
+    values = {f"g{i}": f for i, f in enumerate(residual)}
+    products = []
+    for i, f in enumerate(residual):
+        terms = []
+        for j in range(symbolic.dimension):
+            entry = differentiate(f, sympy.Symbol(f"x{j}", real=True), symbolic.name)
+            if entry != 0:
+                values[f"j{i}_{j}"] = entry
+                terms.append(f"j{i}_{j} * v{j}")
+        products.append(f"dv{i} = {' + '.join(terms) or 'real(0.0)'}")
+    return TangentLanes(
+        dimension=symbolic.dimension,
+        n_parameters=len(symbolic.defaults),
+        text="\n".join(kernel_statements(list(values), list(values.values()))),
+        product="\n".join(products),
+        uses_time=symbolic.time is not None,
+    )
 
 
 @dataclass(frozen=True, eq=False, repr=False)

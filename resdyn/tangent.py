@@ -55,16 +55,27 @@ def tangent_map(trajectory: "Trajectory", start: int = 0, stop: int | None = Non
     ValueError
         For a flow, a batch (take ``trajectory.sample(i)``), layers that were not saved, or states that are not finite.
     """
+    slots = saved_layers(trajectory, start, stop)
     system = trajectory.system
-    if trajectory.method not in ("residual", "exponential"):
-        raise ValueError(
-            f"the trajectory was integrated as a flow ({trajectory.method}), but the tangent map is the product of the "
-            'blocks I + hA; simulate with method="residual".'
-        )
     if trajectory.batch:
         raise ValueError(
             f"the trajectory holds a batch of shape {trajectory.batch}; "
             f"take one state of it, e.g. trajectory.sample{(0,) * len(trajectory.batch)}."
+        )
+    factors = []
+    for slot in slots:
+        if not np.isfinite(trajectory.x[slot]).all() and not getattr(system, "infinite_states", False):
+            raise ValueError(f"the state at layer {trajectory.layers[slot]} is not finite (status {trajectory.status}).")
+        factors.append(_block(trajectory, slot))
+    return Product(factors, int(np.prod(system.shape)))
+
+
+def saved_layers(trajectory: "Trajectory", start: int, stop: int | None) -> NDArray[np.int64]:
+    """The slots of the layers from ``start`` to ``stop`` of a map, or an error if one was not saved."""
+    if trajectory.method not in ("residual", "exponential"):
+        raise ValueError(
+            f"the trajectory was integrated as a flow ({trajectory.method}), but the tangent map is the product of the "
+            'blocks I + hA; simulate with method="residual".'
         )
     layers = trajectory.layers
     depth = int(layers[-1]) - trajectory.transient
@@ -82,12 +93,7 @@ def tangent_map(trajectory: "Trajectory", start: int = 0, stop: int | None = Non
             f"the tangent map needs the state at every layer, but layer {missing[0]} of the system was not saved; "
             'simulate with save="all".'
         )
-    factors = []
-    for slot in range(int(np.searchsorted(layers, start)), int(np.searchsorted(layers, stop))):
-        if not np.isfinite(trajectory.x[slot]).all() and not getattr(system, "infinite_states", False):
-            raise ValueError(f"the state at layer {layers[slot]} is not finite (status {trajectory.status}).")
-        factors.append(_block(trajectory, slot))
-    return Product(factors, int(np.prod(system.shape)))
+    return np.arange(np.searchsorted(layers, start), np.searchsorted(layers, stop))
 
 
 def _block(trajectory: "Trajectory", slot: int) -> BlockJacobian:
@@ -95,8 +101,14 @@ def _block(trajectory: "Trajectory", slot: int) -> BlockJacobian:
     system, t, x = trajectory.system, float(trajectory.t[slot]), trajectory.x[slot]
     inputs = trajectory.inputs_at(slot)
     A = system.linearize(t, x) if inputs is None else system.linearize(t, x, inputs=inputs)  # type: ignore[call-arg]
+    return BlockJacobian(A, block_weight(trajectory, t))
+
+
+def block_weight(trajectory: "Trajectory", t: float) -> float:
+    """w of the block I + wA that acts at time t."""
+    h = trajectory.system.step
     if trajectory.method == "residual":
-        return BlockJacobian(A, system.step)
+        return h
     # e^{−hλ}x + w(f + λx) with w = (1 − e^{−hλ})/λ is x + w f: the exponential map is a longer or shorter step
-    damping = system.layer(t)[2]  # type: ignore[attr-defined]
-    return BlockJacobian(A, -np.expm1(-system.step * damping) / damping if damping else system.step)
+    damping = trajectory.system.layer(t)[2]  # type: ignore[attr-defined]
+    return float(-np.expm1(-h * damping) / damping) if damping else h

@@ -202,6 +202,6 @@ def integrate(
                     accepted = error[lane] <= ONE
                     y[i, lane] = x[i, lane] if accepted else y[i, lane]
                     k[0, i, lane] = k[{STAGES - 1}, i, lane] if accepted else k[0, i, lane]
-{indent(CONTROL.format(width="width"), " " * 12)}
+{indent(CONTROL.format(width="width", arrival="pass"), " " * 12)}
 """
     )

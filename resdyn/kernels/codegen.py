@@ -32,6 +32,8 @@ real = lane.real
 exp, full_exp, expm1 = lane.exp, lane.full_exp, lane.expm1
 logistic, tanh = lane.logistic, lane.tanh
 relu, softplus, rough_log2 = lane.relu, lane.softplus, lane.rough_log2
+logistic_with_slope, tanh_with_slope = lane.logistic_with_slope, lane.tanh_with_slope
+relu_with_slope, softplus_with_slope = lane.relu_with_slope, lane.softplus_with_slope
 
 
 def kernel(function):

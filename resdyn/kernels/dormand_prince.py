@@ -179,7 +179,8 @@ for lane in range({width}):
 """
 
 # After a step: accept or reject, and choose the next size, without a branch, so that LLVM vectorises the loop.
-# A lane without work takes steps of size 0 and never arrives.
+# A lane without work takes steps of size 0 and never arrives. ``{arrival}`` is what else is done with a lane at the
+# end of its segment, a statement of one line.
 CONTROL = """\
 count = 0
 for lane in range({width}):
@@ -202,6 +203,7 @@ for lane in range({width}):
 if count > 0:
     for lane in range({width}):
         if arrived[lane] > ZERO:
+            {arrival}
             idle += arrive(
                 lane, {width}, s, k1, tau, steps, start, length, tries, failed, who, segment, queue,
                 states, out, status, sizes, begin, ends, slots, rtol, atol,

@@ -8,7 +8,7 @@ with scalars λ, α and parameters p shared by all layers or one per layer k. Th
 exponential variant are then x ← decay·x + gain·g, and the flow needs only g.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -18,6 +18,9 @@ from numpy.typing import NDArray
 
 from resdyn.kernels.codegen import load_kernel
 from resdyn.kernels.rules import Rules
+from resdyn.kernels.tangent_blocks import TangentBlocks
+from resdyn.kernels.tangent_flow import flow_source
+from resdyn.kernels.tangent_lanes import TangentLanes
 from resdyn.kernels.threads import run_blocks, thread_count
 
 Array = NDArray[Any]
@@ -76,6 +79,13 @@ class SemilinearForm:
         ``states`` (M, N) and ``out`` (len(gaps), M, N), C-ordered and of one floating-point type; slot i of
         ``out`` gets the states after ``gaps[0] + … + gaps[i]`` layers.
         """
+        kernel = self._kernel(self.rules.map.map_source, states)
+        arrays = self._map_arrays(states.dtype, exponential)
+        n_blocks = -(-len(states) // self.rules.map.map_width(len(states)))
+        run_blocks(kernel.iterate, n_blocks, threads, states, out, gaps, first, self.step, *arrays)
+
+    def _map_arrays(self, dtype: np.dtype[Any], exponential: bool) -> tuple[Array, ...]:
+        """The numbers of x ← decay·x + weight·gain·g."""
         h, damping = self.step, self.damping
         if exponential:
             decay = np.exp(-h * damping)
@@ -83,10 +93,7 @@ class SemilinearForm:
             weight = np.divide(-np.expm1(-h * damping), damping, out=np.full_like(damping, h), where=damping != 0)
         else:
             decay, weight = 1.0 - h * damping, np.full_like(damping, h)
-        kernel = self._kernel(self.rules.map.map_source, states)
-        arrays = self._arrays(states.dtype, decay, weight * self.gain)
-        n_blocks = -(-len(states) // self.rules.map.map_width(len(states)))
-        run_blocks(kernel.iterate, n_blocks, threads, states, out, gaps, first, h, *arrays)
+        return self._arrays(dtype, decay, weight * self.gain)
 
     def integrate(
         self,
@@ -113,11 +120,8 @@ class SemilinearForm:
         real = states.dtype.type
         current = states.copy()
         sizes = np.zeros(len(states), dtype=states.dtype)  # the last step size of each state: 0, none yet
-        chunk = int(np.clip(len(states) // (4 * thread_count(threads)), 1, 2048))
-        n_chunks = -(-len(states) // chunk)
-        # a run of segments with the same parameters goes to the kernel in one call
-        first_of_run = [0, *(np.flatnonzero(np.diff(layers)) + 1), len(ends)]
-        for low, high in pairwise(first_of_run):
+        chunk, n_chunks = _chunks(len(states), threads)
+        for low, high in _runs(layers):
             segments = (
                 begin if low == 0 else ends[low - 1],
                 ends[low:high],
@@ -126,3 +130,92 @@ class SemilinearForm:
             )
             limits = (real(rtol), real(atol), max_steps, chunk)
             run_blocks(kernel.integrate, n_chunks, threads, current, out, status, sizes, *segments, *arrays, *limits)
+
+    # --- with tangent vectors --------------------------------------------------------------------
+
+    def carries_tangents(self, n_vectors: int) -> bool:
+        """Whether the next two methods serve so many vectors; formulas of many units would take too long to compile."""
+        return self.rules.tangents(n_vectors) is not None
+
+    def iterate_tangents(
+        self,
+        states: Array,
+        frames: Array,
+        logs: Array,
+        gaps: NDArray[np.int64],
+        *,
+        first: int,
+        every: int = -1,
+        threads: int | None = None,
+    ) -> None:
+        """Run the map and its derivative from layer ``first``, through ``sum(gaps)`` layers.
+
+        ``states`` (M, N) and ``frames`` (M, k, N), float64, are replaced by what comes out. ``logs`` (len(gaps), M, k)
+        grows by the logarithms of what each vector was stretched by in each gap, after the directions of those before
+        it were taken out. Frames are made orthonormal at the end of each gap and after every ``every`` layers; with 0
+        never, and with −1 as often as accuracy needs (see stretching.py).
+        """
+        rule, n_vectors = self._tangents(frames)
+        kernel = load_kernel(rule.map_source(len(states), n_vectors), "float64")
+        n_blocks = -(-len(states) // rule.map_width(len(states), n_vectors))
+        arrays = self._map_arrays(states.dtype, False)
+        run_blocks(
+            kernel.iterate_tangents, n_blocks, threads, states, frames, logs, gaps, every, first, self.step, *arrays
+        )
+
+    def integrate_tangents(
+        self,
+        states: Array,
+        frames: Array,
+        logs: Array,
+        status: NDArray[np.uint8],
+        *,
+        begin: float,
+        ends: NDArray[np.float64],
+        layers: NDArray[np.int64],
+        marks: NDArray[np.int64],
+        rtol: float,
+        atol: float,
+        max_steps: int,
+        threads: int | None = None,
+    ) -> None:
+        """Integrate the flow and its derivative from time ``begin`` through the segments that end at ``ends``.
+
+        As :meth:`integrate`, with the frames of :meth:`iterate_tangents`, which are made orthonormal at the end of
+        segment i if ``marks[i]`` ≥ 0; then the logarithms go to ``logs[marks[i]]``.
+        """
+        rule, n_vectors = self._tangents(frames)
+        size, n = len(states), states.shape[1]
+        kernel = load_kernel(flow_source(rule, n_vectors, rule.flow_width(size, n_vectors)), "float64")
+        arrays = self._arrays(states.dtype, self.damping, self.gain)
+        current = np.concatenate([states, frames.reshape(size, -1)], axis=1)
+        sizes = np.zeros(size)
+        chunk, n_chunks = _chunks(size, threads)
+        for low, high in _runs(layers):
+            segments = (
+                begin if low == 0 else ends[low - 1],
+                ends[low:high],
+                marks[low:high],
+                layers[low],
+            )
+            limits = (rtol, atol, max_steps, chunk)
+            state = (current, n_vectors, logs, status, sizes)
+            run_blocks(kernel.integrate_tangents, n_chunks, threads, *state, *segments, *arrays, *limits)
+        states[:] = current[:, :n]
+        frames[:] = current[:, n:].reshape(frames.shape)
+
+    def _tangents(self, frames: Array) -> tuple[TangentLanes | TangentBlocks, int]:
+        rule = self.rules.tangents(frames.shape[1])
+        assert rule is not None, "ask carries_tangents first"
+        return rule, frames.shape[1]
+
+
+def _chunks(n_states: int, threads: int | None) -> tuple[int, int]:
+    """States per chunk of a flow, and the number of chunks."""
+    chunk = int(np.clip(n_states // (4 * thread_count(threads)), 1, 2048))
+    return chunk, -(-n_states // chunk)
+
+
+def _runs(layers: NDArray[np.int64]) -> Iterator[tuple[int, int]]:
+    """Segments low … high that share their parameters: these go to the kernel in one call."""
+    return pairwise([0, *(np.flatnonzero(np.diff(layers)) + 1), len(layers)])

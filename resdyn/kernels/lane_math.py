@@ -1,4 +1,4 @@
-"""Elementary functions that LLVM can vectorise: exp, expm1, tanh, logistic, softplus.
+"""Elementary functions that LLVM can vectorise: exp, expm1, tanh, logistic, softplus, some with their slopes.
 
 ``math.exp`` is an opaque call into libm, and a loop with an opaque call runs one lane at a time.
 The functions here are straight-line arithmetic, so that a loop over lanes (states) compiles to
@@ -104,10 +104,15 @@ def _full_exp64(x):  # type: ignore[no-untyped-def]
 
 
 @_lane
-def _expm1_64(x):  # type: ignore[no-untyped-def]
+def _exp_and_expm1_64(x):  # type: ignore[no-untyped-def]
     p, t = _reduced64(x, 708.0)
     scale = _as_float64(_as_int64(1.0) + (_as_int64(t) << 52))
-    return scale * p + (scale - 1.0)
+    return scale * (1.0 + p), scale * p + (scale - 1.0)
+
+
+@_lane
+def _expm1_64(x):  # type: ignore[no-untyped-def]
+    return _exp_and_expm1_64(x)[1]
 
 
 _INV_LN2_32 = np.float32(1.44269504)
@@ -163,10 +168,15 @@ def _full_exp32(x):  # type: ignore[no-untyped-def]
 
 
 @_lane
-def _expm1_32(x):  # type: ignore[no-untyped-def]
+def _exp_and_expm1_32(x):  # type: ignore[no-untyped-def]
     p, t = _reduced32(x, _MAX_32)
     scale = _as_float32(np.int32(_as_int32(_ONE_32) + np.int32(_as_int32(t) << _SHIFT_32)))
-    return scale * p + (scale - _ONE_32)
+    return scale * (_ONE_32 + p), scale * p + (scale - _ONE_32)
+
+
+@_lane
+def _expm1_32(x):  # type: ignore[no-untyped-def]
+    return _exp_and_expm1_32(x)[1]
 
 
 # artanh(s)/s as a polynomial in s² on [0, 1/9], lowest degree first.
@@ -231,11 +241,32 @@ def _rough_log2_32(x):  # type: ignore[no-untyped-def]
     return np.float32(_as_int32(x) - _as_int32(_ONE_32)) * np.float32(1.1920929e-07)
 
 
+@_lane
+def split(x):  # type: ignore[no-untyped-def]
+    """(m, e) with x = m·2^e and 1 ≤ m < 2, for a positive normal number; m is NaN where x is NaN or infinite."""
+    bits = _as_int64(x)
+    mantissa = _as_float64((bits & 0x000FFFFFFFFFFFFF) | 0x3FF0000000000000)
+    # masked before it is shifted: AVX2 cannot shift signed 64-bit numbers
+    return mantissa + (x - x), ((bits & 0x7FF0000000000000) >> 52) - 1023
+
+
+@_lane
+def log(x):  # type: ignore[no-untyped-def]
+    """log of a positive normal number to 2e-16, and of 0; near 1 the error is absolute, not relative."""
+    mantissa, power = split(x)
+    value = power * 0.6931471805599453 + _log1p64(mantissa - 1.0)
+    return -np.inf if x == 0.0 else value
+
+
 def _functions(
-    real: Any, exp: Any, full_exp: Any, expm1: Any, log1p: Any, rough_log2: Any, tanh_limit: float
+    real: Any, exp: Any, full_exp: Any, expm1: Any, exp_and_expm1: Any, log1p: Any, rough_log2: Any, tanh_limit: float
 ) -> SimpleNamespace:
-    """The functions built on exp, expm1 and log1p, in one floating-point type."""
-    zero, one, two = real(0), real(1), real(2)
+    """The functions built on exp, expm1 and log1p, in one floating-point type.
+
+    Those that end in ``_with_slope`` return a value and its derivative from one exponential of −|z|, so that the
+    derivative keeps its digits where the value is saturated.
+    """
+    zero, one, two, four = real(0), real(1), real(2), real(4)
     limit = real(tanh_limit)  # tanh is ±1 to rounding beyond it
 
     @_lane
@@ -259,6 +290,32 @@ def _functions(
         magnitude = -z if z < zero else z
         return relu(z) + log1p(exp(-magnitude))
 
+    @_lane
+    def logistic_with_slope(z):  # type: ignore[no-untyped-def]
+        magnitude = -z if z < zero else z
+        e = exp(-magnitude)
+        r = one / (one + e)
+        return (e * r if z < zero else r), e * r * r
+
+    @_lane
+    def tanh_with_slope(z):  # type: ignore[no-untyped-def]
+        magnitude = -z if z < zero else z
+        e, below = exp_and_expm1(-two * magnitude)
+        r = one / (two + below)
+        value = -below * r
+        return (-value if z < zero else value), four * e * r * r
+
+    @_lane
+    def relu_with_slope(z):  # type: ignore[no-untyped-def]
+        return relu(z), (one if z > zero else zero)
+
+    @_lane
+    def softplus_with_slope(z):  # type: ignore[no-untyped-def]
+        magnitude = -z if z < zero else z
+        e = exp(-magnitude)
+        r = one / (one + e)
+        return relu(z) + log1p(e), (e * r if z < zero else r)
+
     return SimpleNamespace(
         real=real,
         exp=exp,
@@ -268,9 +325,17 @@ def _functions(
         tanh=tanh,
         relu=relu,
         softplus=softplus,
+        logistic_with_slope=logistic_with_slope,
+        tanh_with_slope=tanh_with_slope,
+        relu_with_slope=relu_with_slope,
+        softplus_with_slope=softplus_with_slope,
         rough_log2=rough_log2,
     )
 
 
-float64 = _functions(np.float64, _exp64, _full_exp64, _expm1_64, _log1p64, _rough_log2_64, 20.0)
-float32 = _functions(np.float32, _exp32, _full_exp32, _expm1_32, _log1p32, _rough_log2_32, 10.0)
+float64 = _functions(
+    np.float64, _exp64, _full_exp64, _expm1_64, _exp_and_expm1_64, _log1p64, _rough_log2_64, tanh_limit=20.0
+)
+float32 = _functions(
+    np.float32, _exp32, _full_exp32, _expm1_32, _exp_and_expm1_32, _log1p32, _rough_log2_32, tanh_limit=10.0
+)

@@ -176,7 +176,7 @@ def flow_source(rule: LaneRule, width: int) -> str:
             _block(2, *SETUP.format(width="width").splitlines(), *_unpack(rule, "damping")),
             "        while idle < width:",
             _block(3, *step),
-            _block(3, *CONTROL.format(width="width").splitlines()),
+            _block(3, *CONTROL.format(width="width", arrival="pass").splitlines()),
             "",
         ]
     )

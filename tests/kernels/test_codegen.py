@@ -43,17 +43,17 @@ def test_second_process_finds_the_machine_code_on_disk(name, tmp_path):
 
 
 def test_weights_are_data_and_share_one_kernel():
-    sources = {matrix_rules(3, "logistic(z)").map.map_source(1000) for _ in range(2)}
+    sources = {matrix_rules(3, "logistic(z)", "").map.map_source(1000) for _ in range(2)}
     assert len(sources) == 1
     kernels = {load_kernel(source, "float64") for source in sources}
     assert len(kernels) == 1
 
 
 def test_few_units_are_written_out_and_many_go_to_blas():
-    assert isinstance(matrix_rules(8, "z").map, LaneRule)
-    assert isinstance(matrix_rules(9, "z").map, BlockRule)
-    assert isinstance(inner_matrix_rules(4, "z").flow, LaneRule)
-    assert isinstance(inner_matrix_rules(5, "z").flow, BlockRule)
+    assert isinstance(matrix_rules(8, "z", "").map, LaneRule)
+    assert isinstance(matrix_rules(9, "z", "").map, BlockRule)
+    assert isinstance(inner_matrix_rules(4, "z", "").flow, LaneRule)
+    assert isinstance(inner_matrix_rules(5, "z", "").flow, BlockRule)
 
 
 def test_unwritable_cache_falls_back_to_a_temporary_folder(tmp_path, monkeypatch):
