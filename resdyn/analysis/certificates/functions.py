@@ -173,5 +173,9 @@ class Distance:
         raise NotImplementedError  # contraction is a fact about maps here, and certificates of maps never ask
 
     def change(self, x: Array) -> Array:
-        after = x + self.system.step * self.system.residual(0.0, x)
-        return self.between(after, self.center) - self.between(x, self.center)
+        move = self.system.step * self.system.residual(0.0, x)
+        deviation = x - self.center
+        total = np.sqrt((deviation + move) ** 2 @ self.D) + np.sqrt(deviation**2 @ self.D)
+        # the difference of two roots, through the difference of their squares
+        squares = (move * (2 * deviation + move)) @ self.D
+        return np.divide(squares, total, out=np.zeros_like(total), where=total > 0)

@@ -248,7 +248,7 @@ def _anchor(network: Preactivations, at: Array) -> Array | str:
 
 
 def _drive(network: Preactivations, u: Array) -> tuple[Array, Array, Array]:
-    """Y, My and a bound of the rounding error of My."""
+    """The outputs y, My, and a bound of the rounding error of My."""
     y = network.slopes.activation.value(u)
     return y, network.M @ y, (len(u) + 8) * EPS * (np.abs(network.M) @ np.abs(y))
 

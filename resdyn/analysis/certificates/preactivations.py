@@ -42,7 +42,7 @@ class Preactivations:
         return fractions(self.gain) * fractions(self.W)
 
     def of(self, x: Array) -> Array:
-        """U at states x of the System."""
+        """The pre-activations of states x of the System."""
         return x @ self.W.T + self.b if self.pulled_back else x
 
     def state(self, u: Array) -> Array:
@@ -106,6 +106,8 @@ def fixed_point(network: Preactivations, start: Array) -> Array | None:
             if not np.isfinite(after).all():
                 time /= 10.0
                 continue
-            time *= float(np.clip(np.linalg.norm(f) / max(float(np.linalg.norm(after)), 1e-300), 0.2, 1e3))
+            fall = float(np.linalg.norm(f)) / max(float(np.linalg.norm(after)), 1e-300)
+            # a slow fall means steps too short for a slow mode, a rise that they were too long
+            time *= min(max(fall, 2.0), 1e3) if fall > 1 else max(fall, 0.2)
             u, f = trial, after
     return None

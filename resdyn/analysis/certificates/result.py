@@ -158,8 +158,8 @@ class Certificate(Result):
     def change(self, x: Any) -> Array:
         r"""Its change by one block of the map, :math:`V(x + hf) - V(x)`, shape (\*batch,).
 
-        Computed from the closed form with increments of φ, not from the two values (a "distance" excepted): the
-        relative error is that of a sum of N² terms, however small the step.
+        Computed from the closed form with increments of φ, not from the two values: the error is relative to the
+        terms that make up the change, however small the step.
         """
         if self and self.dynamics != "map":
             raise ValueError("this certificate is about the flow; use .derivative(x), or ask for dynamics='map'.")
