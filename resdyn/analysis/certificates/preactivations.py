@@ -56,7 +56,8 @@ class Preactivations:
 
     def rate_error(self, u: Array) -> Array:
         """A bound of the rounding error of :meth:`rate` at one u."""
-        size = np.abs(self.M) @ np.abs(self.slopes.activation.value(u))
+        activation = self.slopes.activation
+        size = np.abs(self.M) @ (np.abs(activation.value(u)) + activation.derivative(u) * np.abs(u))
         return (len(self.b) + 8) * EPS * (size + self.damping * (np.abs(u) + np.abs(self.b)))
 
 
@@ -78,36 +79,50 @@ def preactivations(system: System) -> Preactivations | str:
     return Preactivations(system.W, system.b, damping, gain, system.step, slopes, pulled_back=True)
 
 
-# An iteration of Newton's method costs one linear solve; stiff starts need some dozens.
 _ITERATIONS = 200
+_HALVINGS = 40
 
 
 def fixed_point(network: Preactivations, start: Array) -> Array | None:
     r"""The u with :math:`-\lambda(u - b) + M\varphi(u) = 0` that Newton's method finds from ``start``, to rounding.
 
-    Implicit Euler steps of the flow, whose length grows as the residual falls: at first they follow the flow,
-    at last they are Newton's.
+    Steps are halved until the residual falls. Where a form certifies one fixed point for all slopes of φ, the Jacobian
+    is regular everywhere, so for smooth φ the residual has no other minima and the method cannot stop before it is
+    there. At a kink it can; then it starts again from where linear units would rest.
     """
-    n = len(network.b)
-    u = start
-    f = network.rate(u)
-    time = 1.0 / max(network.damping, float(np.abs(network.M).max()), 1e-300)
+    found = _newton(network, start)
+    if found is not None or network.slopes.curvature is not None:
+        return found
+    for slope in (0.5, 0.25, 0.75, 0.0, 1.0):
+        A = slope * network.slopes.greatest * network.M - network.damping * np.eye(len(start))
+        try:
+            found = _newton(network, np.linalg.solve(A, -network.damping * network.b))
+        except np.linalg.LinAlgError:
+            continue
+        if found is not None:
+            return found
+    return None
+
+
+def _newton(network: Preactivations, start: Array) -> Array | None:
+    u, f = start, network.rate(start)
     with np.errstate(over="ignore", invalid="ignore"):
         for _ in range(_ITERATIONS):
             if np.all(np.abs(f) <= network.rate_error(u)):
                 return u
-            A = network.M * network.slopes.activation.derivative(u) - network.damping * np.eye(n)
+            A = network.M * network.slopes.activation.derivative(u) - network.damping * np.eye(len(u))
             try:
-                trial = u + np.linalg.solve(np.eye(n) / time - A, f)
+                step = np.linalg.solve(A, -f)
             except np.linalg.LinAlgError:
-                time /= 10.0
-                continue
-            after = network.rate(trial)
-            if not np.isfinite(after).all():
-                time /= 10.0
-                continue
-            fall = float(np.linalg.norm(f)) / max(float(np.linalg.norm(after)), 1e-300)
-            # a slow fall means steps too short for a slow mode, a rise that they were too long
-            time *= min(max(fall, 2.0), 1e3) if fall > 1 else max(fall, 0.2)
+                return None
+            before = np.linalg.norm(f)
+            for _ in range(_HALVINGS):
+                trial = u + step
+                after = network.rate(trial)
+                if np.linalg.norm(after) < before:
+                    break
+                step = step / 2
+            else:
+                return None
             u, f = trial, after
     return None
