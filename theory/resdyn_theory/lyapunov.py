@@ -267,8 +267,8 @@ def _quadratic() -> Iterator[Statement]:
         label="quadratic-rate",
         text=(
             r"In the norm :math:`\|x\|_D = (x^{\mathsf T}Dx)^{1/2}` a diagonal matrix has the size of its largest "
-            r"entry, so a layer contracts if :math:`\|(1 - h\lambda)I + hmM\|_D + hr\|M\|_D < 1`. If the least slope is "
-            r"0, then m = r = L/2, and by the triangle inequality :math:`|1 - h\lambda| + hL\|M\|_D < 1` is enough."
+            r"entry, so a layer contracts if :math:`\|(1 - h\lambda)I + hmM\|_D + hr\|M\|_D < 1`. If the least slope "
+            r"is 0, then m = r = L/2, and by the triangle inequality :math:`|1 - h\lambda| + hL\|M\|_D < 1` is enough."
             "\n\n"
             r"**Quadratic forms.** Near a fixed point let :math:`\dot\delta = A\delta + g(\delta)`. Then "
             r":math:`V = \delta^{\mathsf T}P\delta` changes at the rate"
@@ -301,8 +301,8 @@ def _second_derivatives() -> Iterator[Statement]:
             "The first matrix is −I by the choice of P, and g is small of second order: each of its terms is bounded "
             "by |φ″| times the squares of deviations. Those are at most "
             r":math:`(a^{\mathsf T}\delta)^2 \le V\,a^{\mathsf T}P^{-1}a`, so on V ≤ c the terms with g take away a "
-            r"share of the decrease that grows with :math:`\sqrt c`; the region proven ends where it reaches the whole. "
-            "For the logistic function"
+            r"share of the decrease that grows with :math:`\sqrt c`; the region proven ends where it reaches the "
+            "whole. For the logistic function"
         ),
         left=r"\max|\sigma''|",
         derived=bend.subs(y, steepest),

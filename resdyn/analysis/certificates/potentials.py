@@ -104,14 +104,12 @@ def equilibrium(question: Question) -> Certificate | str:
     if question.dynamics == "map" and weights.any():
         return "for the map the form needs Wy* = 0, but saturated units are still driven; the flow may do"
     found = _strict_scaling(question, network, -weights)
-    if isinstance(found, str):
-        D = np.ones(len(network.b))
-        sign = _sign(network, question.dynamics, D, -weights)
-        if not sign.holds:
-            return found
-    else:
-        D, sign = found
-    return _about_equilibrium(question, network, center, D, sign, leak, shifted=bool(weights.any()))
+    weak = _weak_scaling(question, network, -weights) if isinstance(found, str) else found
+    if weak is None:
+        assert isinstance(found, str)
+        return found
+    D, sign = weak
+    return _about_equilibrium(question, network, center, D, sign, leak, weights)
 
 
 # --- which matrix, and its sign ----------------------------------------------------------------------
@@ -157,6 +155,19 @@ def _strict_scaling(question: Question, network: Preactivations, shift: Any) -> 
     else:
         D = first_scaling(map_scalings(J), accept, (lambda: map_terms(J)) if question.lmi else None)
     return D if isinstance(D, str) else (D, signs[-1])
+
+
+def _weak_scaling(question: Question, network: Preactivations, shift: Array) -> tuple[Array, Sign] | None:
+    """D with the matrix negative semidefinite: all that is possible about an equilibrium other than 0.
+
+    V does not change at y = 0, which is an equilibrium of logistic units too.
+    """
+    for D in (np.ones(len(network.b)), balanced_scaling(network.M)):
+        if np.isfinite(D).all() and (D > 0).all():
+            sign = _sign(network, question.dynamics, D, shift)
+            if sign.holds:
+                return D, sign
+    return None
 
 
 def _never_stable(A: Array) -> str:
@@ -277,20 +288,13 @@ def _pull(network: Preactivations, center: Array) -> tuple[Array, float] | str:
 
 
 def _about_equilibrium(
-    question: Question,
-    network: Preactivations,
-    center: Array,
-    D: Array,
-    sign: Sign,
-    leak: float,
-    *,
-    shifted: bool,
+    question: Question, network: Preactivations, center: Array, D: Array, sign: Sign, leak: float, weights: Array
 ) -> Certificate | str:
     if (sign.excess or leak) and not network.slopes.bounded:
         return "marginal: a condition holds within rounding only, and φ is unbounded"
-    name = _matrix_name(network, question.dynamics, D, shift="diag c" if shifted else "")
+    name = _matrix_name(network, question.dynamics, D, shift="diag c" if weights.any() else "")
     step = network.step if question.dynamics == "map" else 1.0
-    slack = step * (sign.excess * range_squared(network) if sign.excess else 0.0)
+    slack = step * sign.excess * range_squared(network) if sign.excess else 0.0
     # the map meets the leak a second time in the square of its step
     factor = 2 + network.step * network.slopes.greatest * np.linalg.norm(network.M) if question.dynamics == "map" else 1
     slack += step * leak * float(D.max()) * np.sqrt(len(D)) * float(factor)
@@ -307,11 +311,19 @@ def _about_equilibrium(
             "(Wy*)_i = 0 inside, ≤ 0 at the lower and ≥ 0 at the upper bound (within rounding where it is 0)",
         )
     )
+    attracts = sign.strict
+    if not attracts and question.dynamics == "flow":
+        rest = _rest(network, D, weights)
+        attracts = rest is None or rest.strict
+        if rest is not None:
+            conditions.append(definiteness("undriven units", rest, f"{_matrix_name(network, 'flow', D)} ≺ 0 on them"))
     where = "(" + ", ".join(f"{value:.4g}" for value in y[:6]) + (", …)" if len(y) > 6 else ")")
-    if sign.strict:
+    if attracts:
         conclusion = f"Every orbit from the interior tends to y* = {where}."
     else:
         conclusion = f"V, which measures the distance from y* = {where}, does not increase along any orbit."
+    if sign.verdict == "rounding":
+        conclusion = f"To the precision of the weights: {conclusion[0].lower()}{conclusion[1:]}"
     return Certificate(
         question.system,
         question.dynamics,
@@ -326,6 +338,18 @@ def _about_equilibrium(
         region=np.inf,
         slack=float(slack),
     )
+
+
+def _rest(network: Preactivations, D: Array, weights: Array) -> Sign | None:
+    """The sign of the matrix on the units that nothing drives to their bounds; None if there are none.
+
+    V stands still only where the driven units have arrived, so only the others are left to decide.
+    """
+    free = np.flatnonzero(weights == 0)
+    if not free.size:
+        return None
+    block = np.ix_(free, free)
+    return sign_of_flow_form(D[free], network.M[block], 0.0, lambda: network.exact_M()[block])
 
 
 # --- damping: about the one fixed point --------------------------------------------------------------

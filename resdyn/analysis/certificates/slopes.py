@@ -12,9 +12,8 @@ from resdyn.activations import NAMED, Activation
 
 Array = NDArray[Any]
 
-# Below this size of the increment a Taylor polynomial of degree 4 beats the closed form, whose terms cancel: the
-# polynomial is off by the third power of the increment (1e-12), the closed form by the rounding unit over it (2e-12).
-_SMALL = 1e-4
+# Ten points integrate a logistic function, or its slope, over a unit interval to rounding: the poles are π away.
+_NODES, _WEIGHTS = np.polynomial.legendre.leggauss(10)
 
 
 @dataclass(frozen=True)
@@ -92,18 +91,24 @@ def _logistic_increment(u: Array, e: Array) -> Array:
     return -np.sign(e) * expit(upper) * expit(-lower) * np.expm1(-np.abs(e))
 
 
+def _gap(curvature: Callable[[Array], Array], u: Array, e: Array) -> Array:
+    r""":math:`\Phi(u + e) - \Phi(u) - \Phi'(u)e = e^2\int_0^1(1 - s)\,\Phi''(u + se)\,ds`, for e of at most 1."""
+    points = (1 + _NODES) / 2
+    return e**2 * sum(w / 2 * (1 - s) * curvature(u + s * e) for s, w in zip(points, _WEIGHTS, strict=True))
+
+
 def _logistic_bregman(u: Array, e: Array) -> Array:
     size = np.abs(e)
     away = np.where(e < 0, -u, u)  # the motion e, seen from a unit that moves upwards
-    rest = expit(-away)
-    slope = expit(u) * expit(-u)
-    tilt = 1 - 2 * expit(away)
-    taylor = slope * size**2 * (0.5 + size * (tilt / 6 + size * (1 - 6 * slope) / 24))
-    with np.errstate(divide="ignore", invalid="ignore"):
-        # two forms of log(1 + rest·(e^{−size} − 1)): the first is exact where the argument is close to 1
-        near = np.log1p(rest * np.expm1(-np.minimum(size, 1.0))) + rest * size
-        far = np.logaddexp(log_expit(away), log_expit(-away) - size) + rest * size
-    return np.where(size < _SMALL, taylor, np.where(size < 1.0, near, far))
+    done, rest = expit(away), expit(-away)  # how far it has come, and how far it can still go
+    # log(1 + rest·(e^{−size} − 1)) in two forms: each loses digits in proportion to its share, so the smaller decides
+    by_rest = np.log1p(np.minimum(rest, 0.5) * np.expm1(-size)) + rest * size
+    by_done = np.log1p(done * np.expm1(np.minimum(size, 700.0))) - done * size
+    with np.errstate(invalid="ignore"):
+        beyond = np.logaddexp(log_expit(away), log_expit(-away) - size) + rest * size
+    far = np.where(rest < 0.5, by_rest, np.where(size < 700.0, by_done, beyond))
+    near = _gap(lambda z: expit(z) * expit(-z), u, np.clip(e, -1.0, 1.0))
+    return np.where(size < 1.0, near, far)
 
 
 def _logistic_legendre(u: Array) -> Array:
@@ -132,11 +137,8 @@ def _softplus_increment(u: Array, e: Array) -> Array:
 
 
 def _softplus_bregman(u: Array, e: Array) -> Array:
-    y = expit(u)
-    slope = y * expit(-u)
-    taylor = e**2 * (y / 2 + e * (slope / 6 + e * slope * (1 - 2 * y) / 24))
-    exact = _softplus_primitive(u + e) - _softplus_primitive(u) - np.logaddexp(0.0, u) * e
-    return np.where(np.abs(e) < _SMALL, taylor, exact)
+    far = _softplus_primitive(u + e) - _softplus_primitive(u) - np.logaddexp(0.0, u) * e
+    return np.where(np.abs(e) < 1.0, _gap(expit, u, np.clip(e, -1.0, 1.0)), far)
 
 
 def _softplus_legendre(u: Array) -> Array:
