@@ -191,7 +191,13 @@ def _potential() -> Iterator[Statement]:
         label="potential-change",
         text=(
             "So V does not increase along the flow if the symmetric part of D(M − diag(c/r)) is negative semidefinite, "
-            "with c = 0 for the units that are not saturated. For the map, slopes of at most L give "
+            "with c = 0 for the units that are not saturated. For y* = 0 it can be definite, and then y tends to 0. "
+            "About another equilibrium of logistic units it cannot, for V stands still at y = 0 as well. But V is "
+            "infinite there: an orbit from the interior accumulates only where V is finite and stands still, so each "
+            "driven "
+            "unit has arrived at its bound, and if the matrix is definite on the other units, they have arrived too."
+            "\n\n"
+            "For the map, slopes of at most L give "
             r":math:`\Phi(u + \Delta u) \le \Phi(u) + \varphi(u)\Delta u + \tfrac L2\Delta u^2`, and where My* = 0 "
             "one block changes V by at most"
         ),

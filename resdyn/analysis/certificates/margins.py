@@ -149,9 +149,11 @@ def sign_of_map_form(D: Array, M: Array, weight: Fraction, exact: Callable[[], A
 
 
 def _vector(shift: Any, n: int) -> Array:
-    return (
-        np.full(n, shift, dtype=object) if isinstance(shift, Fraction) else fractions(np.asarray(shift) + np.zeros(n))
-    )
+    """A number or vector, of floats or of fractions, as a vector of fractions."""
+    if isinstance(shift, Fraction):
+        return np.full(n, shift, dtype=object)
+    array = np.asarray(shift)
+    return array if array.dtype == object else fractions(array + np.zeros(n))
 
 
 def norm_bound(matrix: Array, magnitude: Array) -> float:

@@ -14,6 +14,7 @@ from resdyn.analysis.certificates.margins import (
     EPS,
     Sign,
     flow_form,
+    fractions,
     sign_of_flow_form,
     sign_of_map_form,
 )
@@ -101,7 +102,7 @@ def equilibrium(question: Question) -> Certificate | str:
     if isinstance(pull, str):
         return pull
     weights, leak = pull
-    if question.dynamics == "map" and weights.any():
+    if question.dynamics == "map" and (weights != 0).any():
         return "for the map the form needs Wy* = 0, but saturated units are still driven; the flow may do"
     found = _strict_scaling(question, network, -weights)
     weak = _weak_scaling(question, network, -weights) if isinstance(found, str) else found
@@ -272,6 +273,11 @@ def _pull(network: Preactivations, center: Array) -> tuple[Array, float] | str:
     """
     y, drive, error = _drive(network, center)
     inside = np.isfinite(center)
+    exact = None
+    if not inside.any():
+        # at a corner y* is exact, and so can c be
+        exact = network.exact_M() @ fractions(y)
+        drive, error = exact.astype(float), np.zeros(len(y))
     wrong = ~inside & (np.sign(center) * drive < -error)
     if wrong.any():
         unit = int(np.flatnonzero(wrong)[0])
@@ -280,11 +286,13 @@ def _pull(network: Preactivations, center: Array) -> tuple[Array, float] | str:
     if not network.slopes.bounded:
         return np.zeros(len(y)), 0.0
     width = network.slopes.high - network.slopes.low
+    if exact is not None:
+        return np.abs(exact) / Fraction(width), 0.0
     # a push that is 0 within rounding counts as none, and what it may do to V as leak
     pushed = ~inside & (np.abs(drive) > error)
     weights = np.where(pushed, (np.abs(drive) - error) * (1 - 4 * EPS) / width, 0.0)
-    uncertain = np.where(pushed | (drive == 0) & (error == 0), 0.0, np.abs(drive) + error)
-    return np.maximum(weights, 0.0), float(width * np.linalg.norm(uncertain))
+    uncertain = np.where(pushed, 0.0, np.abs(drive) + error)
+    return weights, float(width * np.linalg.norm(uncertain))
 
 
 def _about_equilibrium(
@@ -292,7 +300,7 @@ def _about_equilibrium(
 ) -> Certificate | str:
     if (sign.excess or leak) and not network.slopes.bounded:
         return "marginal: a condition holds within rounding only, and φ is unbounded"
-    name = _matrix_name(network, question.dynamics, D, shift="diag c" if weights.any() else "")
+    name = _matrix_name(network, question.dynamics, D, shift="diag c" if (weights != 0).any() else "")
     step = network.step if question.dynamics == "map" else 1.0
     slack = step * sign.excess * range_squared(network) if sign.excess else 0.0
     # the map meets the leak a second time in the square of its step
