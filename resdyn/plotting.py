@@ -177,7 +177,9 @@ def _level_sets(
     plane = np.stack(np.meshgrid(*axes), axis=-1)
     V = certificate.V(system.from_residuals(plane) if residuals else plane)
     V = np.ma.masked_invalid(V)
-    ax.contour(*axes, V, levels=14, colors=COLOURS[7], linewidths=0.8)
+    # levels that part the plane into equal areas, since V may grow without bound towards the edges
+    levels = np.unique(np.quantile(V.compressed(), np.linspace(0, 1, 16)[1:-1]))
+    ax.contour(*axes, V, levels=levels, colors=COLOURS[7], linewidths=0.8)
     if certificate.region is not None and np.isfinite(certificate.region):
         ax.contour(*axes, V, levels=[certificate.region], colors=COLOURS[3], linewidths=2.0)
     if trajectory is not None:

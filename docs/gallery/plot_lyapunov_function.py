@@ -32,7 +32,7 @@ print(refused)
 
 # %%
 # On the left the energy falls along all orbits. On the right the same function is evaluated along the layers of the
-# network with the long step, where it is no Lyapunov function: most orbits end on cycles of two layers.
+# network with the long step, where it is no Lyapunov function: every orbit ends on a cycle of two layers.
 
 start = np.random.default_rng(0).uniform(-1, 1, size=(25, 2))
 figure, axes = plt.subplots(1, 2, figsize=(8, 3.2), layout="constrained", sharey=True)
@@ -47,7 +47,7 @@ plt.show()
 # The level sets of the energy, and orbits of the flow crossing them downhill.
 
 flow = resdyn.lyapunov_function(network, form="Hopfield energy")
-run = resdyn.simulate(network, start, depth=25, method="RK45")
+run = resdyn.simulate(network.replace(step=0.05), start, depth=200, method="RK45")
 figure, ax = plt.subplots(figsize=(4, 4), layout="constrained")
 resdyn.plotting.lyapunov_function(flow, run, extent=(-1, 1, -1, 1), ax=ax)
 plt.show()
