@@ -221,3 +221,49 @@ def test_influence_draws_the_strongest_pairs(trajectory):
     assert len(plotting.influence(found, n_pairs=100).lines) == 1 + 6
     with pytest.raises(ValueError, match="pass one: cooperation"):
         plotting.influence(resdyn.cooperation(trajectory.system))
+
+
+# --- Lyapunov functions ------------------------------------------------------------------------------
+
+
+def test_lyapunov_function_is_drawn_along_every_orbit():
+    system = resdyn.logistic_residuals(resdyn.systems.symmetric_weights(3), step=0.2)
+    run = resdyn.simulate(system, RNG.normal(size=(5, 3)), depth=20)
+    certificate = resdyn.lyapunov_function(system, dynamics="map")
+    ax = plotting.lyapunov_function(certificate, run)
+    assert len(ax.lines) == 5
+    for k, line in enumerate(ax.lines):
+        assert np.array_equal(line.get_xdata(), run.t)
+        assert np.array_equal(line.get_ydata(), certificate.V(run.x[:, k]))
+        assert (np.diff(line.get_ydata()) <= 0).all()
+    with pytest.raises(ValueError, match="pass a trajectory"):
+        plotting.lyapunov_function(certificate)
+    with pytest.raises(ValueError, match="two units"):
+        plotting.lyapunov_function(certificate, extent=(0, 1, 0, 1))
+
+
+def test_level_sets_show_the_proven_region():
+    system = resdyn.ResidualMap.hopfield([[2.0, 0.5], [0.5, 2.0]], activation="tanh")
+    x = resdyn.simulate(system, [1.0, 1.0], depth=300).final
+    certificate = resdyn.lyapunov_function(system, at=x)
+    ax = plotting.lyapunov_function(certificate, extent=(-0.5, 1.5, -0.5, 1.5))
+    (boundary,) = [path for path in ax.collections[-1].get_paths() if len(path)]
+    values = certificate.V(boundary.vertices)
+    # the contour is interpolated between points 0.01 apart
+    assert np.allclose(values, certificate.region, rtol=0.01)
+    assert "x_0" in ax.get_xlabel()
+    # a line at the edge of the region, beside V along an orbit
+    start = resdyn.simulate(system, x + 0.01, depth=20)
+    assert plotting.lyapunov_function(certificate, start).lines[-1].get_ydata()[0] == certificate.region
+    with pytest.raises(ValueError, match="needs a LogisticResiduals"):
+        plotting.lyapunov_function(certificate, extent=(0, 1, 0, 1), residuals=True)
+
+
+def test_level_sets_of_residuals_lie_in_the_cube():
+    system = resdyn.logistic_residuals([[0.0, 1.0], [-1.0, 0.0]])
+    certificate = resdyn.lyapunov_function(system)
+    run = resdyn.simulate(system, RNG.normal(size=(3, 2)), depth=5, method="RK45")
+    ax = plotting.lyapunov_function(certificate, run, extent=(0, 1, 0, 1), residuals=True)
+    assert ax.get_xlim() == (0, 1)
+    assert np.allclose(ax.lines[0].get_xdata(), run.y[:, 0, 0])
+    assert "y_0" in ax.get_xlabel()
