@@ -104,6 +104,11 @@ def generator(rng: Any) -> np.random.Generator:
         raise TypeError(f"rng must be a numpy Generator, a seed (an int), or None, but is {rng!r}.") from None
 
 
+def threads(value: Any) -> int | None:
+    """``value`` as a number of threads; None for all."""
+    return None if value is None else count(value, "threads", least=1)
+
+
 def choice(value: Any, name: str, allowed: tuple[str, ...]) -> str:
     """``value``, if it is one of the words allowed."""
     if not isinstance(value, str) or value not in allowed:

@@ -81,9 +81,9 @@ def _solve_corners(
                 total -= term
                 absolute += abs(term)
             row += abs(total) + (k + 3) * _ROUNDING * absolute
+        if not row < 0.5:  # NaN too, which max would drop
+            return np.inf
         rho = max(rho, row)
-    if not rho < 0.5:
-        return np.inf
     for i in range(k):
         for j in range(m):
             total = 0.0
@@ -101,6 +101,8 @@ def _solve_corners(
                 total += term
                 absolute += abs(term)
             worst += abs(total) + (k + 3) * _ROUNDING * absolute
+        if not worst < np.inf:
+            return np.inf
         scratch[i, 0] = worst
     bound = 0.0
     for i in range(k):
@@ -110,7 +112,10 @@ def _solve_corners(
         sums = 0.0
         for j in range(m):
             sums += abs(M[i, j])
-        bound = max(bound, through / (1.0 - rho) + (m + 3) * _ROUNDING * sums)
+        error = through / (1.0 - rho) + (m + 3) * _ROUNDING * sums
+        if not error < np.inf:
+            return np.inf
+        bound = max(bound, error)
     return bound * 1.001 + 1e-300
 
 

@@ -636,3 +636,136 @@ def test_systems_without_fixed_points_of_their_own_are_refused():
         resdyn.fixed_points(resdyn.systems.henon(), region=(1.0, 2.0, 3.0))
     with pytest.raises(ValueError, match="low < high"):
         resdyn.fixed_points(resdyn.systems.henon(), region=(1.0, 0.0))
+
+
+# --- what must not happen ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("rule", "roots"),
+    [
+        (lambda t, x, p: x * x - 1, [-1, 1]),  # f′ = 0 at the first start, which is no root
+        (lambda t, x, p: 1 / (1 + x * x), []),
+        (lambda t, x, p: 0 * x + 1, []),
+        (lambda t, x, p: np.exp(-x * x), []),
+        (lambda t, x, p: np.cos(x) + 2, []),
+        (lambda t, x, p: x * x + 1, []),
+        (lambda t, x, p: 1e-9 * (x * x - 1), [-1, 1]),
+        (lambda t, x, p: x * x - 1e-14, [-1e-7, 1e-7]),
+        (lambda t, x, p: (x - 1) ** 2, [1]),
+        (lambda t, x, p: (x - 1) ** 4, [1]),
+    ],
+)
+def test_newton_lists_roots_and_nothing_else(rule, roots):
+    found = resdyn.fixed_points(resdyn.ResidualSystem(rule, (1,)), region=(-5.0, 5.0))
+    # a root of order four is known to a quarter of the digits
+    assert np.allclose(np.sort(found.x[:, 0]), roots, atol=1e-3 if 4 * len(roots) == 4 else 1e-9)
+
+
+def test_scales_of_the_weights_do_not_matter():
+    W = np.array([[-2.0, 1, 0.5], [1, -2.0, 0.5], [0, 0, 1]])
+    whole = equilibria(W)
+    for scale in (1e-310, 1e-300, 1e300):
+        scaled = equilibria(W * scale)
+        # denormal weights are rounded ones, yet these have as many equilibria
+        assert len(scaled) == len(whole) == 15
+        assert (scaled.stability("flow") == whole.stability("flow")).all()
+    rows = equilibria(W * np.array([[1e-200], [1e180], [1.0]]))
+    assert as_set(rows.y) == as_set(whole.y)
+    stable = equilibria(W * 1e-310, stable=True, dynamics="flow")
+    assert as_set(stable.y) == as_set(
+        equilibria(W * 1e-310, stable=True, dynamics="flow", algorithm="branch and bound").y
+    )
+    for extreme in ([[1e292, -2e292], [-2e-88, -2e-88]], [[1.5e308, 1.5e308], [1.0, -1.0]]):
+        assert equilibria(extreme).complete
+
+
+def test_overflow_is_no_proof():
+    for options in ({"damping": 1e-310}, {"damping": 1.0, "gain": 1e308}):
+        found = resdyn.fixed_points(resdyn.ResidualMap([[2.0, 0], [0, 1]], activation="tanh", **options))
+        assert not found.complete
+    found = resdyn.fixed_points(resdyn.ResidualMap([[1e-10]], [1e300], activation="identity"))
+    assert not found.complete
+
+
+def test_a_steep_activation_has_proved_fixed_points():
+    found = resdyn.fixed_points(resdyn.ResidualMap([[1e6]], [-5e5], damping=1.0))
+    assert found.complete
+    assert np.allclose(np.sort(found.x[:, 0]), [0.0, 0.5, 1.0])
+
+
+def test_at_a_kink_linearization_decides_nothing():
+    relu = resdyn.ResidualMap([[2.0]], activation="relu", damping=1.0)  # f = x right of 0, and −x left of it
+    point = next(p for p in resdyn.fixed_points(relu) if p.x[0] == 0)
+    assert point.is_stable("flow") is None
+    assert point.is_stable("map") is None
+    away = resdyn.fixed_points(resdyn.ResidualMap([[-2.0]], [1.0], activation="relu", damping=1.0))[0]
+    assert away.is_stable("flow") is True
+
+
+@pytest.mark.parametrize("power", [2, 3])
+def test_a_multiple_root_is_undecided(power):
+    system = resdyn.ResidualSystem(
+        lambda t, x, p: (x - 1) ** power, (1,), jacobian=lambda t, x, p: (power * (x - 1) ** (power - 1))[..., None]
+    )
+    found = resdyn.fixed_points(system, dynamics="flow", region=(-1.0, 3.0))
+    assert [p.is_stable("flow") for p in found] == [None]
+
+
+def test_a_defective_spectrum_on_the_boundary_is_undecided():
+    # three coupled oscillators in one Jordan block, in coordinates that hide it: Re λ = 0, and eigvals errs by 1e-5
+    J = np.kron(np.eye(3), [[0.0, -1], [1, 0]]) + np.kron(np.eye(3, k=1), np.eye(2))
+    L = np.tril(np.ones((6, 6)))
+    A = L @ J @ np.round(np.linalg.inv(L))
+    found = resdyn.fixed_points(resdyn.ResidualMap(A, activation="identity"), dynamics="flow")
+    assert found.stability().tolist() == [-1]
+
+
+def test_degenerate_weights_are_refused_in_time_and_stable_points_are_still_found():
+    system = resdyn.logistic_residuals(np.zeros((11, 11)))
+    found = resdyn.fixed_points(system)
+    assert not found.complete
+    assert "degenerate" in found.reason
+    with pytest.raises(ValueError, match="too degenerate.*stable=True"):
+        resdyn.iterate_fixed_points(system)
+    assert resdyn.fixed_points(system, stable=True).method == "branch and bound"
+
+
+def test_proved_points_are_kept_when_the_search_stops():
+    found = resdyn.fixed_points(resdyn.ResidualMap.hopfield(3 * np.eye(5)), max_boxes=3000)
+    assert not found.complete
+    assert len(found) > 128
+
+
+def test_a_choice_is_not_complete():
+    found = equilibria(CYCLE)
+    assert not found[1:].complete
+    assert "10 of the 11 points were chosen" in repr(found[1:])
+    assert len(found[np.zeros(11, dtype=bool)]) == 0
+    for index in (True, None, 1.5, "a"):
+        with pytest.raises(TypeError, match="indexed by an integer"):
+            found[index]
+    with pytest.raises(IndexError, match="one axis"):
+        found[np.zeros((2, 2), dtype=int)]
+    assert np.array_equal(found[np.array(1)].x, found.x[1])
+
+
+@pytest.mark.parametrize(
+    ("call", "error", "match"),
+    [
+        (lambda: resdyn.fixed_points(np.eye(2)), TypeError, "needs a System, but got ndarray"),
+        (lambda: resdyn.iterate_fixed_points(np.eye(2)), TypeError, "only logistic residual dynamics"),
+        (lambda: equilibria(CYCLE, threads=0), ValueError, "threads must be at least 1"),
+        (lambda: equilibria(CYCLE, region=(0, 1)), ValueError, "belong to Newton's method"),
+        (lambda: resdyn.fixed_points(resdyn.systems.henon(), region=3), ValueError, "pair"),
+        (lambda: resdyn.fixed_points(resdyn.systems.henon(), rng="x"), TypeError, "rng must be"),
+        (
+            lambda: resdyn.fixed_points(resdyn.ResidualSystem(lambda t, x, p: t + 0.5 - x, (1,))),
+            ValueError,
+            "depends on t though its depth is None",
+        ),
+    ],
+)
+def test_calls_that_mean_nothing_say_so(call, error, match):
+    with pytest.raises(error, match=match):
+        call()

@@ -1,5 +1,6 @@
 """Fixed points of the matrix family, where its form lets something be proved."""
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -21,7 +22,7 @@ _RANGES = {"logistic": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 
 def fixed_points_of_map(ask: Question, system: ResidualMap, algorithm: str, max_boxes: int) -> FixedPoints | None:
     """The answer of the first algorithm that applies; None leaves it to Newton's method."""
-    tried = {
+    tried: dict[str, Callable[[], FixedPoints | None]] = {
         "linear": lambda: _linear(ask, system),
         "contraction": lambda: _contraction(ask, system),
         "intervals": lambda: _intervals(ask, system, max_boxes, at_any_size=algorithm == "intervals"),
@@ -61,6 +62,8 @@ def _linear(ask: Question, system: ResidualMap) -> FixedPoints | None:
         return None
     damping, gain = float(system.damping), float(system.gain)
     A = gain * system.W - damping * np.eye(len(system.W))
+    if not np.isfinite(A).all():
+        return None
     singular = np.linalg.svd(A, compute_uv=False)
     # W, α and λ carry two roundings each; a matrix this close to a singular one may be singular itself
     if singular[-1] <= 16 * len(A) * np.finfo(float).eps * max(singular[0], abs(damping)):
@@ -71,6 +74,8 @@ def _linear(ask: Question, system: ResidualMap) -> FixedPoints | None:
             reason="αW − λI is singular to rounding: either no state is fixed, or a whole subspace.",
         )
     x = np.linalg.solve(A, -gain * system.b)
+    if not np.isfinite(x).all():
+        return None
     return ask.answer(x[None], complete=True, method="linear", reason="f is linear and αW − λI is regular.")
 
 
@@ -95,15 +100,15 @@ def _contraction(ask: Question, system: ResidualMap) -> FixedPoints | None:
         return None
     norm, name = _norm_bound(system.W)
     factor = abs(gain) * slope * norm / abs(damping)
-    if not factor < 1:
+    if not factor < 1 or not np.isfinite(gain / damping):
         return None
     x = np.zeros(system.shape)
     # x ← (α/λ)φ(Wx + b) contracts to the point; Newton then takes it to rounding
-    for _ in range(min(10_000, int(np.ceil(40 / -np.log(factor))) + 1)):
+    for _ in range(min(10_000, 2 + int(40 / -np.log(max(factor, 1e-16))))):
         x = gain / damping * system.activation.value(system.W @ x + system.b)
     refined = newton.refine(system, x)
     x = x if refined is None else refined
-    reason = f"x = (α/λ)φ(Wx + b) contracts: |α| L {name} / |λ| = {factor:.4g} < 1, so there is exactly one."
+    reason = f"x = (α/λ)φ(Wx + b) contracts: |α| L {name} / |λ| = 1 − {1 - factor:.3g} < 1, so there is exactly one."
     return ask.answer(x[None], complete=True, method="contraction", reason=reason)
 
 
@@ -113,6 +118,8 @@ def _intervals(ask: Question, system: ResidualMap, max_boxes: int, *, at_any_siz
     if name not in _RANGES or damping == 0 or (len(system.W) > _LARGEST_INTERVALS and not at_any_size):
         return None
     ratio = gain / damping
+    if not np.isfinite(np.abs(ratio * system.W).sum() + abs(ratio)):
+        return None
     problem = intervals.Problem(
         B=ratio * system.W,
         b=np.asarray(system.b),
@@ -132,12 +139,14 @@ def _intervals(ask: Question, system: ResidualMap, max_boxes: int, *, at_any_siz
     else:
         reason = (
             f"interval branch and prune of {box}: {len(found.undecided)} tiny boxes could not be decided, the first at "
-            f"x = {np.array2string(ratio * found.undecided[0], precision=6)}; fixed points merge there (a fold), "
-            "or fill a curve."
+            f"x = {np.array2string(ratio * found.undecided[0], precision=6)}; fixed points merge there (a fold), fill "
+            "a curve, or the weights are too steep for float64."
         )
     x = ratio * found.y
     if not complete:
-        starts = ratio * np.concatenate([found.y, found.undecided[:200]])
-        x = newton.deflated_newton(system, [*starts, *newton.random_starts(system, (low, high), 32, 0)])
+        starts = [*(ratio * found.undecided[:200]), *newton.random_starts(system, (low, high), 32, 0)]
+        others = newton.deflated_newton(system, starts)
+        new = [other for other in others if not len(x) or np.abs(x - other).max(axis=1).min() > 1e-8 * (1 + abs(ratio))]
+        x = np.concatenate([x, np.array(new).reshape(-1, len(system.W))])
         reason += " What Newton's method finds besides is listed."
     return ask.answer(x, complete=complete, method="intervals", reason=reason)

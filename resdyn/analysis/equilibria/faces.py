@@ -20,7 +20,7 @@ Array = NDArray[Any]
 
 _UNIT = float(np.finfo(float).eps)
 _CORNERS_PER_BLOCK = 1 << 16
-MOST_SHEETS = 50_000
+MOST_SHEETS = 5_000
 """More faces with infinitely many equilibria than this are not listed."""
 
 
@@ -63,8 +63,12 @@ def merge(blocks: list[Block], n: int) -> Block:
     return merged.take(np.lexsort((corners, masks, merged.interior.sum(axis=1))))
 
 
-class TooManySheets(Exception):
-    """So many faces hold infinitely many equilibria that listing them says nothing."""
+MOST_IRREGULAR = 1 << 14
+"""More sets of inner units with a matrix that may be singular than this are not decided exactly."""
+
+
+class TooDegenerate(Exception):
+    """So many faces hold infinitely many equilibria, or may do so, that listing them would take hours."""
 
 
 def _bits(masks: Array, n: int) -> Array:
@@ -75,14 +79,17 @@ class Faces:
     """The faces of the cube of one W, and the exact arithmetic on them."""
 
     def __init__(self, W: Array, *, threads: int | None = None) -> None:
-        self.W = np.ascontiguousarray(W, dtype=float)
+        # rows scaled by powers of two have the same equilibria and signs, and neither over- nor underflow
+        self.exponents = np.frexp(np.abs(W).max(axis=1))[1]
+        self.W = np.ascontiguousarray(np.ldexp(W, -self.exponents[:, None]), dtype=float)
+        self.original = W
         self.n = len(W)
         self.threads = threads
 
     @cached_property
     def rows(self) -> list[list[int]]:
         """W in integers, row by row up to a positive factor."""
-        return rational.integer_rows(self.W)
+        return rational.integer_rows(self.original)
 
     # --- sets that floating point cannot tell from singular ones -----------------------------------------
 
@@ -100,7 +107,10 @@ class Faces:
         """Sheets, and isolated points (interior, corner, y_I), of the irregular sets."""
         sheets: list[Sheet] = []
         points = []
-        for interior in _bits(self.irregular_sets(), self.n):
+        irregular = self.irregular_sets()
+        if len(irregular) > MOST_IRREGULAR:
+            raise TooDegenerate(f"{len(irregular)} sets of inner units have a matrix that is singular to rounding")
+        for interior in _bits(irregular, self.n):
             inside, outside = np.flatnonzero(interior), np.flatnonzero(~interior)
             reduced = rational.reduce_set(self.rows, inside.tolist(), outside.tolist())
             corners = _bits(np.arange(1 << len(outside)), len(outside))
@@ -119,7 +129,7 @@ class Faces:
                 basis[inside] = rational.directions(reduced)
                 sheets.append(Sheet(interior, corner, point, basis))
                 if len(sheets) > MOST_SHEETS:
-                    raise TooManySheets
+                    raise TooDegenerate(f"more than {MOST_SHEETS} faces of the cube hold infinitely many equilibria")
         return sheets, points
 
     @property
@@ -220,7 +230,9 @@ class Faces:
         for i in np.flatnonzero(doubtful.any(axis=1)):
             self._exact_rates(rates[i], y[i], interior[i], bound[i])
         in_closure = self._in_closure(y, interior, rates, self.sheets if sheets is None else sheets)
-        return Block(y, interior, rates, in_closure)
+        with np.errstate(over="ignore"):
+            largest = np.finfo(float).max
+            return Block(y, interior, np.clip(np.ldexp(rates, self.exponents), -largest, largest), in_closure)
 
     def _exact_rates(self, rates: Array, y: Array, interior: Array, bound: Array) -> None:
         """Put right what rounding leaves open: exact zeros, and values whose sign is in doubt."""
@@ -229,9 +241,11 @@ class Faces:
             for unit, value in zip(np.flatnonzero(interior), self._solve(y, interior), strict=True):
                 exact[unit] = value
         for unit in np.flatnonzero((np.abs(rates) <= bound) & ~interior):
-            value = sum((Fraction(float(w)) * v for w, v in zip(self.W[unit], exact, strict=True)), Fraction(0))
-            # a value too small for a float keeps its sign
-            rates[unit] = (float(value) or np.finfo(float).tiny * (1 if value > 0 else -1)) if value else 0.0
+            row = self.original[unit]
+            value = sum((Fraction(float(w)) * v for w, v in zip(row, exact, strict=True)), Fraction(0))
+            # in the units of the scaled row; a value too small for a float keeps its sign
+            scaled = rational.to_float(value / Fraction(2) ** int(self.exponents[unit]))
+            rates[unit] = (scaled or np.finfo(float).tiny * (1 if value > 0 else -1)) if value else 0.0
 
     def _in_closure(self, y: Array, interior: Array, rates: Array, sheets: list[Sheet]) -> Array:
         """Which points lie in the closure of a sheet: on its face or the rim of it, with (Wy)_i = 0 there.

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 
 _UNIT = float(np.finfo(float).eps)
-_BATCH = 2048
+_BATCH, _BATCH_BYTES = 2048, 2**26
 # a solution is first looked for in a box this much wider, so that none hides on the border between two boxes
 _WIDER = 1.2
 # … and wider than what rounding adds to an enclosure of a strongly contracting map
@@ -66,6 +66,12 @@ class Problem:
         low = self.slope(np.abs(u) + spread)
         return (high + low) / 2, (high - low) / 2 + 16 * _UNIT * high
 
+    def doubt(self, y: Array) -> Array:
+        """A bound of |φ(By + b) − its floating-point value|, for the rounding of u and of φ."""
+        u, spread = self.preactivation(y, np.zeros_like(y))
+        slope, slope_radius = self.slopes(u, spread)
+        return (slope + slope_radius) * spread + 16 * _UNIT * (np.abs(y) + 1.0)
+
 
 def krawczyk(problem: Problem, middle: Array, radius: Array) -> tuple[Array, Array]:
     """An enclosure (midpoint, radius) of all solutions in each box; inside the box it proves that there is one."""
@@ -76,10 +82,9 @@ def krawczyk(problem: Problem, middle: Array, radius: Array) -> tuple[Array, Arr
     with np.errstate(all="ignore"):
         C = _inverse(A)
     absolute = np.abs(C)
-    centre, centre_spread = problem.preactivation(middle, np.zeros_like(radius))
+    centre, _ = problem.preactivation(middle, np.zeros_like(radius))
     residual = middle - problem.value(centre)
-    # |φ(u) − its floating-point value|, for the rounding of u and of φ
-    doubt = problem.steepest * centre_spread + 16 * _UNIT * (np.abs(middle) + 1.0)
+    doubt = problem.doubt(middle)
     defect = np.abs(np.eye(n) - C @ A) + (n + 4) * _UNIT * (absolute @ np.abs(A))
     reach = np.einsum("kij,kj->ki", defect, radius)
     reach += np.einsum("kij,kj->ki", absolute, slope_radius * (radius @ np.abs(B).T) * (1 + 8 * n * _UNIT) + doubt)
@@ -106,12 +111,13 @@ def solutions(problem: Problem, *, max_boxes: int) -> Enclosures:
     found: list[tuple[Array, Array, Array]] = []
     undecided: list[Array] = []
     tried = 0
+    size = int(np.clip(_BATCH_BYTES // (8 * n * n), 1, _BATCH))
     while len(middle):
         if tried >= max_boxes:
             return Enclosures(_distinct(problem, found)[0], np.concatenate([*undecided, middle]), tried, False)
-        batch, middle_rest, radius_rest = middle[-_BATCH:], middle[:-_BATCH], radius[:-_BATCH]
+        batch, middle_rest, radius_rest = middle[-size:], middle[:-size], radius[:-size]
         tried += len(batch)
-        middle, radius = _contract(problem, batch, radius[-_BATCH:])
+        middle, radius = _contract(problem, batch, radius[-size:])
         middle, radius, done = _certify(problem, middle, radius)
         found += done
         small = radius.max(axis=1) < _SMALLEST
@@ -130,7 +136,7 @@ def _contract(problem: Problem, middle: Array, radius: Array) -> tuple[Array, Ar
     for _ in range(3):
         image_low, image_high = problem.image(*problem.preactivation((low + high) / 2, _half(low, high)))
         low, high = np.maximum(low, image_low), np.minimum(high, image_high)
-        keep = (low <= high).all(axis=1)
+        keep = ~(low > high).any(axis=1)  # what is not proved to be empty stays
         low, high = low[keep], high[keep]
     return (low + high) / 2, _half(low, high)
 
@@ -144,13 +150,13 @@ def _certify(problem: Problem, middle: Array, radius: Array) -> tuple[Array, Arr
     """Take out the boxes that hold exactly one solution, drop those that hold none, shrink the others."""
     if not len(middle):
         return middle, radius, []
-    wide = radius * _WIDER + _LEAST_RADIUS
+    wide = radius * _WIDER + np.maximum(_LEAST_RADIUS, 4 * problem.doubt(middle))
     centre, reach = krawczyk(problem, middle, wide)
     inside = (np.abs(centre - middle) + reach < wide).all(axis=1)
     done = [(centre[i], middle[i], wide[i]) for i in np.flatnonzero(inside)]
     low = np.maximum(middle - radius, centre - reach)
     high = np.minimum(middle + radius, centre + reach)
-    keep = ~inside & (low <= high).all(axis=1)
+    keep = ~inside & ~(low > high).any(axis=1)
     low, high = low[keep], high[keep]
     return (low + high) / 2, _half(low, high), done
 

@@ -34,11 +34,11 @@ def iterate_fixed_points(
     TypeError
         For any other system.
     ValueError
-        For more than 24 units.
+        For more than 24 units, or weights so degenerate that far too many faces hold infinitely many equilibria.
     """
     if not isinstance(system, LogisticResiduals):
         raise TypeError(
-            f"only logistic residual dynamics can be enumerated, but {system.name!r} is a {type(system).__name__}; "
+            f"only logistic residual dynamics can be enumerated, but got {system!r}; "
             "make one with resdyn.logistic_residuals(W, b), or use resdyn.fixed_points."
         )
     n = system.shape[0]
@@ -48,8 +48,20 @@ def iterate_fixed_points(
             "enumerated. Ask for fixed_points(system, stable=True)."
         )
     ask = Question(system, None, validate.dynamics(dynamics))
-    cube = faces.Faces(system.W, threads=threads)
-    sheets = cube.sheets
+    cube = faces.Faces(system.W, threads=validate.threads(threads))
+    try:
+        sheets = cube.sheets
+    except faces.TooDegenerate as error:
+        raise ValueError(
+            f"the weights of {system.name!r} are too degenerate to list all equilibria: {error}; "
+            "ask for fixed_points(system, stable=True)."
+        ) from None
+    return _blocks(ask, system, cube, sheets)
+
+
+def _blocks(
+    ask: Question, system: LogisticResiduals, cube: faces.Faces, sheets: list[faces.Sheet]
+) -> Iterator[FixedPoints]:
     for block in cube.blocks():
         reason = "one block of an enumeration of all faces of the cube."
         yield ask.on_faces(system, block, sheets, complete=False, method="faces", reason=reason)
@@ -70,25 +82,26 @@ def equilibria(
             f"branch and bound finds the stable equilibria only, but stable is {ask.stable!r}; pass stable=True."
         )
     if algorithm == "faces" or (algorithm == "auto" and n <= _LARGEST_LISTED):
-        return _all_faces(ask, system, threads)
+        return _all_faces(ask, system, max_nodes, threads)
     return _stable_faces(ask, system, max_nodes)
 
 
-def _all_faces(ask: Question, system: LogisticResiduals, threads: int | None) -> FixedPoints:
+def _all_faces(ask: Question, system: LogisticResiduals, max_nodes: int, threads: int | None) -> FixedPoints:
     n = system.shape[0]
     cube = faces.Faces(system.W, threads=threads)
     blocks = []
     try:
         sheets = cube.sheets
-    except faces.TooManySheets:
+    except faces.TooDegenerate as error:
+        if ask.stable is True:
+            return _stable_faces(ask, system, max_nodes)
         return ask.on_faces(
             system,
             faces.merge([], n),
             [],
             complete=False,
             method="faces",
-            reason=f"W is so degenerate that more than {faces.MOST_SHEETS} faces of the cube hold infinitely many "
-            "equilibria; none is listed.",
+            reason=f"the weights are too degenerate: {error}; none is listed. Ask for stable=True.",
         )
     for block in cube.blocks():
         blocks.append(block.take(_wanted(ask, system, block)))
@@ -131,15 +144,15 @@ def _stable_faces(ask: Question, system: LogisticResiduals, max_nodes: int) -> F
             reason=f"3^{n} faces are too many to visit, and nothing else marks the unstable equilibria.",
         )
     # units with much influence first: the bounds of the others then narrow soonest
-    order = np.argsort(-np.abs(system.W).sum(axis=0), kind="stable")
+    cube = faces.Faces(system.W)
+    order = np.argsort(-np.abs(cube.W).sum(axis=0), kind="stable")
     rows, finished = 1024, False
     while True:
         statuses = np.empty((rows, n), dtype=np.uint8)
-        count, nodes, finished = stable_faces(system.W, order, max_nodes, statuses)
+        count, nodes, finished = stable_faces(cube.W, order, max_nodes, statuses)
         if finished or count < rows:
             break
         rows *= 8
-    cube = faces.Faces(system.W)
     interior, corner = statuses[:count] == INSIDE, (statuses[:count] == ONE).astype(float)
     block = cube.points_of(interior, corner)
     if finished:

@@ -22,11 +22,13 @@ LARGEST_DENSE = 1024
 """Beyond so many variables the Newton step is solved by GMRES."""
 
 _STEPS = 40
+# a multiple root is approached by a fixed factor per step, and is known to a root of the rounding unit only
+_POLISH, _MULTIPLE = 120, 1e-4
 # deflation is tried from every root and from so many starts; plain Newton from all
 _DEFLATED = 16
 MOST = 128
 """So many roots are looked for: more are rather a continuum."""
-_SAME = 1e-6
+_SAME = 1e-8
 _UNIT = float(np.finfo(float).eps)
 
 
@@ -50,8 +52,8 @@ class _Root:
         """Whether x is too far from where fixed points are wanted."""
         return self.bounds is not None and bool(((x < self.bounds[0]) | (x > self.bounds[1])).any())
 
-    def step(self, x: Array, f: Array) -> Array:
-        """−A⁻¹ f; least squares where A is singular."""
+    def step(self, x: Array, f: Array) -> Array | None:
+        """−A⁻¹ f; None where A is singular and f cannot be reduced."""
         state = x.reshape(self.system.shape)
         if self.jacobian is not None:
             return self._dense(np.asarray(self.jacobian(0.0, state), dtype=float), f)
@@ -60,19 +62,33 @@ class _Root:
             return self._dense(np.asarray(operator @ np.eye(self.size)), f)
         from scipy.sparse.linalg import gmres
 
-        return np.asarray(gmres(operator, -f, rtol=1e-8, atol=0.0, restart=80, maxiter=4)[0])
+        step = np.asarray(gmres(operator, -f, rtol=1e-8, atol=0.0, restart=40, maxiter=2)[0])
+        return step if self._reduces(operator @ step, f) else None
 
     @staticmethod
-    def _dense(A: Array, f: Array) -> Array:
+    def _reduces(change: Array, f: Array) -> bool:
+        """Whether a linear step leaves less than half of f."""
+        left = change + f
+        return bool(np.isfinite(left).all() and np.linalg.norm(left) <= 0.5 * np.linalg.norm(f))
+
+    def _dense(self, A: Array, f: Array) -> Array | None:
         if not np.isfinite(A).all():
-            return np.full_like(f, np.nan)
+            return None
         try:
             step = np.linalg.solve(A, -f)
         except np.linalg.LinAlgError:
             step = np.full_like(f, np.nan)
-        if not np.isfinite(step).all():
+        if not self._reduces(A @ step, f):
             step = np.linalg.lstsq(A, -f, rcond=None)[0]
-        return step
+        return step if self._reduces(A @ step, f) else None
+
+    def is_root(self, x: Array, f: Array) -> bool:
+        """Whether f is zero to rounding, measured by what it is at a small distance."""
+        if not f.any():
+            return True
+        away = 1e-3 * (1.0 + np.abs(x)) * np.resize([1.0, -0.7, 0.4], x.size)
+        around = max(float(np.linalg.norm(self(x + away))), float(np.linalg.norm(self(x - away))))
+        return float(np.linalg.norm(f)) <= 1e-8 * around
 
 
 def _stretch(x: Array, step: Array, roots: list[Array]) -> tuple[float, float]:
@@ -94,40 +110,49 @@ def deflated_newton(system: System, starts: Iterable[Array], bounds: tuple[Array
     """
     root = _Root(system, bounds)
     found: list[Array] = []
+    tolerances: list[float] = []
 
-    def is_new(x: Array | None) -> bool:
-        return x is not None and not any(_close(x, other) for other in found)
+    def add(candidate: tuple[Array, float] | None) -> bool:
+        if candidate is None or len(found) == MOST:
+            return False
+        x, tolerance = candidate
+        if any(_close(x, other, max(tolerance, known)) for other, known in zip(found, tolerances, strict=True)):
+            return False
+        found.append(x)
+        tolerances.append(tolerance)
+        return True
 
     first = [np.array(start, dtype=float).ravel() for start in starts]
     for start in first:
-        x = _search(root, start, [])
-        if x is not None and is_new(x) and len(found) < MOST:
-            found.append(x)
+        add(_search(root, start, []))
     # from every root, and from some starts, to root after root, until it leads nowhere
-    queue = [*first[:_DEFLATED], *found]
+    queue = [*first[: _DEFLATED if root.size <= LARGEST_DENSE else 1], *found]
     for start in queue:
-        while len(found) < MOST and (x := _search(root, start, found)) is not None and is_new(x):
-            found.append(x)
-            queue.append(x)
+        while len(found) < MOST and add(_search(root, start, found)):
+            queue.append(found[-1])
     return np.array(found).reshape(-1, root.size)
 
 
-def _close(x: Array, other: Array) -> bool:
-    return float(np.abs(x - other).max()) <= _SAME * (1.0 + float(np.abs(other).max()))
+def _close(x: Array, other: Array, tolerance: float) -> bool:
+    return float(np.abs(x - other).max()) <= tolerance * (1.0 + float(np.abs(other).max()))
 
 
-def _search(root: _Root, x: Array, roots: list[Array]) -> Array | None:
+def _search(root: _Root, x: Array, roots: list[Array]) -> tuple[Array, float] | None:
+    """A root, and how well it is known."""
     if any(np.array_equal(x, other) for other in roots):
         x = x + 1e-3 * (1.0 + np.abs(x))
     f = root(x)
-    for _ in range(_STEPS):
+    for count in range(_STEPS):
         if not np.isfinite(f).all() or root.is_out(x):
             return None
-        newton = root.step(x, f)
-        if not np.isfinite(newton).all():
-            return None
+        newton = root.step(x, f) if f.any() else np.zeros_like(x)
+        if newton is None:
+            # nowhere to go from here: somewhere near, the derivative may be regular
+            x = x + 1e-2 * (1.0 + np.abs(x)) * np.cos(1.0 + count + np.arange(x.size))
+            f = root(x)
+            continue
         eta, factor = _stretch(x, newton, roots)
-        if np.linalg.norm(newton) <= 1e-7 * (1.0 + np.linalg.norm(x)) or not f.any():
+        if np.linalg.norm(newton) <= 1e-7 * (1.0 + np.linalg.norm(x)):
             polished = polish(root, x)
             if polished is not None:
                 return polished
@@ -147,29 +172,29 @@ def _search(root: _Root, x: Array, roots: list[Array]) -> Array | None:
     return None
 
 
-def polish(root: _Root, x: Array) -> Array | None:
-    """Plain Newton steps down to rounding; None where they do not lead to a root."""
-    for _ in range(30):
+def polish(root: _Root, x: Array) -> tuple[Array, float] | None:
+    """Plain Newton steps down to rounding: the root and how well it is known; None where they lead to none."""
+    length = np.inf
+    for count in range(_POLISH):
         f = root(x)
-        if not f.any():
-            return x
-        step = root.step(x, f)
-        if not np.isfinite(step).all():
-            return None
-        x = x + step
-        if np.linalg.norm(step) <= 8 * _UNIT * (1.0 + np.linalg.norm(x)):
-            return x
-    # a multiple root is reached slowly, and f is then far smaller than the distance
-    f, step = root(x), root.step(x, root(x))
-    size = 1.0 + float(np.linalg.norm(x))
-    accepted = np.linalg.norm(step) <= 1e-6 * size and np.linalg.norm(f) <= 1e-12 * size
-    return x if accepted else None
+        step = root.step(x, f) if f.any() else np.zeros_like(x)
+        if step is None or not np.isfinite(step).all():
+            break
+        x, before, length = x + step, length, float(np.linalg.norm(step))
+        if length <= 8 * _UNIT * (1.0 + np.linalg.norm(x)):
+            break
+        if count > 8 and length > 0.9 * before:
+            break  # rounding keeps it from coming closer
+    f = root(x)
+    if not root.is_root(x, f):
+        return None
+    return x, (_SAME if count < 12 else _MULTIPLE)
 
 
 def refine(system: System, x: Array) -> Array | None:
     """One fixed point near the state x, as a state, or None."""
     found = polish(_Root(system), np.array(x, dtype=float).ravel())
-    return None if found is None else found.reshape(system.shape)
+    return None if found is None else found[0].reshape(system.shape)
 
 
 def random_starts(

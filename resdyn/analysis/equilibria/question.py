@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from resdyn._types import System
 from resdyn.analysis.equilibria import faces
 from resdyn.analysis.equilibria.result import FixedPoints
-from resdyn.matrix_family import LogisticResiduals
+from resdyn.matrix_family import LogisticResiduals, ResidualMap
 
 Array = NDArray[Any]
 
@@ -24,7 +24,14 @@ class Question:
         x = x.reshape(-1, *self.system.shape)
         activations = getattr(self.system, "activations", None)
         y = np.empty((len(x), 0)) if activations is None else np.asarray(activations(0.0, x))
-        f = np.asarray(self.system.residual(0.0, x)).reshape(len(x), int(np.prod(self.system.shape)))
+        with np.errstate(over="ignore", invalid="ignore"):
+            f = self._residual(0.0, x)
+            later = self._residual(1.618 * self.system.step, x)
+        if len(x) and not np.allclose(f, later, rtol=1e-6, atol=1e-9 * (1.0 + np.abs(x).max()), equal_nan=True):
+            raise ValueError(
+                f"{self.system.name!r} depends on t though its depth is None, so its states cannot stay fixed; "
+                "freeze t in the rule, or give the system its depth."
+            )
         points = FixedPoints(
             x=x,
             y=y,
@@ -36,14 +43,29 @@ class Question:
             system=self.system,
             dynamics=self.dynamics,
             stable=self.stable,
+            kinked=self._at_a_kink(x),
         )
         return self.pick(points)
+
+    def _residual(self, t: float, x: Array) -> Array:
+        return np.asarray(self.system.residual(t, x)).reshape(len(x), int(np.prod(self.system.shape)))
+
+    def _at_a_kink(self, x: Array) -> Array:
+        """Points where the slope of an activation jumps (relu at 0), so that no linearization speaks for both sides."""
+        if not isinstance(self.system, ResidualMap) or not len(x):
+            return np.zeros(len(x), dtype=bool)
+        z = x @ self.system.W.T + self.system.b
+        away = 1e-6 * (1.0 + np.abs(z))
+        slope = self.system.activation.derivative
+        with np.errstate(all="ignore"):
+            above, below = slope(z + away), slope(z - away)
+        return np.asarray((np.abs(above - below) > 1e-3 * (1.0 + np.abs(above) + np.abs(below))).any(axis=1))
 
     def pick(self, points: FixedPoints) -> FixedPoints:
         """Only the stable, or only the unstable ones, if that was asked for."""
         if self.stable is None:
             return points
-        return points._chosen(points.stability(self.dynamics) == int(self.stable))
+        return points._take(np.flatnonzero(points.stability(self.dynamics) == int(self.stable)))
 
     def on_faces(
         self,

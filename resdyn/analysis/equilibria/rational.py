@@ -4,6 +4,7 @@ A face with interior units I and corner c holds the equilibria y of :math:`W_{II
 of W may be scaled without changing them, so W becomes a matrix of integers, and elimination stays among integers.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -18,12 +19,14 @@ _UNIT = float(np.finfo(float).eps)
 
 
 def integer_rows(W: Array) -> list[list[int]]:
-    """W with each row scaled by a power of two that makes its entries integers."""
+    """W with each row scaled so that its entries are integers without a common divisor."""
     rows = []
     for row in W:
         ratios = [float(entry).as_integer_ratio() for entry in row]
         scale = max(denominator for _, denominator in ratios)
-        rows.append([numerator * (scale // denominator) for numerator, denominator in ratios])
+        integers = [numerator * (scale // denominator) for numerator, denominator in ratios]
+        divisor = math.gcd(*integers) or 1
+        rows.append([entry // divisor for entry in integers])
     return rows
 
 
@@ -84,6 +87,14 @@ def _approximate(rows: list[list[int]], corners: Array) -> tuple[Array, Array]:
     return corners @ scaled.T, bounds
 
 
+def to_float(value: Fraction) -> float:
+    """The nearest float, or the largest one."""
+    try:
+        return float(value)
+    except OverflowError:
+        return float(np.finfo(float).max) * (1 if value > 0 else -1)
+
+
 def _exact(row: list[int], corner: Array) -> int:
     return sum(entry for entry, bit in zip(row, corner, strict=True) if bit)
 
@@ -107,7 +118,7 @@ def unique_solutions(reduced: Reduced, corners: Array) -> Iterator[tuple[int, li
     values, bounds = _approximate(reduced.of_corner, corners)
     largest = [max((abs(entry) for entry in row), default=0) or 1 for row in reduced.of_corner]
     # y = −Σ/scale, compared in the units of the approximation
-    one = np.array([float(Fraction(reduced.scale, big)) for big in largest])
+    one = np.array([to_float(Fraction(reduced.scale, big)) for big in largest])
     numerators = -values * np.sign(one)
     slack = bounds + 4 * _UNIT * np.abs(one)
     possible = ((numerators > -slack) & (numerators < np.abs(one) + slack)).all(axis=1)
@@ -191,7 +202,10 @@ def directions(reduced: Reduced) -> Array:
     """An orthonormal basis of the solutions' directions in y_I, shape (k, number of free units)."""
     k, f = len(reduced.pivots) + len(reduced.free), len(reduced.free)
     basis = np.zeros((k, f))
-    basis[reduced.free] = np.eye(f)
-    for place, row in zip(reduced.pivots, reduced.of_free, strict=True):
-        basis[place] = [float(Fraction(-entry, reduced.scale)) for entry in row]
+    for column, place in enumerate(reduced.free):
+        exact = [Fraction(-row[column], reduced.scale) for row in reduced.of_free]
+        largest = max((abs(entry) for entry in exact), default=Fraction(0))
+        scale = max(largest, Fraction(1))
+        basis[place, column] = float(1 / scale)
+        basis[reduced.pivots, column] = [float(entry / scale) for entry in exact]
     return np.linalg.qr(basis)[0]

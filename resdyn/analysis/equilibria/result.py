@@ -56,18 +56,13 @@ class FixedPoint:
     step: float
     dynamics: str = "map"
     in_closure: bool = False
-    exact: Array = field(default_factory=lambda: np.zeros(0, dtype=bool))
-    """Which eigenvalues have an exact sign, so that no margin applies to them."""
+    errors: Array = field(default_factory=lambda: np.zeros(0))
+    """How far each eigenvalue may be off; 0 where its sign is exact, infinite at a kink of f."""
 
     def _growth(self, dynamics: str) -> tuple[Array, Array]:
         word = validate.dynamics(dynamics)
-        growth = stability.growth(self.eigenvalues, self.multipliers, word)
-        margin = np.broadcast_to(stability.margins(self.eigenvalues, self.step, word), growth.shape).copy()
-        # an eigenvalue of known sign needs no margin, whatever rounding makes of exp(hλ)
-        known = np.broadcast_to(self.exact if self.exact.size else False, growth.shape)
-        growth = np.where(known, np.real(self.eigenvalues), growth)
-        margin[known] = 0.0
-        return growth, margin
+        errors = self.errors if self.errors.size else np.zeros(self.eigenvalues.shape)
+        return stability.growth_and_margin(self.eigenvalues, self.multipliers, errors, self.step, word)
 
     def is_stable(self, dynamics: str) -> bool | None:
         """Whether the point attracts its neighbourhood, under the "map" or the "flow".
@@ -75,8 +70,9 @@ class FixedPoint:
         Returns
         -------
         True, False or None
-            None where linearization does not decide: an eigenvalue on the boundary, or closer to it than 1e-9 of
-            the largest. Then a :func:`resdyn.lyapunov_function` or a higher-order argument may.
+            None where linearization does not decide: an eigenvalue on the boundary, or closer to it than it is known
+            (rounding, times its condition number, and at least 1e-9 of the largest), or f has a kink there (relu at 0).
+            Then a :func:`resdyn.lyapunov_function` or a higher-order argument may.
         """
         growth, margin = self._growth(dynamics)
         return _as_answer(int(stability.verdict(growth, margin)))
@@ -178,6 +174,8 @@ class FixedPoints(Result, Sequence[FixedPoint]):
     stable: bool | None = None
     rates: Array = field(default_factory=lambda: np.empty((0, 0)))
     """Wy of logistic residuals, with exact signs at saturated units."""
+    kinked: Array = field(default_factory=lambda: np.zeros(0, dtype=bool))
+    """Points at a kink of f (relu at 0), where linearization decides nothing."""
     continuum_interior: Array = field(default_factory=lambda: np.empty((0, 0), dtype=bool))
     continuum_corner: Array = field(default_factory=lambda: np.empty((0, 0)))
     continuum_point: Array = field(default_factory=lambda: np.empty((0, 0)))
@@ -195,8 +193,11 @@ class FixedPoints(Result, Sequence[FixedPoint]):
     @overload
     def __getitem__(self, index: slice) -> Self: ...
     def __getitem__(self, index: Any) -> Any:
-        if not isinstance(index, int | np.integer):
+        if isinstance(index, slice | list) or (isinstance(index, np.ndarray) and index.ndim):
             return self._chosen(index)
+        if isinstance(index, bool | np.bool_) or not isinstance(index, int | np.integer | np.ndarray):
+            raise TypeError(f"fixed points are indexed by an integer, a slice, a mask or integers, but got {index!r}.")
+        index = int(index)
         if not -len(self) <= index < len(self):
             raise IndexError(f"there are {len(self)} fixed points; index {index} is out of range.")
         eigenvalues = self.eigenvalues[index]
@@ -209,39 +210,60 @@ class FixedPoints(Result, Sequence[FixedPoint]):
             step=self.system.step,
             dynamics=self.dynamics,
             in_closure=bool(self.in_closure[index]),
-            exact=self._exact[index] if self._on_faces else np.zeros(0, dtype=bool),
+            errors=self.errors[index],
         )
 
     def __iter__(self) -> Iterator[FixedPoint]:
         return (self[i] for i in range(len(self)))
 
     def _chosen(self, index: Any) -> Self:
-        names = ["x", "y", "residual_norm", "in_closure", *(["rates"] if self._on_faces else [])]
-        chosen = replace(self, **{name: getattr(self, name)[index] for name in names})
-        for name in ("eigenvalues", "multipliers", "_exact"):
+        places = np.arange(len(self))[index]
+        if places.ndim != 1:
+            raise IndexError(f"an index of fixed points has one axis, but has {places.ndim}.")
+        reason = f"{len(places)} of the {len(self)} points were chosen."
+        return replace(self._take(places), complete=False, reason=reason)
+
+    def _take(self, places: Array) -> Self:
+        names = ("x", "y", "residual_norm", "in_closure", "rates", "kinked")
+        chosen = replace(self, **{name: getattr(self, name)[places] for name in names if len(getattr(self, name))})
+        for name in ("_spectra", "multipliers"):
             if name in self.__dict__:
-                chosen.__dict__[name] = self.__dict__[name][index]
+                held = self.__dict__[name]
+                both = tuple(part[places] for part in held) if isinstance(held, tuple) else held[places]
+                chosen.__dict__[name] = both
         return chosen
 
     # --- linearization -----------------------------------------------------------------------------------
 
     @property
     def _on_faces(self) -> bool:
-        return self.rates.size > 0
+        return self.rates.shape[1] > 0
 
     @property
     def interior(self) -> Array:
-        """Which units lie strictly between 0 and 1, (n, N), of logistic residuals."""
+        """Which units lie strictly between 0 and 1, (n, N), of logistic residuals, though y may round to 0 or 1."""
         return np.isfinite(self.x)
 
-    @cached_property
+    @property
     def eigenvalues(self) -> Array:
         r"""λ of ∂f/∂x (of ẏ for logistic residuals), complex (n, d); the leading six beyond 1024 variables.
 
         Logistic residuals: entry i is ±(Wy)_i where unit i is saturated, and the eigenvalues of
         diag(y(1−y))_II W_II fill the places of the inner units, in no order.
         """
-        return self._face_eigenvalues() if self._on_faces else self._general_eigenvalues()
+        return self._spectra[0]
+
+    @property
+    def errors(self) -> Array:
+        """How far each eigenvalue may be off, (n, d): 0 where its sign is exact, infinite at a kink of f."""
+        return self._spectra[1]
+
+    @cached_property
+    def _spectra(self) -> tuple[Array, Array]:
+        values, errors = self._face_spectra() if self._on_faces else self._general_spectra()
+        if len(self.kinked):
+            errors = np.where(self.kinked[:, None], np.inf, errors)
+        return values, errors
 
     @cached_property
     def multipliers(self) -> Array:
@@ -252,40 +274,54 @@ class FixedPoints(Result, Sequence[FixedPoint]):
         with np.errstate(over="ignore"):
             return np.where(self.interior, 1.0 + h * self.eigenvalues, np.exp(h * self.eigenvalues.real))
 
-    @property
-    def _exact(self) -> Array:
-        return ~self.interior
-
-    def _face_eigenvalues(self) -> Array:
+    def _face_spectra(self) -> tuple[Array, Array]:
         W: Array = self.system.W  # type: ignore[attr-defined]
         values = np.where(self.y == 0, self.rates, -self.rates).astype(complex)
+        errors = np.zeros(values.shape)
         sizes = self.interior.sum(axis=1)
         for k in np.unique(sizes[sizes > 0]):
             rows = np.flatnonzero(sizes == k)
             inside = np.nonzero(self.interior[rows])[1].reshape(-1, k)
             y = np.take_along_axis(self.y[rows], inside, axis=1)
             blocks = (y * (1 - y))[:, :, None] * W[inside[:, :, None], inside[:, None, :]]
-            values[rows[:, None], inside] = np.linalg.eigvals(blocks)
-        return values
+            found, off = stability.eigenvalues_with_errors(blocks)
+            values[rows[:, None], inside], errors[rows[:, None], inside] = found, off
+        return values, errors
 
-    def _general_eigenvalues(self) -> Array:
+    def _general_spectra(self) -> tuple[Array, Array]:
         d = int(np.prod(self.system.shape))
+        if not len(self):
+            return np.empty((0, d), dtype=complex), np.empty((0, d))
         if d <= LARGEST_DENSE:
-            if not len(self):
-                return np.empty((0, d), dtype=complex)
-            return np.array([np.linalg.eigvals(self._jacobian(x)).astype(complex) for x in self.x])
+            with np.errstate(all="ignore"):
+                matrices = np.array([self._jacobian(x) for x in self.x])
+            values, errors = stability.eigenvalues_with_errors(matrices)
+            return values, np.maximum(errors, self._doubt()[:, None])
         from scipy.sparse.linalg import eigs
+
+        from resdyn.tangent import block_jacobian
 
         which = "LM" if self.dynamics == "map" else "LR"
         leading = []
         for x in self.x:
-            # the largest multipliers of the map are those of I + hA: the same eigenvectors, shifted values
-            from resdyn.tangent import block_jacobian
-
+            # I + hA has the eigenvectors of A, and its largest values are those that matter to the map
             block = block_jacobian(self.system, 0.0, x)
             mu = eigs(block, k=_LEADING, which=which, return_eigenvectors=False, v0=np.ones(d))
             leading.append((mu - 1.0) / self.system.step)
-        return np.array(leading).reshape(len(self), _LEADING)
+        values = np.array(leading).reshape(len(self), _LEADING)
+        return values, stability.MARGIN * np.abs(values).max(axis=1, keepdims=True) * np.ones(_LEADING)
+
+    def _doubt(self) -> Array:
+        """What the Jacobian is not known by: how it varies around each point, by 1e-9, and the error of differences."""
+        doubts = []
+        for x in self.x:
+            away = 1e-3 * (1.0 + np.abs(x))
+            with np.errstate(all="ignore"):
+                A, near = self._jacobian(x), self._jacobian(x + away)
+            differenced = getattr(self.system.linearize(0.0, x), "error", 0.0)
+            varies = np.abs(near - A).max(initial=0.0)
+            doubts.append(stability.MARGIN * (varies if np.isfinite(varies) else 0.0) + 10 * differenced)
+        return np.array(doubts)
 
     def _jacobian(self, x: Array) -> Array:
         jacobian = getattr(self.system, "jacobian", None)
@@ -299,11 +335,9 @@ class FixedPoints(Result, Sequence[FixedPoint]):
         word = validate.dynamics(self.dynamics if dynamics is None else dynamics)
         if not len(self):
             return np.empty(0, dtype=np.int8)
-        growth = stability.growth(self.eigenvalues, self.multipliers, word)
-        margin = np.broadcast_to(stability.margins(self.eigenvalues, self.system.step, word), growth.shape)
-        if self._on_faces:
-            growth = np.where(self._exact, self.eigenvalues.real, growth)
-            margin = np.where(self._exact, 0.0, margin)
+        growth, margin = stability.growth_and_margin(
+            self.eigenvalues, self.multipliers, self.errors, self.system.step, word
+        )
         return stability.verdict(growth, margin)
 
     # --- continua ----------------------------------------------------------------------------------------
@@ -338,6 +372,7 @@ class FixedPoints(Result, Sequence[FixedPoint]):
         sets = len(self.continuum_dimension)
         if sets:
             counts += f" and {sets} continu{'a' if sets > 1 else 'um'}"
+            counts += "" if self.stable is None else " of any stability"
         certainty = "complete" if self.complete else "maybe not all"
         return f"{counts} of {self.system.name!r}, {certainty}: {self.reason}"
 

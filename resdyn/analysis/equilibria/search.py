@@ -52,7 +52,7 @@ def fixed_points(
         Autonomous: with ``depth`` None.
     stable : bool, optional
         Only the points that are linearly stable (True) or unstable (False) under ``dynamics``; points that
-        linearization does not decide are in neither.
+        linearization does not decide are in neither. Continua are listed whatever their stability.
     dynamics : "map" or "flow"
     algorithm : str
         One of the words above in quotes, or "auto".
@@ -86,7 +86,15 @@ def fixed_points(
     Sources: faces [hofbauer1998]_ (the same faces carry the equilibria of Lotka–Volterra and replicator flows);
     intervals [neumaier1990]_; deflation [farrell2015]_.
     """
+    if not isinstance(system, System):
+        raise TypeError(
+            f"fixed_points needs a System, but got {type(system).__name__}; make one with resdyn.ResidualMap(W, b) or "
+            "resdyn.logistic_residuals(W, b)."
+        )
     validate.dynamics(dynamics)
+    threads = validate.threads(threads)
+    max_boxes = validate.count(max_boxes, "max_boxes", least=1)
+    max_nodes = validate.count(max_nodes, "max_nodes", least=1)
     validate.choice(algorithm, "algorithm", ALGORITHMS)
     if stable is not None and not isinstance(stable, bool | np.bool_):
         raise TypeError(f"stable must be True, False or None, but is {stable!r}.")
@@ -96,10 +104,21 @@ def fixed_points(
             "take the fixed points of one layer, e.g. of ResidualMap(W[k], b[k], ...)."
         )
     ask = Question(system, stable, dynamics)
+    bounded = region is not None or starts is not None
+    if bounded and algorithm == "auto" and isinstance(system, LogisticResiduals | ResidualMap):
+        raise ValueError(
+            "region and starts belong to Newton's method, but other algorithms come first for this system; pass "
+            "algorithm='newton', or leave them out."
+        )
+    if bounded and algorithm not in ("auto", "newton"):
+        raise ValueError(
+            f"region and starts belong to Newton's method, but algorithm is {algorithm!r}; leave them out."
+        )
     if isinstance(system, LogisticResiduals) and algorithm in ("auto", "faces", "branch and bound"):
-        return equilibria(ask, system, algorithm, validate.count(max_nodes, "max_nodes", least=1), threads)
+        return equilibria(ask, system, algorithm, max_nodes, threads)
     if isinstance(system, ResidualMap) and algorithm in ("auto", "intervals", "contraction", "linear"):
-        found = fixed_points_of_map(ask, system, algorithm, validate.count(max_boxes, "max_boxes", least=1))
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            found = fixed_points_of_map(ask, system, algorithm, max_boxes)
         if found is not None:
             return found
     elif algorithm not in ("auto", "newton"):
@@ -117,8 +136,9 @@ def _newton(ask: Question, region: Any, starts: Any, n_starts: int, rng: np.rand
         given = validate.states(validate.real_array(starts, "starts"), system.shape, system.name, name="starts")
         first = given.reshape(-1, *system.shape)
     else:
-        first = newton.random_starts(system, bounds, n_starts, rng)
-    x = newton.deflated_newton(system, first, bounds).reshape(-1, *system.shape)
+        first = newton.random_starts(system, bounds, n_starts, validate.generator(rng))
+    with np.errstate(all="ignore"):
+        x = newton.deflated_newton(system, first, bounds).reshape(-1, *system.shape)
     if bounds is not None:
         axes = tuple(range(1, x.ndim))
         x = x[((x >= bounds[0]) & (x <= bounds[1])).all(axis=axes)]
@@ -131,8 +151,8 @@ def _newton(ask: Question, region: Any, starts: Any, n_starts: int, rng: np.rand
 
 
 def _bounds(region: Any, system: System) -> tuple[Array, Array]:
-    if len(region) != 2:
-        raise ValueError(f"region must be a pair (low, high), but has {len(region)} entries.")
+    if not isinstance(region, tuple | list | np.ndarray) or len(region) != 2:
+        raise ValueError(f"region must be a pair (low, high), but is {region!r}.")
     low, high = (validate.real_array(end, "region") for end in region)
     try:
         low, high = np.broadcast_to(low, system.shape), np.broadcast_to(high, system.shape)
