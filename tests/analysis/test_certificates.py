@@ -12,7 +12,8 @@ from scipy.special import expit
 
 import resdyn
 from resdyn import lyapunov_function
-from resdyn.analysis.certificates import FORMS, Certificate, margins, potentials, scalings
+from resdyn.analysis.certificates import FORMS, Certificate, margins, potentials, quadratic, scalings
+from resdyn.analysis.certificates.preactivations import preactivations
 from resdyn.analysis.certificates.slopes import KNOWN
 
 EPS = np.finfo(float).eps
@@ -422,15 +423,13 @@ def test_diagonal_stability_of_two_units_needs_no_solver():
     for _ in range(300):
         W = rng.normal(size=(2, 2)) - 0.5 * np.eye(2)
         stable = W[0, 0] < 0 and W[1, 1] < 0 and np.linalg.det(W) > 0
-        question = potentials.Question(resdyn.logistic_residuals(W), "flow", None, resdyn_network(W), lmi=False)
+        question = potentials.Question(resdyn.logistic_residuals(W), "flow", None, network_of(W), lmi=False)
         assert isinstance(potentials.diagonal_stability(question), Certificate) == stable
         seen.add(stable)
     assert seen == {True, False}
 
 
-def resdyn_network(W):
-    from resdyn.analysis.certificates.preactivations import preactivations
-
+def network_of(W):
     return preactivations(resdyn.logistic_residuals(W))
 
 
@@ -445,7 +444,7 @@ def hidden_scaling(seed=0, n=5):
 def test_lmi_finds_what_guesses_do_not():
     W, _ = hidden_scaling()
     system = resdyn.logistic_residuals(W)
-    question = potentials.Question(system, "flow", None, resdyn_network(W), lmi=False)
+    question = potentials.Question(system, "flow", None, network_of(W), lmi=False)
     assert potentials.diagonal_stability(question) == "none of the simple choices of D serves"
     certificate = lyapunov_function(system)
     assert certificate.form == "diagonal stability"
@@ -464,6 +463,14 @@ def test_solver_is_not_trusted(monkeypatch):
     monkeypatch.setattr(scalings, "feasible_scaling", lambda terms: np.ones(len(terms)))
     certificate = lyapunov_function(resdyn.logistic_residuals(hidden_scaling()[0]))
     assert "does not stand the check" in dict(certificate.reasons)["diagonal stability"]
+
+
+def test_large_networks_are_not_given_to_the_solver():
+    rng = np.random.default_rng(0)
+    B = rng.normal(size=(65, 65))
+    W = (skew(rng, 65) - B @ B.T) / np.exp(2 * rng.normal(size=65))[:, None]
+    certificate = lyapunov_function(resdyn.logistic_residuals(W))
+    assert "65 units are more than the 64" in dict(certificate.reasons)["diagonal stability"]
 
 
 def test_infeasible_lmi_is_a_reason():
@@ -537,6 +544,8 @@ def test_symmetry_to_rounding_is_said():
     assert "within rounding" in certificate.conditions[0].text
     assert certificate.conclusion.startswith("To the precision of the weights")
     assert 0 < certificate.slack < 1e-25
+    unbounded = resdyn.ResidualMap(W, activation="relu", damping=1.0)
+    assert "marginal" in reason(unbounded, "Hopfield energy")
     nearly = symmetric(rng, 4)
     nearly[0, 1] *= 1 + 1e-9
     cycle = lyapunov_function(resdyn.logistic_residuals(nearly), form="gradient")
@@ -579,6 +588,14 @@ def test_corner_with_integer_weights_is_certified_exactly():
     # without the drive of unit 1 nothing holds it: 0 ≤ 0 only
     idle = lyapunov_function(resdyn.logistic_residuals([[1.0, 0.0], [0.0, 0.0]]), at=[np.inf, -np.inf])
     assert "does not increase" in idle.conclusion
+
+
+def test_corner_is_refused_if_the_face_beside_it_has_another_attractor():
+    # on the face y0 = 1 unit 1 rises as soon as −2 + 2.5 y1 > 0
+    system = resdyn.logistic_residuals([[1.0, 2.0], [-2.0, 2.5]])
+    end = resdyn.simulate(system, [5.0, 5.0], depth=100, method="RK45").final
+    assert (expit(end) > 0.99).all()
+    assert not lyapunov_function(system, at=[np.inf, -np.inf], form="equilibrium")
 
 
 def test_corner_that_pushes_away_is_refused():
@@ -673,6 +690,43 @@ def test_quadratic_region_of_relu_ends_where_a_unit_switches():
     expected = np.min(u**2 / np.einsum("ij,jk,ik->i", W, inverse, W))
     assert certificate.region == pytest.approx(expected, rel=1e-8)  # rounded down by a part in 1e9
     assert np.allclose(certificate.fixed_point, x)
+
+
+@pytest.mark.parametrize("dynamics", ["flow", "map"])
+def test_what_is_not_linear_stays_below_its_bound(dynamics):
+    rng = np.random.default_rng(7)
+    tightest = 0.0
+    for make in (near_a_fixed_point, near_a_saturated_point):
+        for _ in range(60):
+            system, options = make(rng, dynamics)
+            network = preactivations(system)
+            question = potentials.Question(system, dynamics, options["at"], network)
+            expansion = quadratic._expansion(question, options["at"])
+            if isinstance(expansion, str):
+                continue
+            n = system.shape[0]
+            # along axes too, where only one of the two terms of the bound acts
+            deviation = np.concatenate([rng.normal(size=(40, n)), np.eye(n), -np.eye(n)]) * np.exp(rng.normal())
+            if make is near_a_saturated_point:
+                y = expit(expansion.center)
+                deviation = np.clip(y + deviation, 1e-9, 1 - 1e-9) - y
+                z = system.from_residuals(y + deviation)
+                f = expit(z) * expit(-z) * (expit(z) @ system.W.T)
+                moved = f if dynamics == "flow" else expit(z + system.step * system.residual(0, z)) - y
+            else:
+                f = system.residual(0, expansion.center + deviation)
+                moved = f if dynamics == "flow" else deviation + system.step * f
+            along = deviation @ expansion.C.T
+            if expansion.most is not None and expansion.most(np.abs(along).max(axis=0)) < 1:
+                continue
+            remainder = np.linalg.solve(expansion.B, (moved - deviation @ expansion.A.T).T).T
+            for r, delta, eta in zip(remainder, deviation, along, strict=True):
+                s, q = expansion.remainder(1.0, np.abs(delta), np.abs(eta))
+                bound = s * np.abs(delta) + q * np.abs(eta)
+                # the centre is known to rounding, and A with it
+                assert (np.abs(r) <= bound * (1 + 1e-9) + 1e-12).all()
+                tightest = max(tightest, float((np.abs(r) / np.maximum(bound, 1e-6)).max()))
+    assert tightest > 0.9  # the bounds are nearly reached
 
 
 def test_a_region_is_not_larger_than_the_basin():

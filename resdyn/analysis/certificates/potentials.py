@@ -95,7 +95,7 @@ def equilibrium(question: Question) -> Certificate | str:
         return network
     if question.at is None:
         return "no equilibrium was given; pass at="
-    center = _anchor(network, question.at)
+    center = anchor(network, question.at)
     if isinstance(center, str):
         return center
     pull = _pull(network, center)
@@ -236,7 +236,7 @@ def _all_die_out(network: Preactivations) -> str:
     return f"From every initial state {where}{rest}."
 
 
-def _anchor(network: Preactivations, at: Array) -> Array | str:
+def anchor(network: Preactivations, at: Array) -> Array | str:
     """The pre-activation u* of the equilibrium, its interior units refined."""
     u = network.of(at)
     if np.isnan(u).any():
