@@ -14,8 +14,8 @@ from scipy.linalg import solve_continuous_lyapunov, solve_discrete_lyapunov
 from scipy.special import expit
 
 from resdyn._types import System
+from resdyn.analysis.certificates.equilibria import anchor
 from resdyn.analysis.certificates.margins import EPS, Sign, rounding, sign
-from resdyn.analysis.certificates.potentials import anchor
 from resdyn.analysis.certificates.preactivations import Preactivations, fixed_point
 from resdyn.analysis.certificates.question import Question, definiteness
 from resdyn.analysis.certificates.result import Certificate, Condition
