@@ -176,8 +176,9 @@ def _potential() -> Iterator[Statement]:
     yield Statement(
         label="saturated-push",
         text=(
-            "No term of the last sum is positive. If a unit is driven with strength c = |(My*)_i| and the range of φ "
-            r"has the width r, its term :math:`-d_ic|\delta_i|` is even below :math:`-d_i\tfrac cr\delta_i^2`, since"
+            r"No term of the last sum is positive. If a unit is driven with strength :math:`c = |(My^*)_i|` and the "
+            r"range of φ has the width r, its term :math:`-d_ic|\delta_i|` is even below "
+            r":math:`-d_i\tfrac cr\delta_i^2`, since"
         ),
         left=r"-c|\delta| + \tfrac cr\delta^2",
         derived=-c * size + c / r * size**2,
@@ -305,7 +306,7 @@ def _second_derivatives() -> Iterator[Statement]:
         label="logistic-curvature-bound",
         text=(
             "The first matrix is −I by the choice of P, and g is small of second order: each of its terms is bounded "
-            "by |φ″| times the squares of deviations. Those are at most "
+            r"by :math:`|\varphi''|` times the squares of deviations. Those are at most "
             r":math:`(a^{\mathsf T}\delta)^2 \le V\,a^{\mathsf T}P^{-1}a`, so on V ≤ c the terms with g take away a "
             r"share of the decrease that grows with :math:`\sqrt c`; the region proven ends where it reaches the "
             "whole. For the logistic function"
@@ -365,8 +366,8 @@ def _without_cancellation() -> Iterator[Statement]:
     yield Statement(
         label="logistic-increment",
         text=(
-            r"The denominator lies between 1 and :math:`e^v`, so for |v| ≤ a these are at most :math:`2e^{2a} - 2e^a`, "
-            r":math:`e^a` and :math:`1/(6\sqrt3)`."
+            r"The denominator lies between 1 and :math:`e^v`, so for :math:`|v| \le a` these are at most "
+            r":math:`2e^{2a} - 2e^a`, :math:`e^a` and :math:`1/(6\sqrt3)`."
             "\n\n"
             "**Without loss of digits.** Changes of V are small differences of large numbers. Three identities give "
             "them term by term. For the increments of the logistic function,"

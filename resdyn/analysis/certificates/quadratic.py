@@ -14,6 +14,7 @@ from scipy.linalg import solve_continuous_lyapunov, solve_discrete_lyapunov
 from scipy.special import expit
 
 from resdyn._types import System
+from resdyn.analysis.certificates.equilibria import anchor
 from resdyn.analysis.certificates.margins import EPS, Sign, rounding, sign
 from resdyn.analysis.certificates.preactivations import Preactivations, fixed_point
 from resdyn.analysis.certificates.question import Question, definiteness
@@ -255,9 +256,7 @@ def _of_residuals(network: Preactivations, at: Array, dynamics: str) -> Expansio
     With v = h(Wy)_i the map is :math:`G(y, v) = ye^v/(1 - y + ye^v)`. For |v| ≤ V:
     :math:`|G_{yy}| \le 2e^{2V} - 2e^V`, :math:`|G_{yv}| \le e^V`, :math:`|G_{vv}| \le 1/(6\sqrt3)`.
     """
-    from resdyn.analysis.certificates.potentials import _anchor
-
-    center = _anchor(network, at)
+    center = anchor(network, at)
     if isinstance(center, str):
         return center
     W, n, h = network.W, len(network.b), network.step

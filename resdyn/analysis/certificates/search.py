@@ -11,7 +11,8 @@ from resdyn import _validation as validate
 from resdyn._types import System
 from resdyn.analysis.certificates.contraction import contraction
 from resdyn.analysis.certificates.energies import gradient, hopfield_energy
-from resdyn.analysis.certificates.potentials import conserved, diagonal_stability, equilibrium, potential
+from resdyn.analysis.certificates.equilibria import equilibrium
+from resdyn.analysis.certificates.potentials import conserved, diagonal_stability, potential
 from resdyn.analysis.certificates.preactivations import preactivations
 from resdyn.analysis.certificates.quadratic import quadratic_form
 from resdyn.analysis.certificates.question import Question
