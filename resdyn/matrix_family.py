@@ -324,9 +324,7 @@ class ResidualMap:
         n = self.shape[0]
         damping, gain = np.broadcast_arrays(np.atleast_1d(self.damping), np.atleast_1d(self.gain))
         return SemilinearForm(
-            rules=matrix_rules(
-                n, self.activation.kernel, self.activation.kernel_with_slope, driven=drive is not None
-            ),
+            rules=matrix_rules(n, self.activation.kernel, self.activation.kernel_with_slope, driven=drive is not None),
             parameters=self.W.reshape(-1, n * n),
             bias=bias,
             damping=damping,

@@ -65,7 +65,9 @@ def tangent_map(trajectory: "Trajectory", start: int = 0, stop: int | None = Non
     factors = []
     for slot in slots:
         if not np.isfinite(trajectory.x[slot]).all() and not getattr(system, "infinite_states", False):
-            raise ValueError(f"the state at layer {trajectory.layers[slot]} is not finite (status {trajectory.status}).")
+            raise ValueError(
+                f"the state at layer {trajectory.layers[slot]} is not finite (status {trajectory.status})."
+            )
         factors.append(_block(trajectory, slot))
     return Product(factors, int(np.prod(system.shape)))
 

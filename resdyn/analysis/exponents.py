@@ -95,7 +95,9 @@ class LyapunovSpectrum(Result):
         not negative. NaN where more exponents than those computed are needed.
         """
         k = self.exponents.shape[-1]
-        flat = [_kaplan_yorke(exponents, int(np.prod(self.system.shape))) for exponents in self.exponents.reshape(-1, k)]
+        flat = [
+            _kaplan_yorke(exponents, int(np.prod(self.system.shape))) for exponents in self.exponents.reshape(-1, k)
+        ]
         return np.array(flat).reshape(self.batch)
 
     @property
@@ -442,9 +444,7 @@ def _compiled(
     if request.is_map:
         gaps = np.diff(stops, prepend=first)
         adaptive = -1 if every is None else every
-        request.form.iterate_tangents(
-            states, frames, logs, gaps, first=first, every=adaptive, threads=request.threads
-        )
+        request.form.iterate_tangents(states, frames, logs, gaps, first=first, every=adaptive, threads=request.threads)
         return
     layers = np.arange(first + 1, stops[-1] + 1)
     if not layers.size:
@@ -464,9 +464,7 @@ def _uncompiled(
     logs = np.zeros((len(stops), *frames.shape[:2]))
     states, status = request.states, np.zeros(len(frames), dtype=np.uint8)
     carry = tangents.simulated_carry(request)
-    factors = tangents.triangular_factors(
-        carry, states, frames, 0, stops, every if request.is_map or every else 1
-    )
+    factors = tangents.triangular_factors(carry, states, frames, 0, stops, every if request.is_map or every else 1)
     for index, R, states, _, status in factors:  # noqa: B007  the last ones are wanted
         logs[index] += np.log(np.diagonal(R, axis1=1, axis2=2))
     return logs, states, status
@@ -644,9 +642,7 @@ def _refuse(given: list[str], transient: int, dynamics: str) -> None:
 
 
 def _require_square(size: int, d: int) -> None:
-    _memory.require(
-        8 * 6 * size * d * d, f"{d}×{d} tangent maps of {size} states", "pass fewer states at a time"
-    )
+    _memory.require(8 * 6 * size * d * d, f"{d}×{d} tangent maps of {size} states", "pass fewer states at a time")
 
 
 def _result(
@@ -724,7 +720,15 @@ def _of_trajectory(trajectory: "Trajectory", n_exponents: Any, threads: Any) -> 
         start = trajectory.x[slots[0]].reshape(size, *system.shape)
         logs, directions, _, _ = _singular(carry, start, 0, np.array([len(slots)]), threads)
     return _result(
-        logs, directions, trajectory.status.ravel(), trajectory.batch, k, system, "map", len(slots), trajectory.transient
+        logs,
+        directions,
+        trajectory.status.ravel(),
+        trajectory.batch,
+        k,
+        system,
+        "map",
+        len(slots),
+        trajectory.transient,
     )
 
 
