@@ -91,8 +91,7 @@ def test_flows_against_differences_of_the_flow(system):
     x0 = np.random.default_rng(3).normal(size=system.shape)
     options = {"depth": 6, "transient": 3, "rtol": 1e-10, "atol": 1e-12}
     found = resdyn.finite_time_exponents(system, x0, dynamics="flow", **options)
-    begin = x0 if system.depth is None else x0
-    start = resdyn.simulate(system, begin, depth=3, method="RK45", save="final", rtol=1e-10, atol=1e-12).final
+    start = resdyn.simulate(system, x0, depth=3, method="RK45", save="final", rtol=1e-10, atol=1e-12).final
 
     def end(states):
         part = system if system.depth is None else system.replace(W=system.W[3:])

@@ -67,9 +67,9 @@ def _qr() -> Iterator[Statement]:
     yield Statement(
         label="qr-skewed-frame",
         text=(
-            "Rounding leaves the vectors of a frame not quite orthogonal. Let the second one hold δ parts of the first. "
-            "The next projection takes out the image of that part, whatever J is, and its stretching factor is off only "
-            "by the length,"
+            "Rounding leaves the vectors of a frame not quite orthogonal. Let the second one hold δ parts of the "
+            "first. The next projection takes out the image of that part, whatever J is, and its stretching factor is "
+            "off only by the length,"
         ),
         left=r"\left(\frac{R_{22}(\delta)}{R_{22}(0)}\right)^2",
         derived=sympy.simplify(off[1, 1] ** 2 / R[1, 1] ** 2),
@@ -84,8 +84,8 @@ def _linear() -> Iterator[Statement]:
     yield Statement(
         label="exponent-euler-limit",
         text=(
-            "For a linear residual f = ax the network has the exponent log|1 + ha|/h, and its flow a. They agree in the "
-            "limit of short steps,"
+            r"For a linear residual f = ax the network has the exponent :math:`\log|1 + ha|/h`, and its flow a. "
+            "They agree in the limit of short steps,"
         ),
         left=r"\lim_{h\to 0}\frac{\log|1 + ha|}{h}",
         derived=sympy.limit(log(1 + h * a) / h, h, 0),
@@ -110,8 +110,8 @@ def _logistic_map() -> Iterator[Statement]:
     yield Statement(
         label="logistic-tent",
         text=(
-            "At r = 4 the logistic map doubles an angle: with x = sin²(πu/2) its image is sin² of twice the angle, which "
-            "is the tent map u' = 2u for u ≤ ½ and 2 − 2u above (both have the same sin²)."
+            "At r = 4 the logistic map doubles an angle: with x = sin²(πu/2) its image is sin² of twice the angle. "
+            "That is the tent map, u' = 2u for u ≤ ½ and 2 − 2u above (both have the same sin²):"
         ),
         left=r"x'\big(\sin^2\tfrac{\pi u}{2}\big)",
         derived=sympy.trigsimp(image.subs(r, 4).subs(x, on_circle)),
@@ -142,8 +142,8 @@ def _logistic_map() -> Iterator[Statement]:
     yield Statement(
         label="logistic-exponent",
         text=(
-            "The exponent is the mean of its logarithm. Let I be the integral of log cos θ over a quarter turn, which is "
-            "also that of log sin θ, and that of log sin 2θ. As sin 2θ = 2 sin θ cos θ, I = (π/2) log 2 + 2I, and so"
+            "The exponent is the mean of its logarithm. Let I be the integral of log cos θ over a quarter turn, which "
+            "is also that of log sin θ, and that of log sin 2θ. As sin 2θ = 2 sin θ cos θ, I = (π/2) log 2 + 2I, and so"
         ),
         left=r"\lambda = \int_0^1 \log|4\cos\pi u|\,du = \log 4 + \frac{2}{\pi} I",
         derived=log(4) + 2 / pi * log_cosine,
