@@ -305,20 +305,25 @@ def lyapunov_spectrum(
     )
     frame = tangents.orthonormal_frame(d, k, _generator(rng))
     frames = np.broadcast_to(frame, (size, k, d)).copy()
+    t = (stops - request.transient) * system.step
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         logs, status = _logarithms(request, frames, stops, every)
-        summed = np.cumsum(logs, axis=0)
-    t = (stops - request.transient) * system.step
-    running = summed / t[:, None, None]
-    running[:, status != 0] = np.nan
+        error = _standard_error(logs, np.diff(stops, prepend=request.transient) * system.step, n_layers)
+        running = logs
+        for record in range(1, len(t)):  # np.cumsum along the first axis jumps through memory
+            running[record] += running[record - 1]
+        running /= t[:, None, None]
+    lost = np.flatnonzero(status)
+    running[:, lost], error[lost] = np.nan, np.nan
     order = np.argsort(-running[-1], axis=-1, kind="stable")
-    error = _standard_error(logs, np.diff(stops, prepend=request.transient) * system.step, n_layers)
-    error[status != 0] = np.nan
+    moved = np.flatnonzero((order != np.arange(k)).any(axis=-1))
+    running[:, moved] = np.take_along_axis(running[:, moved], order[None, moved], axis=-1)
+    error[moved] = np.take_along_axis(error[moved], order[moved], axis=-1)
     return LyapunovSpectrum(
-        exponents=np.take_along_axis(running[-1], order, axis=-1).reshape(*request.batch, k),
-        standard_error=np.take_along_axis(error, order, axis=-1).reshape(*request.batch, k),
+        exponents=running[-1].reshape(*request.batch, k).copy(),
+        standard_error=error.reshape(*request.batch, k),
         t=t,
-        running=np.take_along_axis(running, order[None], axis=-1).reshape(len(t), *request.batch, k),
+        running=running.reshape(len(t), *request.batch, k),
         status=status.reshape(request.batch),
         system=system,
         dynamics=dynamics,
