@@ -3,8 +3,8 @@
     python -m benchmarks.spectra [--out results/bench] [--threads 1] [--isa native|avx2] [--quick]
 
 The map is the damped one, x' = (1 − hλ)x + hσ(Wx + b), with its Jacobian given to everybody. pynamicalsys runs with
-both of its QR methods, and the faster one counts; the numba loop is the textbook Gram–Schmidt, one orbit per iteration of
-``prange``; JAX scans over layers with ``jnp.linalg.qr``, under ``vmap`` for many orbits.
+both of its QR methods, and the faster one counts; the numba loop is the textbook Gram–Schmidt, one orbit per iteration
+of ``prange``; JAX scans over layers with ``jnp.linalg.qr``, under ``vmap`` for many orbits.
 """
 
 # ruff: noqa: E402

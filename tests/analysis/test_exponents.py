@@ -291,6 +291,34 @@ def test_adaptive_qr_keeps_six_digits_where_a_fixed_interval_loses_all():
     assert careless.exponents[-1] == -np.inf  # and says so
 
 
+def test_adaptive_qr_goes_back_where_layers_turn_out_to_compress():
+    # long stretches of little change, in which the intervals grow to 32, then a few that shrink one direction by 1e-3
+    n = 15
+    mild = 0.01 * np.triu(RNG.normal(size=(n, n)), 1)
+    strong = mild + np.diag(np.concatenate([[-0.999], np.zeros(n - 1)]))
+    system = resdyn.ResidualMap(np.stack([mild] * 310 + [strong] * 12 + [mild] * 3000), activation="identity")
+    found = resdyn.lyapunov_spectrum(system, np.zeros(n), depth=3200)
+    expected = plain_qr(system, np.zeros(n), 3200)
+    assert np.isfinite(found.exponents).all()
+    assert found.exponents == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("n", [3, 9])
+def test_flows_converge_at_fifth_order_when_steps_are_the_layers(n):
+    # tolerances so wide that every layer is one step; a slope that did not follow its frame would leave first order
+    W, x0, errors = random_weights(n, scale=2), RNG.normal(size=n), []
+    options = {"dynamics": "flow", "transient": 40}
+    exact = resdyn.lyapunov_spectrum(
+        resdyn.ResidualMap(W, activation="tanh", step=0.4), x0, depth=20, rtol=1e-12, atol=1e-13, **options
+    )
+    for halvings in (0, 1):
+        system = resdyn.ResidualMap(W, activation="tanh", step=0.4 / 2**halvings)
+        options["transient"] = 40 * 2**halvings
+        rough = resdyn.lyapunov_spectrum(system, x0, depth=20 * 2**halvings, rtol=1e-3, atol=1e9, **options)
+        errors.append(np.abs(rough.exponents - exact.exponents).max())
+    assert 4.0 < np.log2(errors[0] / errors[1]) < 7.0  # the next term of the error shows at these steps
+
+
 def test_progress_changes_nothing(capsys):
     system = resdyn.systems.henon()
     silent = resdyn.lyapunov_spectrum(system, [0.1, 0.1], depth=500, transient=3)

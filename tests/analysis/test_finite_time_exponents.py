@@ -182,6 +182,15 @@ def test_graded_singular_values(seed, k, spread):
     assert vectors[0] @ vectors[0].T == pytest.approx(np.eye(k), abs=1e-11)
 
 
+def test_parallel_rows_have_a_singular_value_of_zero():
+    logs, vectors = graded_svd(
+        np.array([[[0.5, 0.25, 0.1], [1.5, 0.75, 0.3], [0.0, 0.0, 0.0]]]), np.array([[0, -400, 7]])
+    )
+    length = np.linalg.norm([0.5, 0.25, 0.1])
+    assert logs[0] == pytest.approx([np.log(length), -np.inf, -np.inf])
+    assert np.abs(vectors[0, 0]) == pytest.approx(np.array([0.5, 0.25, 0.1]) / length)
+
+
 def test_graded_product_is_the_product():
     factors = [np.triu(RNG.normal(size=(2, 4, 4))) for _ in range(30)]
     product = GradedProduct(2, 4)
