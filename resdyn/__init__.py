@@ -26,10 +26,10 @@ if TYPE_CHECKING:
     from resdyn.analysis.equilibria import FixedPoints as FixedPoints
     from resdyn.analysis.equilibria import fixed_points as fixed_points
     from resdyn.analysis.equilibria import iterate_fixed_points as iterate_fixed_points
-    from resdyn.analysis.exponents import FiniteTimeExponents as FiniteTimeExponents
     from resdyn.analysis.exponents import LyapunovSpectrum as LyapunovSpectrum
-    from resdyn.analysis.exponents import finite_time_exponents as finite_time_exponents
     from resdyn.analysis.exponents import lyapunov_spectrum as lyapunov_spectrum
+    from resdyn.analysis.finite_time import FiniteTimeExponents as FiniteTimeExponents
+    from resdyn.analysis.finite_time import finite_time_exponents as finite_time_exponents
     from resdyn.analysis.interactions import Cooperation as Cooperation
     from resdyn.analysis.interactions import cooperation as cooperation
     from resdyn.analysis.layerwise import Transients as Transients
@@ -54,7 +54,7 @@ _HOME = {
     "Continuum": "resdyn.analysis.equilibria",
     "Cooperation": "resdyn.analysis.interactions",
     "DepthRule": "resdyn.analysis.stopping",
-    "FiniteTimeExponents": "resdyn.analysis.exponents",
+    "FiniteTimeExponents": "resdyn.analysis.finite_time",
     "FixedPoint": "resdyn.analysis.equilibria",
     "FixedPoints": "resdyn.analysis.equilibria",
     "LogisticResiduals": "resdyn.matrix_family",
@@ -73,7 +73,7 @@ _HOME = {
     "block_jacobian": "resdyn.tangent",
     "cooperation": "resdyn.analysis.interactions",
     "depth_rule": "resdyn.analysis.stopping",
-    "finite_time_exponents": "resdyn.analysis.exponents",
+    "finite_time_exponents": "resdyn.analysis.finite_time",
     "fixed_points": "resdyn.analysis.equilibria",
     "iterate_fixed_points": "resdyn.analysis.equilibria",
     "from_symbolic": "resdyn.system",

@@ -267,3 +267,31 @@ def test_level_sets_of_residuals_lie_in_the_cube():
     assert ax.get_xlim() == (0, 1)
     assert np.allclose(ax.lines[0].get_xdata(), run.y[:, 0, 0])
     assert "y_0" in ax.get_xlabel()
+
+
+def test_running_exponents_end_at_the_exponents():
+    spectrum = resdyn.lyapunov_spectrum(resdyn.systems.henon(), [[0.1, 0.1], [0.2, 0.1]], depth=2000)
+    ax = plotting.lyapunov_spectrum(spectrum.sample(1))
+    lines = [line for line in ax.lines if len(line.get_xdata()) == 100]
+    assert len(lines) == 2
+    for i, line in enumerate(lines):
+        assert np.array_equal(line.get_ydata(), spectrum.running[:, 1, i])
+        band = ax.collections[i].get_paths()[0].vertices[:, 1]
+        assert band.max() == pytest.approx(
+            (spectrum.running[:, 1, i] + 2 * np.sqrt(2000 / spectrum.t) * spectrum.standard_error[1, i]).max()
+        )
+    assert ax.get_xscale() == "log"
+    with pytest.raises(ValueError, match=r"spectrum.sample\(0,\)"):
+        plotting.lyapunov_spectrum(spectrum)
+    singular = resdyn.lyapunov_spectrum(resdyn.ResidualMap.mlp(np.zeros((2, 2))), [0.0, 0.0], depth=200)
+    assert not plotting.lyapunov_spectrum(singular).collections
+
+
+def test_finite_time_exponents_are_counted():
+    found = resdyn.finite_time_exponents(resdyn.systems.henon(), RNG.uniform(-0.1, 0.1, (300, 2)), depth=20)
+    ax = plotting.finite_time_exponents(found, bins=10)
+    density = np.histogram(found.exponents[:, 0], bins=10, density=True)[0]
+    assert [patch.get_height() for patch in ax.patches] == pytest.approx(list(density))
+    assert ax.lines[0].get_xdata()[0] == np.median(found.exponents[:, 0])
+    with pytest.raises(ValueError, match="needs a batch"):
+        plotting.finite_time_exponents(resdyn.finite_time_exponents(resdyn.systems.henon(), [0.1, 0.1], depth=3))

@@ -11,7 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.sparse.linalg import LinearOperator
 
-from resdyn._request import Request
+from resdyn import _validation as validate
+from resdyn._request import FLOWS, Request, make_request
 from resdyn._types import Status, System, block_index
 from resdyn.simulation import simulate
 
@@ -27,6 +28,63 @@ class Carry(Protocol):
     """Run states and frames from a layer through n layers: new states, frames and the status of each."""
 
     def __call__(self, states: Array, frames: Array, first: int, n: int) -> tuple[Array, Array, NDArray[np.uint8]]: ...
+
+
+# --- what was asked for -------------------------------------------------------------------------------
+
+
+def tangent_request(
+    system: System,
+    x0: Any,
+    depth: Any,
+    transient: Any,
+    dynamics: Any,
+    inputs: Any,
+    rtol: Any,
+    atol: Any,
+    method: Any,
+    threads: Any,
+    progress: bool,
+) -> Request:
+    """The arguments that :func:`resdyn.simulate` has too, checked as there."""
+    is_map = validate.dynamics(dynamics, rtol=rtol, atol=atol, method=method) == "map"
+    request = make_request(
+        system,
+        x0,
+        depth=depth,
+        method="residual" if is_map else validate.choice("RK45" if method is None else method, "method", FLOWS),
+        save="final",
+        transient=transient,
+        inputs=inputs,
+        noise=0.0,
+        rng=None,
+        dtype=None,
+        progress=progress,
+        rtol=rtol,
+        atol=atol,
+        threads=threads,
+    )
+    if request.total == request.transient:
+        raise ValueError("exponents are averages over layers; give depth of at least 1.")
+    return request
+
+
+def exponent_count(n_exponents: Any, d: int) -> int:
+    if n_exponents is None:
+        return d
+    k = validate.count(n_exponents, "n_exponents", least=1)
+    if k > d:
+        raise ValueError(f"n_exponents = {k}, but states have {d} variables, so there are {d} exponents at most.")
+    return k
+
+
+def left_the_numbers(states: Array, system: System) -> Array:
+    """Which states are not finite."""
+    bad = np.isnan(states) if getattr(system, "infinite_states", False) else ~np.isfinite(states)
+    return np.asarray(bad.reshape(len(states), -1).any(axis=1))
+
+
+# --- frames --------------------------------------------------------------------------------------------
 
 
 def orthonormal_frame(d: int, k: int, rng: np.random.Generator) -> Array:
@@ -141,7 +199,7 @@ def integrate(
         logs,
         status,
         begin=first * h,
-        ends=stops * h,
+        ends=(stops * h).astype(np.float64),
         layers=(begins if piecewise(request) else np.zeros_like(begins)).astype(np.int64),
         marks=marks.astype(np.int64),
         rtol=request.rtol,
@@ -235,6 +293,7 @@ def simulated_carry(request: Request) -> Carry:
         joined = np.concatenate([states.reshape(size, d), frames.reshape(size, -1)], axis=1)
         status = np.zeros(size, dtype=np.uint8)
         alive = np.isfinite(joined).all(axis=1)
+        tolerances: dict[str, Any] = {} if request.is_map else {"rtol": request.rtol, "atol": request.atol}
         out = np.full_like(joined, np.nan)
         for rows, drive in _drives(request, alive):
             end = simulate(
@@ -243,7 +302,7 @@ def simulated_carry(request: Request) -> Carry:
                 depth=n,
                 method=request.method,
                 save="final",
-                **({} if request.is_map else {"rtol": request.rtol, "atol": request.atol}),
+                **tolerances,
             )
             out[rows], status[rows] = end.final, end.status
         status[~alive] = Status.DIVERGED

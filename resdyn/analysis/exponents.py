@@ -1,4 +1,4 @@
-r"""How fast neighbouring states separate: Lyapunov spectra, and exponents of finitely many layers."""
+r"""How fast neighbouring states separate: Lyapunov spectra."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -10,17 +10,18 @@ from numpy.typing import NDArray
 
 from resdyn import _memory
 from resdyn import _validation as validate
-from resdyn._request import FLOWS, Request, make_request
-from resdyn._results import Result, batch_dims, dataset, unit_dims
+from resdyn._request import Request
+from resdyn._results import Result, batch_dims, dataset
 from resdyn._types import Status, System
 from resdyn.analysis import _tangents as tangents
+from resdyn.analysis.finite_time import FiniteTimeExponents, finite_time_exponents
 
 if TYPE_CHECKING:
     import xarray
 
-    from resdyn.trajectory import Trajectory
-
 Array = NDArray[Any]
+
+__all__ = ["FiniteTimeExponents", "LyapunovSpectrum", "finite_time_exponents", "lyapunov_spectrum"]
 
 # Batch means: so many blocks, and at least so many layers in each. Twenty give the standard error to about a sixth.
 _BLOCKS, _LAYERS_PER_BLOCK = 20, 5
@@ -78,9 +79,10 @@ class LyapunovSpectrum(Result):
 
     @property
     def entropy(self) -> Array:
-        r"""The sum of the positive exponents, shape (\*batch,): an upper bound of the Kolmogorov–Sinai entropy (Ruelle).
+        r"""The sum of the positive exponents, shape (\*batch,).
 
-        Equal to it for an SRB measure (Pesin's formula). NaN where more positive exponents may follow those computed.
+        An upper bound of the Kolmogorov–Sinai entropy (Ruelle), and equal to it for an SRB measure (Pesin's formula)
+        [eckmann1985]_. NaN where more positive exponents may follow those computed.
         """
         total = np.maximum(self.exponents, 0.0).sum(axis=-1)
         return np.where(self._incomplete & (self.exponents[..., -1] > 0), np.nan, total)
@@ -110,11 +112,12 @@ class LyapunovSpectrum(Result):
             raise IndexError(
                 f"the batch has shape {self.batch}, so sample takes {len(self.batch)} indices; got {index}."
             )
+        along: tuple[Any, ...] = (slice(None), *index)
         return replace(
             self,
             exponents=self.exponents[index],
             standard_error=self.standard_error[index],
-            running=self.running[(slice(None), *index)],
+            running=self.running[along],
             status=np.asarray(self.status[index]),
         )
 
@@ -287,9 +290,11 @@ def lyapunov_spectrum(
     of it were taken out, counts as 0: the exponent is −∞, and the map singular to working precision. The QR method
     finds exponents in descending order only in the limit; they are sorted by value.
     """
-    request = _request(system, x0, depth, transient, dynamics, inputs, rtol, atol, method, threads, progress)
+    request = tangents.tangent_request(
+        system, x0, depth, transient, dynamics, inputs, rtol, atol, method, threads, progress
+    )
     d, size = int(np.prod(system.shape)), len(request.states)
-    k = _n_exponents(n_exponents, d)
+    k = tangents.exponent_count(n_exponents, d)
     every = None if reorthonormalise is None else validate.count(reorthonormalise, "reorthonormalise", least=1)
     n_layers = request.total - request.transient
     stops = request.transient + _record_layers(n_layers, size * k)
@@ -300,71 +305,31 @@ def lyapunov_spectrum(
     )
     frame = tangents.orthonormal_frame(d, k, _generator(rng))
     frames = np.broadcast_to(frame, (size, k, d)).copy()
+    t = (stops - request.transient) * system.step
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         logs, status = _logarithms(request, frames, stops, every)
-        summed = np.cumsum(logs, axis=0)
-    t = (stops - request.transient) * system.step
-    running = summed / t[:, None, None]
-    running[:, status != 0] = np.nan
+        error = _standard_error(logs, np.diff(stops, prepend=request.transient) * system.step, n_layers)
+        running = logs
+        for record in range(1, len(t)):  # np.cumsum along the first axis jumps through memory
+            running[record] += running[record - 1]
+        running /= t[:, None, None]
+    lost = np.flatnonzero(status)
+    running[:, lost], error[lost] = np.nan, np.nan
     order = np.argsort(-running[-1], axis=-1, kind="stable")
-    error = _standard_error(logs, np.diff(stops, prepend=request.transient) * system.step, n_layers)
-    error[status != 0] = np.nan
+    moved = np.flatnonzero((order != np.arange(k)).any(axis=-1))
+    running[:, moved] = np.take_along_axis(running[:, moved], order[None, moved], axis=-1)
+    error[moved] = np.take_along_axis(error[moved], order[moved], axis=-1)
     return LyapunovSpectrum(
-        exponents=np.take_along_axis(running[-1], order, axis=-1).reshape(*request.batch, k),
-        standard_error=np.take_along_axis(error, order, axis=-1).reshape(*request.batch, k),
+        exponents=running[-1].reshape(*request.batch, k).copy(),
+        standard_error=error.reshape(*request.batch, k),
         t=t,
-        running=np.take_along_axis(running, order[None], axis=-1).reshape(len(t), *request.batch, k),
+        running=running.reshape(len(t), *request.batch, k),
         status=status.reshape(request.batch),
         system=system,
         dynamics=dynamics,
         depth=n_layers,
         transient=request.transient,
     )
-
-
-def _request(
-    system: System,
-    x0: Any,
-    depth: Any,
-    transient: Any,
-    dynamics: Any,
-    inputs: Any,
-    rtol: Any,
-    atol: Any,
-    method: Any,
-    threads: Any,
-    progress: bool,
-) -> Request:
-    """The arguments that :func:`resdyn.simulate` has too, checked as there."""
-    is_map = validate.dynamics(dynamics, rtol=rtol, atol=atol, method=method) == "map"
-    request = make_request(
-        system,
-        x0,
-        depth=depth,
-        method="residual" if is_map else validate.choice("RK45" if method is None else method, "method", FLOWS),
-        save="final",
-        transient=transient,
-        inputs=inputs,
-        noise=0.0,
-        rng=None,
-        dtype=None,
-        progress=progress,
-        rtol=rtol,
-        atol=atol,
-        threads=threads,
-    )
-    if request.total == request.transient:
-        raise ValueError("exponents are averages over layers; give depth of at least 1.")
-    return request
-
-
-def _n_exponents(n_exponents: Any, d: int) -> int:
-    if n_exponents is None:
-        return d
-    k = validate.count(n_exponents, "n_exponents", least=1)
-    if k > d:
-        raise ValueError(f"n_exponents = {k}, but states have {d} variables, so there are {d} exponents at most.")
-    return k
 
 
 def _generator(rng: Any) -> np.random.Generator:
@@ -411,14 +376,8 @@ def _logarithms(
         for piece in _bar(request, pieces):
             _compiled(request, states, frames, logs[piece], status, before, all_stops[piece], every)
             before = int(all_stops[piece][-1])
-    status[(status == 0) & _left_the_numbers(states, request.system)] = Status.DIVERGED
+    status[(status == 0) & tangents.left_the_numbers(states, request.system)] = Status.DIVERGED
     return logs[1:], status
-
-
-def _left_the_numbers(states: Array, system: System) -> Array:
-    """Which states are not finite."""
-    bad = np.isnan(states) if getattr(system, "infinite_states", False) else ~np.isfinite(states)
-    return np.asarray(bad.reshape(len(states), -1).any(axis=1))
 
 
 def _bar(request: Request, pieces: Sequence[slice]) -> Iterable[slice]:
@@ -462,297 +421,10 @@ def _uncompiled(
 ) -> tuple[Array, Array, NDArray[np.uint8]]:
     """By NumPy, or SciPy for flows, where a step over several layers is as good as one."""
     logs = np.zeros((len(stops), *frames.shape[:2]))
-    states, status = request.states, np.zeros(len(frames), dtype=np.uint8)
+    end, status = request.states, np.zeros(len(frames), dtype=np.uint8)
     carry = tangents.simulated_carry(request)
-    factors = tangents.triangular_factors(carry, states, frames, 0, stops, every if request.is_map or every else 1)
-    for index, R, states, _, status in factors:  # noqa: B007  the last ones are wanted
+    interval = every if request.is_map or every else 1
+    factors = tangents.triangular_factors(carry, request.states, frames, 0, stops, interval)
+    for index, R, end, _, status in factors:  # noqa: B007  the last ones are wanted
         logs[index] += np.log(np.diagonal(R, axis1=1, axis2=2))
-    return logs, states, status
-
-
-# --- finitely many layers -----------------------------------------------------------------------------
-
-# beyond this many variables the tangent map is not formed
-_LARGEST_DENSE = 512
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class FiniteTimeExponents(Result):
-    r"""Logarithms of the singular values of tangent maps, per unit t; what :func:`finite_time_exponents` returns.
-
-    Attributes
-    ----------
-    exponents : array, shape (\*batch, k)
-        :math:`\frac1T\log\sigma_i`, descending; −∞ where the map is singular, NaN for orbits that diverged.
-    directions : array, shape (\*batch, k, \*shape)
-        Right singular vectors: the perturbation of the first state that grows at each rate, of length one.
-    status : array, shape (\*batch,)
-        :class:`resdyn.Status` of each orbit.
-    system : System
-    dynamics : str
-        "map" or "flow".
-    depth, transient : int
-        Layers of the tangent map, and layers before them.
-    """
-
-    exponents: Array
-    directions: Array
-    status: Array
-    system: System
-    dynamics: str
-    depth: int
-    transient: int
-
-    @property
-    def batch(self) -> tuple[int, ...]:
-        """The batch axes; () for one orbit."""
-        return self.exponents.shape[:-1]
-
-    @property
-    def horizon(self) -> float:
-        """T, the depth-time of the tangent map."""
-        return self.depth * self.system.step
-
-    @property
-    def singular_values(self) -> Array:
-        r"""σ, shape (\*batch, k): how much a perturbation along each direction grows in all."""
-        with np.errstate(over="ignore"):
-            return np.exp(self.horizon * self.exponents)
-
-    def to_dataset(self) -> "xarray.Dataset":
-        """As an ``xarray.Dataset`` with the variables exponents, directions and status."""
-        batch = batch_dims(len(self.batch))
-        return dataset(
-            {
-                "exponents": ([*batch, "exponent"], self.exponents),
-                "directions": ([*batch, "exponent", *unit_dims(len(self.system.shape))], self.directions),
-                "status": (batch, self.status),
-            },
-            attrs={
-                "system": self.system.name,
-                "dynamics": self.dynamics,
-                "depth": self.depth,
-                "transient": self.transient,
-                "step": self.system.step,
-            },
-        )
-
-    def __repr__(self) -> str:
-        k, good = self.exponents.shape[-1], self.status == Status.OK
-        states = f"{self.status.size} states, " if self.batch else ""
-        lost = "" if good.all() else f"; {int((~good).sum())} lost"
-        head = (
-            f"FiniteTimeExponents of {self.system.name!r} ({self.dynamics}): {states}{k} per state, over {self.depth} "
-            f"layers (t = {self.horizon:g})"
-        )
-        if not good.any():
-            return f"{head}; all lost."
-        largest = self.exponents[..., 0][good]
-        rates = f"{largest.min():.3g}" + ("" if not self.batch else f" to {largest.max():.3g}")
-        grows = f"the most sensitive direction grows by a factor of {np.exp(largest.max() * self.horizon):.3g}"
-        return f"{head}; largest {rates}: {grows}{lost}."
-
-
-def finite_time_exponents(
-    system_or_trajectory: "System | Trajectory",
-    x0: Any = None,
-    *,
-    depth: int | None = None,
-    n_exponents: int | None = None,
-    transient: int = 0,
-    dynamics: str = "map",
-    inputs: Any = None,
-    rtol: float | None = None,
-    atol: float | None = None,
-    method: str | None = None,
-    threads: int | None = None,
-) -> FiniteTimeExponents:
-    r"""How fast perturbations of a state grow over finitely many layers, and which ones.
-
-    .. math:: \lambda_i = \frac{1}{T} \log \sigma_i\left(\frac{\partial x(t_0 + T)}{\partial x(t_0)}\right)
-
-    with the singular values σ of the tangent map, for a network those of the Jacobian of its last state with respect to
-    its first. The map is kept as a product of triangular factors with a power of two for each row, and its singular
-    values are found by one-sided Jacobi [demmel1992]_: also those are accurate that are 10¹⁶ and more times smaller than
-    the largest one.
-
-    Parameters
-    ----------
-    system_or_trajectory : System or Trajectory
-        A trajectory must hold all layers of a map; then the other arguments, except ``n_exponents`` and ``threads``,
-        are known from it.
-    x0 : array, shape (\*batch, \*shape)
-        States at layer 0.
-    depth : int, optional
-        Layers of the tangent map; None takes all layers of a layer-wise system or of a drive.
-    n_exponents : int, optional
-        k, from the largest on; by default all d, which needs d ≤ 512. For more variables the k largest are found by
-        ``scipy.sparse.linalg.svds`` (maps only); their error is about 1e-16 of the largest singular value.
-    transient : int
-        Layers that come before the tangent map.
-    dynamics, inputs, rtol, atol, method, threads
-        As in :func:`lyapunov_spectrum`.
-
-    Returns
-    -------
-    FiniteTimeExponents
-
-    Raises
-    ------
-    TypeError, ValueError
-        For wrong shapes, types or names, arguments that contradict a trajectory, or layers that it did not save.
-    MemoryError
-        If the tangent maps cannot fit.
-    """
-    from resdyn.trajectory import Trajectory
-
-    if isinstance(system_or_trajectory, Trajectory):
-        given = {"x0": x0, "depth": depth, "inputs": inputs, "rtol": rtol, "atol": atol, "method": method}
-        _refuse([name for name, value in given.items() if value is not None], transient, dynamics)
-        return _of_trajectory(system_or_trajectory, n_exponents, threads)
-    system = system_or_trajectory
-    if x0 is None and isinstance(system, System):
-        raise TypeError("finite_time_exponents of a system needs x0, its initial states; only a trajectory has them.")
-    request = _request(system, x0, depth, transient, dynamics, inputs, rtol, atol, method, threads, False)
-    d, size = int(np.prod(system.shape)), len(request.states)
-    k = _n_exponents(n_exponents, d)
-    if d > _LARGEST_DENSE:
-        return _of_many_variables(request, k, dynamics)
-    _require_square(size, d)
-    carry = tangents.make_carry(request, d)
-    states, frames, status = request.states, np.zeros((size, 0, d)), np.zeros(size, dtype=np.uint8)
-    with np.errstate(over="ignore", invalid="ignore"):
-        if transient:
-            states, frames, status = carry(states, np.broadcast_to(np.eye(d), (size, d, d)), 0, request.transient)
-        stops = np.array([request.total])
-        logs, directions, end, later = _singular(carry, states, request.transient, stops, request.threads)
-    status = np.where(status == 0, later, status)
-    status[(status == 0) & _left_the_numbers(end, system)] = Status.DIVERGED
-    n_layers = request.total - request.transient
-    return _result(logs, directions, status, request.batch, k, system, dynamics, n_layers, request.transient)
-
-
-def _refuse(given: list[str], transient: int, dynamics: str) -> None:
-    if transient:
-        given.append("transient")
-    if dynamics != "map":
-        given.append("dynamics")
-    if given:
-        raise TypeError(f"{given[0]} is known from the trajectory; pass a system to choose it, or leave it out.")
-
-
-def _require_square(size: int, d: int) -> None:
-    _memory.require(8 * 6 * size * d * d, f"{d}×{d} tangent maps of {size} states", "pass fewer states at a time")
-
-
-def _result(
-    logs: Array,
-    directions: Array,
-    status: Array,
-    batch: tuple[int, ...],
-    k: int,
-    system: System,
-    dynamics: str,
-    depth: int,
-    transient: int,
-) -> FiniteTimeExponents:
-    exponents = logs[:, :k] / (depth * system.step)
-    exponents[status != 0] = np.nan
-    vectors = directions[:, :k].copy()
-    vectors[status != 0] = np.nan
-    return FiniteTimeExponents(
-        exponents=exponents.reshape(*batch, k),
-        directions=vectors.reshape(*batch, k, *system.shape),
-        status=status.reshape(batch),
-        system=system,
-        dynamics=dynamics,
-        depth=depth,
-        transient=transient,
-    )
-
-
-def _singular(
-    carry: tangents.Carry, states: Array, first: int, stops: NDArray[np.int64], threads: int | None
-) -> tuple[Array, Array, Array, NDArray[np.uint8]]:
-    """Logarithms of all singular values, right singular vectors as rows, last states, and status."""
-    from resdyn.kernels.graded_svd import graded_svd
-
-    size, d = len(states), int(np.prod(states.shape[1:]))
-    # a random first frame, so that the triangular factors are graded as the singular values are
-    frame = tangents.orthonormal_frame(d, d, np.random.default_rng(0))
-    product = tangents.GradedProduct(size, d)
-    status = np.zeros(size, dtype=np.uint8)
-    frames = np.broadcast_to(frame, (size, d, d)).copy()
-    for _, R, states, _, status in tangents.triangular_factors(carry, states, frames, first, stops, None):  # noqa: B007
-        product.multiply(R)
-    logs, vectors = graded_svd(product.rows, product.powers, threads=threads)
-    return logs, vectors @ frame, states, status
-
-
-def _of_trajectory(trajectory: "Trajectory", n_exponents: Any, threads: Any) -> FiniteTimeExponents:
-    """From the saved states of a map."""
-    from resdyn.tangent import block_weight, saved_layers
-
-    system = trajectory.system
-    d, size = int(np.prod(system.shape)), int(np.prod(trajectory.batch))
-    k = _n_exponents(n_exponents, d)
-    slots = saved_layers(trajectory, 0, None)
-    if not slots.size:
-        raise ValueError("exponents are averages over layers, but the trajectory has only one; simulate at least two.")
-    if d > _LARGEST_DENSE:
-        raise ValueError(
-            f"states have {d} variables, and trajectories are taken up to {_LARGEST_DENSE}; pass the system and x0 "
-            "with n_exponents, or use scipy.sparse.linalg.svds(resdyn.tangent_map(trajectory.sample(...)), k)."
-        )
-    _require_square(size, d)
-
-    def carry(states: Array, frames: Array, first: int, n: int) -> tuple[Array, Array, NDArray[np.uint8]]:
-        for slot in slots[first : first + n]:
-            x = trajectory.x[slot].reshape(size, *system.shape)
-            inputs, drive = trajectory.inputs_at(slot), {}
-            if inputs is not None:
-                drive["inputs"] = inputs if inputs.ndim == 1 else inputs.reshape(size, -1)
-            t = float(trajectory.t[slot])
-            frames = frames + block_weight(trajectory, t) * tangents.jacobian_products(system, t, x, frames, **drive)
-        return states, frames, np.zeros(size, dtype=np.uint8)
-
-    with np.errstate(over="ignore", invalid="ignore"):
-        start = trajectory.x[slots[0]].reshape(size, *system.shape)
-        logs, directions, _, _ = _singular(carry, start, 0, np.array([len(slots)]), threads)
-    return _result(
-        logs,
-        directions,
-        trajectory.status.ravel(),
-        trajectory.batch,
-        k,
-        system,
-        "map",
-        len(slots),
-        trajectory.transient,
-    )
-
-
-def _of_many_variables(request: Request, k: int, dynamics: str) -> FiniteTimeExponents:
-    """The k largest singular values of tangent maps that are not formed."""
-    from scipy.sparse.linalg import svds
-
-    from resdyn.simulation import simulate
-    from resdyn.tangent import tangent_map
-
-    system, d = request.system, int(np.prod(request.system.shape))
-    if not request.is_map or k >= d or request.inputs is not None:
-        raise ValueError(
-            f"states have {d} variables; above {_LARGEST_DENSE} the largest exponents of maps are found one by one: "
-            "pass n_exponents, a small number, and dynamics='map' without inputs."
-        )
-    logs, status = np.full((len(request.states), k), np.nan), np.zeros(len(request.states), dtype=np.uint8)
-    directions = np.full((len(request.states), k, d), np.nan)
-    start = np.random.default_rng(0).standard_normal(d)
-    depth = request.total - request.transient
-    for i, state in enumerate(request.states):
-        trajectory = simulate(system, state, depth=depth, transient=request.transient)
-        status[i] = trajectory.status
-        if status[i] == Status.OK:
-            _, values, vectors = svds(tangent_map(trajectory), k, v0=start)
-            logs[i], directions[i] = np.log(values[::-1]), vectors[::-1]
-    return _result(logs, directions, status, request.batch, k, system, dynamics, depth, request.transient)
+    return logs, end, status

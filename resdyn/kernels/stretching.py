@@ -61,8 +61,8 @@ def factor(square: str, n: int) -> list[str]:
 
 # With ``every`` < 0 the frames of a block of orbits are made orthonormal after as many layers as lose no more than six
 # digits: if what a projection leaves of a vector falls below 1e-6 of its length, the layers are run again with half as
-# many, and if it stays above 1e-3 (its square above 1e-6), twice as many are tried next. The logarithms are then good to
-# about 1e-10 each time; only a single layer may lose more.
+# many, and if it stays above 1e-3 (its square above 1e-6), twice as many are tried next. The logarithms are then good
+# to about 1e-10 each time; only a single layer may lose more.
 LEAST_KEPT = 1e-6
 LONGEST = 32
 

@@ -98,3 +98,62 @@ def test_log1p_coefficients_are_the_interpolant_that_the_module_describes():
 def test_rough_log2_is_good_enough_to_choose_a_step_size(kind):
     x = np.geomspace(1e-30, 1e30, 10001).astype(kind.real)
     assert np.abs(on_array(kind.rough_log2)(x) - np.log2(x)).max() < 0.0861  # 1/ln 2 − 1 − log2(1/ln 2)... at most
+
+
+def on_array_pair(function):
+    @njit(fastmath=lane_math.FAST, error_model="numpy")
+    def run(x, first, second):
+        for i in range(x.size):
+            first[i], second[i] = function(x[i])
+
+    def call(x):
+        first, second = np.empty_like(x), np.empty_like(x)
+        run(x, first, second)
+        return first, second
+
+    return call
+
+
+@pytest.mark.parametrize("kind", [lane_math.float64, lane_math.float32], ids=["float64", "float32"])
+@pytest.mark.parametrize("name", ["logistic", "tanh", "softplus", "relu"])
+def test_slopes_keep_their_digits_where_values_saturate(kind, name):
+    # beyond 87/2 the slope of tanh is below the smallest number of float32
+    x = np.concatenate([np.linspace(-40, 40, 4001), 1e-9 * np.linspace(-1, 1, 101)]).astype(kind.real)
+    value, slope = on_array_pair(getattr(kind, f"{name}_with_slope"))(x)
+    z = x.astype(np.longdouble)
+    e = np.exp(-np.abs(z))
+    exact = {
+        "logistic": e / (1 + e) ** 2,
+        "tanh": 4 * e**2 / (1 + e**2) ** 2,
+        "softplus": np.where(z < 0, e, 1) / (1 + e),
+        "relu": (z > 0).astype(np.longdouble),
+    }[name]
+    # five roundings, and twice the error of the exponential
+    assert float((np.abs(slope - exact) / np.spacing(np.abs(exact).astype(kind.real))).max()) <= 8
+    expected = REFERENCE[name](z)
+    assert float((np.abs(value - expected) / np.spacing(np.abs(expected).astype(kind.real))).max()) <= 5
+    ends = np.array([np.inf, -np.inf, np.nan], dtype=kind.real)
+    values, slopes = on_array_pair(getattr(kind, f"{name}_with_slope"))(ends)
+    assert slopes[:2] == pytest.approx({"softplus": [1, 0], "relu": [1, 0]}.get(name, [0, 0]), abs=1e-30)
+    assert np.isnan(values[2])
+
+
+def test_split_and_log():
+    x = np.concatenate([10.0 ** np.linspace(-300, 300, 2001), np.linspace(0.5, 2, 1001), [1.0]])
+
+    @njit
+    def split_all(x, m, e):
+        for i in range(x.size):
+            m[i], e[i] = lane_math.split(x[i])
+
+    m, e = np.empty_like(x), np.empty(x.size, dtype=np.int64)
+    split_all(x, m, e)
+    assert np.array_equal(np.ldexp(m, e), x)
+    assert (m >= 1).all()
+    assert (m < 2).all()
+    log = on_array(lane_math.log)
+    assert np.abs(log(x) - np.log(x)).max() <= 2e-16 * np.abs(np.log(x)).max()
+    assert np.abs(log(x[2001:]) - np.log(x[2001:])).max() <= 4e-16
+    special = log(np.array([0.0, np.inf, np.nan]))
+    assert np.isneginf(special[0])
+    assert np.isnan(special[1:]).all()  # an infinite factor is no factor
