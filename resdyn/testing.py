@@ -29,7 +29,8 @@ def check_system(
     * without a ``depth`` it does not depend on t;
     * ``linearize`` agrees with central differences, its adjoint with itself, :math:`\langle Av, w\rangle = \langle v,
       A^{\mathsf T}w\rangle`, and it acts on many vectors at once;
-    * ``jacobian`` and ``compiled_form``, where offered, agree with ``linearize`` and ``residual``.
+    * ``jacobian`` and ``compiled_form``, where offered, agree with ``linearize`` and ``residual``; so do the tangent
+      vectors that a compiled form carries.
 
     Parameters
     ----------
@@ -64,6 +65,7 @@ def check_system(
             "residual depends on t, but depth is None, which says that the system is autonomous; give it a depth"
         )
     _check_compiled(system, batch, rtol)
+    _check_tangents(system, batch, generator, rtol)
 
 
 def _check_attributes(system: System) -> None:
@@ -144,3 +146,20 @@ def _check_compiled(system: System, batch: Array, rtol: float) -> None:
     compiled = simulate(system, batch, depth=depth, save="final").final
     finite = np.isfinite(x)
     _close(compiled[finite], x[finite], rtol, f"the compiled map and {depth} steps of x + h f(x)")
+
+
+def _check_tangents(system: System, batch: Array, rng: np.random.Generator, rtol: float) -> None:
+    """One compiled layer of tangent vectors against I + hA."""
+    form = None if getattr(system, "compiled_form", None) is None else system.compiled_form()  # type: ignore[attr-defined]
+    if form is None or not form.carries_tangents(2):
+        return
+    flat = batch.reshape(len(batch), -1).astype(float)
+    frames = rng.standard_normal((len(batch), 2, flat.shape[1]))
+    expected = np.stack(
+        [
+            frame + system.step * system.linearize(0.0, x).matmat(frame.T).T
+            for frame, x in zip(frames, batch, strict=True)
+        ]
+    )
+    form.iterate_tangents(flat.copy(), frames, np.zeros((1, len(batch), 2)), np.array([1]), first=0, every=0)
+    _close(frames, expected, rtol, "compiled tangent vectors and I + h linearize")

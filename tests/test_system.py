@@ -2,6 +2,7 @@
 
 import copy
 import pickle
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -336,6 +337,18 @@ def test_contract_names_what_is_broken(attribute, value, match):
     system = type("Variant", (Broken,), {attribute: value})()
     with pytest.raises(AssertionError, match=match):
         check_system(system)
+
+
+def test_contract_compares_compiled_tangent_vectors():
+    class Wrong(resdyn.ResidualMap):
+        def compiled_form(self):
+            form = super().compiled_form()
+            tangents = form.rules.tangents(2)
+            wrong = replace(tangents, product=tangents.product.replace("dv0 = ", "dv0 = real(1.1) * "))
+            return replace(form, rules=form.rules._replace(tangents=lambda k: wrong))
+
+    with pytest.raises(AssertionError, match="compiled tangent vectors and I \\+ h linearize"):
+        check_system(Wrong(np.eye(2), step=0.3))
 
 
 def test_contract_compares_jacobian_and_compiled_form():

@@ -74,7 +74,6 @@ def _qr() -> Iterator[Statement]:
         left=r"\left(\frac{R_{22}(\delta)}{R_{22}(0)}\right)^2",
         derived=sympy.simplify(off[1, 1] ** 2 / R[1, 1] ** 2),
         closed_form=1 / (1 + delta**2),
-        source="benettin1980",
     )
 
 
