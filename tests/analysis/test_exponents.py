@@ -306,17 +306,28 @@ def test_adaptive_qr_goes_back_where_layers_turn_out_to_compress():
 @pytest.mark.parametrize("n", [3, 9])
 def test_flows_converge_at_fifth_order_when_steps_are_the_layers(n):
     # tolerances so wide that every layer is one step; a slope that did not follow its frame would leave first order
-    W, x0, errors = random_weights(n, scale=2), RNG.normal(size=n), []
-    options = {"dynamics": "flow", "transient": 40}
-    exact = resdyn.lyapunov_spectrum(
-        resdyn.ResidualMap(W, activation="tanh", step=0.4), x0, depth=20, rtol=1e-12, atol=1e-13, **options
-    )
-    for halvings in (0, 1):
-        system = resdyn.ResidualMap(W, activation="tanh", step=0.4 / 2**halvings)
-        options["transient"] = 40 * 2**halvings
-        rough = resdyn.lyapunov_spectrum(system, x0, depth=20 * 2**halvings, rtol=1e-3, atol=1e9, **options)
-        errors.append(np.abs(rough.exponents - exact.exponents).max())
-    assert 4.0 < np.log2(errors[0] / errors[1]) < 7.0  # the next term of the error shows at these steps
+    rng, orders = np.random.default_rng(n), []
+    for _ in range(7):
+        W, x0 = rng.normal(size=(n, n)) * 2 / np.sqrt(n), rng.normal(size=n)
+        exact, *rough = (
+            resdyn.lyapunov_spectrum(
+                resdyn.ResidualMap(W, activation="tanh", step=0.4 / layers),
+                x0,
+                dynamics="flow",
+                depth=20 * layers,
+                transient=40 * layers,
+                **tolerances,
+            ).exponents
+            for layers, tolerances in (
+                (1, {"rtol": 1e-12, "atol": 1e-13}),
+                (1, {"rtol": 1e-3, "atol": 1e9}),
+                (2, {"rtol": 1e-3, "atol": 1e9}),
+            )
+        )
+        errors = [np.abs(exponents - exact).max() for exponents in rough]
+        orders.append(np.log2(errors[0] / errors[1]))
+    # at these steps the next term of the error still shows, with either sign: the median of seven systems
+    assert 4.5 < np.median(orders) < 6.5
 
 
 def test_progress_changes_nothing(capsys):
