@@ -101,9 +101,19 @@ def _cosine(first: Array, second: Array) -> Array:
         return np.clip((first * second).sum(axis=-1) / lengths, -1.0, 1.0)
 
 
+_ENOUGH = 10
+
+
 def _variance(samples: Array) -> tuple[Array, Array]:
-    """Of samples (n, M, d): the variance summed over units, (M,), and its standard error."""
+    """Of samples (n, M, d): the variance summed over units, (M,), and its standard error; NaN for few samples.
+
+    The squared distance from the mean of n samples scatters by itself; for less than ten samples its scatter says
+    nothing of the error (for two it is 0).
+    """
     n = len(samples)
     squares = ((samples - samples.mean(axis=0)) ** 2).sum(axis=-1)
     unbiased = n / (n - 1)
-    return unbiased * squares.mean(axis=0), unbiased * squares.std(axis=0, ddof=1) / np.sqrt(n)
+    error = np.full(squares.shape[1:], np.nan)
+    if n >= _ENOUGH:
+        error = unbiased * squares.std(axis=0, ddof=1) / np.sqrt(n)
+    return unbiased * squares.mean(axis=0), error

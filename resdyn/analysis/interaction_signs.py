@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from resdyn import _memory
 from resdyn import _validation as validate
 from resdyn._types import Status, System
+from resdyn.activations import NAMED
 from resdyn.analysis.monotonicity import SLOPES, lowest_diagonal
 from resdyn.matrix_family import LogisticResiduals, ResidualMap
 from resdyn.trajectory import Trajectory
@@ -22,7 +23,10 @@ _CHUNK = 2**22
 def has_weights(system: System) -> TypeGuard[ResidualMap | LogisticResiduals]:
     """Whether the signs of a system are those of its weights in every state: its activation increases."""
     return isinstance(system, LogisticResiduals) or (
-        isinstance(system, ResidualMap) and system.activation.name in SLOPES
+        # by identity: a SymPy activation may be called tanh and be something else
+        isinstance(system, ResidualMap)
+        and system.activation.name in SLOPES
+        and system.activation is NAMED[system.activation.name]
     )
 
 

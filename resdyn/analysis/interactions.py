@@ -39,7 +39,8 @@ class Cooperation(Result):
     Attributes
     ----------
     sign : int array, shape (N, N)
-        −1 hinders, 0 does not act, 1 helps. On the diagonal: self-limitation, self-enhancement.
+        −1 hinders, 0 does not act, 1 helps. On the diagonal self-limitation and self-enhancement: of αw_ii where there
+        are weights, without the damping, which limits every unit alike; of ∂f_i/∂x_i where signs were observed.
     mixed : bool array, shape (N, N)
         Entries that are positive in one layer or state and negative in another; their ``sign`` is 0.
     strengths : array, shape (N, N) or (T, N, N)
@@ -50,6 +51,10 @@ class Cooperation(Result):
         is there in some layer or state.
     orthant : int array, shape (N,), or None
         Signs s with :math:`s_i s_j\,\mathrm{sign}_{ij} \ge 0`: reversing the units with s = −1 makes all cooperative.
+    competitive_orthant : int array, shape (N,), or None
+        Signs s with :math:`s_i s_j\,\mathrm{sign}_{ij} \le 0`: reversing the units with s = −1 makes all competitive.
+    forcing : str
+        "drive" or "noise" if the trajectory has it: then theorems on autonomous systems do not apply. Else "".
     frustrated_cycle : tuple of int, or None
         If there is no such orthant: a shortest cycle of units with an odd number of hindrances (two units: predator
         and prey, or an interaction that changes its sign).
@@ -86,6 +91,8 @@ class Cooperation(Result):
     strengths: Array
     components: Array
     orthant: Array | None
+    competitive_orthant: Array | None
+    forcing: str
     frustrated_cycle: tuple[int, ...] | None
     threshold: float
     n_dropped: int
@@ -117,6 +124,9 @@ class Cooperation(Result):
 
     def relation(self, i: int, j: int) -> str:
         """The relation of units i and j in one word."""
+        n = len(self.sign)
+        if not (-n <= i < n and -n <= j < n):
+            raise IndexError(f"there are {n} units, so units {i} and {j} have no relation; count from 0.")
         return RELATIONS[self.relations[i, j]]
 
     @cached_property
@@ -185,7 +195,7 @@ class Cooperation(Result):
 
     @property
     def all_bounded(self) -> bool:
-        """Whether all orbits are known to be bounded: λ > 0 and a bounded activation."""
+        """Whether all orbits of the flow are known to be bounded: λ > 0 and a bounded activation."""
         return self.damped and self.activation is not None and self.slope.bounded
 
     @property
@@ -204,19 +214,23 @@ class Cooperation(Result):
     def is_monotone(self, dynamics: str) -> bool | None:
         """Whether the "map" or the "flow" preserves the order of an orthant; None where that is not known.
 
-        It is not known for signs that were only observed, for a map of unknown step, or if weights were left out.
+        It is not known for signs that were only observed, for a map of unknown step, if weights were left out, under
+        noise, or where some layer of a layer-wise network breaks the order, which others may restore.
         """
         validate.dynamics(dynamics)
         if self.n_dropped:
             return None
+        if self.forcing == "noise":
+            return None
+        layered = self.n_layers is not None
         if not self.balanced:
-            return False
+            return None if layered else False  # layers may undo each other's reversals
         if dynamics == "flow":
             return True if self.from_weights else None
         if self.margin is None:
             return True if np.isinf(self.largest_step) else None
         if self.margin < 0:
-            return False
+            return None if layered else False
         return True if self.from_weights else None
 
     @cached_property
@@ -290,7 +304,7 @@ class Cooperation(Result):
             variables["orthant"] = (("unit",), self.orthant)
         if self.t is not None:
             variables["influence"] = (("t", *pair), self.influence)
-        attrs = {"relations": RELATIONS, "threshold": self.threshold, "n_states": self.n_states}
+        attrs = {"relations": ", ".join(RELATIONS), "threshold": self.threshold, "n_states": self.n_states}
         coords = {} if self.t is None else {"t": self.t}
         return dataset(variables, coords=coords, attrs=attrs)
 
@@ -330,6 +344,13 @@ def cooperation(
         If W is not square, or if a system without weights comes without states.
     """
     threshold = validate.nonnegative(threshold, "threshold")
+    if isinstance(system_or_W, Trajectory):
+        raise TypeError("cooperation needs the system or W first; pass cooperation(trajectory.system, trajectory).")
+    if trajectory is not None and not isinstance(trajectory, Trajectory):
+        raise TypeError(
+            f"trajectory must be a Trajectory, as resdyn.simulate returns it, but is {type(trajectory).__name__}; "
+            "states to sample go into states=."
+        )
     system = system_or_W if isinstance(system_or_W, System) else _closed(system_or_W)
     if trajectory is not None and trajectory.system.shape != system.shape:
         raise ValueError(
@@ -344,9 +365,15 @@ def cooperation(
     else:
         found = signs_of_jacobians(system, trajectory, states, threshold)
     orthant, cycle = orthant_or_cycle(found["sign"], found["mixed"])
+    reversed_orthant, _ = orthant_or_cycle(-found["sign"], found["mixed"])
+    forcing = ""
+    if trajectory is not None:
+        forcing = "noise" if trajectory.noise else "drive" if trajectory.inputs is not None else ""
     return Cooperation(
         components=strong_components((found["sign"] != 0) | found["mixed"]),
         orthant=orthant,
+        competitive_orthant=reversed_orthant,
+        forcing=forcing,
         frustrated_cycle=cycle,
         threshold=threshold,
         n_layers=system.depth,

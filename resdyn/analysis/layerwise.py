@@ -27,6 +27,8 @@ _RANGES = {"logistic": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 _SATURATED = 0.01
 # every run is close to its own last layer at the end; only a rest of this share of the run is a rest
 _REST = 0.1
+# … and of so many saved layers after it began
+_STILL = 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -57,7 +59,8 @@ class Transients(Result):
     settling_layer : integer array, shape (n_states,)
         The first saved layer s from which on the residual stays near its last value r,
         :math:`\frac1d \lVert r_k - r \rVert_1 \le` ``tolerance`` for all :math:`k \ge s`; −1 if that is so for less
-        than the last tenth of the layers run, so that the state may still be moving.
+        than the last tenth of the layers run, or for less than three saved layers after s. It is a fact about this run:
+        a long stay looks the same as an end. Residuals of layers that the network does not have are left out.
     tolerance : float
     saturated : array, shape (n_saved, n_classes)
         The share of units whose y is within 0.01 of an end of its range (logistic and tanh; else NaN).
@@ -192,11 +195,14 @@ class Transients(Result):
         settled = self.settling_layer[self.included] >= 0
         median = _median_settling(self.settling_layer[self.included])
         half = f", half of them by layer {median:g}" if np.isfinite(median) else ""
-        yield f"{int(settled.sum())} of {n} have settled within {self.tolerance:g}{half}."
+        yield (
+            f"{int(settled.sum())} of {n} stay within {self.tolerance:g} of the last residual of this run "
+            f"by its end{half}."
+        )
         saturated = float(np.average(self.saturated[-1], weights=self.counts)) if self.counts.all() else np.nan
         yield f"{saturated:.0%} of the units are saturated at the end." if np.isfinite(saturated) else ""
         if self.probe_x is not None and self.probe_y is not None and np.isfinite(self.probe_x).all():
-            chance = f" (shuffled labels: {self.null('probe_x')[1][-1]:.1%})" if self._has_null() else ""
+            chance = f" (95 % of shuffled labels: below {self.null('probe_x')[1][-1]:.1%})" if self._has_null() else ""
             yield (
                 f"A linear probe tells {self.probe_x[0]:.1%} of the states right at the first saved layer and "
                 f"{self.probe_x[-1]:.1%} at the last{chance}, from residuals {self.probe_y[0]:.1%} and "
@@ -303,7 +309,12 @@ def transients(
     Residuals are computed layer by layer, and nothing of the size of the trajectory is held beside it. Per layer,
     separability costs one factorization of size min(n, d) for all shuffles together.
     """
+    if not isinstance(trajectory, Trajectory):
+        raise TypeError(
+            f"transients needs a Trajectory, as resdyn.simulate returns it, but got {type(trajectory).__name__}."
+        )
     tolerance = validate.positive(tolerance, "tolerance")
+    rng = validate.generator(rng)
     codes, classes = _classes_of(labels, trajectory.batch)
     read = None if readout is None else _logits_of(readout, trajectory.system.shape)
     included = finite_states(trajectory)
@@ -313,7 +324,8 @@ def transients(
     if probes and len(classes) > 1:
         _check_enough(codes, classes)
         measure = _Separability(kept, len(classes), n_folds, n_shuffles, ridge, rng)
-    last = residuals_at(trajectory, len(trajectory.t) - 1)[included]
+    last_slot = _last_layer_there_is(trajectory)
+    last = residuals_at(trajectory, last_slot)[included]
     ends = _range_of(trajectory.system)
 
     moments: list[dict[str, Array]] = []
@@ -330,7 +342,9 @@ def transients(
             logits.append(read(x))
 
     settling_layer = np.full(len(codes), -1)
-    settling_layer[included] = _settling(np.stack(distances), trajectory.layers, tolerance)
+    settling_layer[included] = _settling(
+        np.stack(distances[: last_slot + 1]), trajectory.layers[: last_slot + 1], tolerance
+    )
     per_class = {name: np.stack([moment[name] for moment in moments]) for name in moments[0]}
     for name in ("residual_mean", "residual_spread", "state_mean", "state_spread"):
         per_class[name] = per_class[name].reshape(*per_class[name].shape[:2], *trajectory.system.shape)
@@ -409,14 +423,23 @@ def _class_moments(values: Array, members: list[Array]) -> tuple[Array, Array]:
     return mean, spread
 
 
+def _last_layer_there_is(trajectory: Trajectory) -> int:
+    """The last saved layer whose residual belongs to a layer of the network, and of its drive."""
+    ends = [trajectory.system.depth, None if trajectory.inputs is None else len(trajectory.inputs)]
+    end = min((int(e) for e in ends if e is not None), default=None)
+    slots = len(trajectory.layers)
+    return slots - 2 if end is not None and trajectory.layers[-1] >= end and slots > 1 else slots - 1
+
+
 def _settling(distances: Array, layers: Array, tolerance: float) -> Array:
     """The first saved layer of each state's rest; −1 for a rest too short to tell."""
     slots = np.arange(len(layers))[:, None]
     last_moving = np.where(distances > tolerance, slots, -1).max(axis=0)
     # the last saved layer is at distance 0 from itself, so a next one exists
     first = layers[last_moving + 1]
-    rest = max(1, int(np.ceil(_REST * (layers[-1] - layers[0]))))
-    return np.where(layers[-1] - first >= rest, first, -1)
+    rest = int(np.ceil(_REST * (layers[-1] - layers[0])))
+    still = len(layers) - 1 - (last_moving + 1)
+    return np.where((layers[-1] - first >= rest) & (still >= _STILL), first, -1)
 
 
 def _median_settling(layers: Array) -> float:
@@ -517,7 +540,8 @@ def _contributions(logits: Array, codes: Array, classes: Array, members: list[Ar
 
 def _logit_of_class(classes: Array, n_logits: int) -> Array:
     """The logit of each class: the label itself if it counts logits, else the place of the class among as many."""
-    if classes.dtype.kind in "iu" and classes.min() >= 0 and classes.max() < n_logits:
+    numbers = classes.dtype.kind in "iuf" and bool((classes == np.floor(classes)).all())
+    if numbers and classes.min() >= 0 and classes.max() < n_logits:
         return classes.astype(np.int64)
     if len(classes) == n_logits > 1:
         return np.arange(n_logits)

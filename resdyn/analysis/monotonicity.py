@@ -59,14 +59,21 @@ def flow_conclusions(found: "Cooperation") -> Iterator[str]:
     if not found.from_weights:
         yield _observed(found, "the flow")
         return
+    if found.forcing == "noise":
+        yield _of_noise()
+        return
     if found.balanced:
         steady = "" if found.n_layers is None else f": each of the {found.n_layers} layers does, in the same orthant"
         yield f"The flow preserves the {_order(found)}{steady}. [smith1995]"
-    elif not found.competitive:
+    elif found.n_layers is not None:
+        yield _of_layers(found)
+        return
+    elif found.competitive_orthant is None:
         yield f"The flow preserves the order of no orthant: {_frustration(found)}. [harary1953], [smith1995]"
         return
-    if found.n_layers is not None:
-        yield "The layers differ, so theorems on the long run, which are about autonomous flows, say nothing."
+    if found.n_layers is not None or found.forcing:
+        why = "The drive changes" if found.forcing else "The layers are finitely many and may differ"
+        yield f"{why}, so theorems on the long run, which are about autonomous flows, say nothing."
         return
     if not found.slope.smooth:
         yield "The activation has a kink, so theorems on the long run, which need smooth flows, say nothing."
@@ -77,31 +84,45 @@ def flow_conclusions(found: "Cooperation") -> Iterator[str]:
 def _long_run(found: "Cooperation") -> Iterator[str]:
     """Theorems on limit sets of smooth autonomous flows that are cooperative or competitive."""
     n = len(found.sign)
+    competitive = found.competitive_orthant is not None
     if found.balanced:
         yield "An orbit that moves upwards in that order once does so for ever. [smith1995]"
-        yield "No periodic orbit attracts its neighbourhood. [hirsch1985]"
     if n <= 2:
         whole = "every orbit of y converges" if found.closes else "every bounded orbit converges"
         yield f"With one unit {whole}." if n == 1 else f"With two units {whole}. [hirsch1985], [smith1995]"
-    elif found.balanced and found.irreducible:
-        yield f"Almost every {_bounded(found)} approaches the equilibria. [hirsch1985]"
-    elif found.balanced:
-        yield (
-            f"W is reducible ({found.components.max() + 1} components): "
-            "the order is preserved, but convergence of almost every orbit does not follow."
-        )
-    if found.competitive and not found.cooperative and n > 2:
-        yield "Competitive: backwards in time the flow preserves the order x ≤ x′, unit by unit. [smith1995]"
+    if competitive and not found.cooperative and n > 2:
+        order = _order_of(found.competitive_orthant)
+        yield f"Competitive: backwards in time the flow preserves the {order}. [smith1995]"
+    if found.closes and n > 2 and _is_unbounded(found):
+        # bounded is meant in z, away from the faces of the cube
+        yield "No orbit of z = Wx + b is bounded, so theorems on bounded orbits say nothing."
+        yield from _growth(found)
+        return
+    if found.balanced:
+        yield "No periodic orbit attracts its neighbourhood. [smith1995]"
+    if found.balanced and n > 2:
+        if found.irreducible:
+            yield f"Almost every {_bounded(found)} approaches the equilibria. [hirsch1985]"
+        else:
+            yield (
+                f"W is reducible ({found.components.max() + 1} components): "
+                "the order is preserved, but convergence of almost every orbit does not follow."
+            )
     if n == 3:
         yield "A bounded limit set without an equilibrium is a periodic orbit. [smith1995]"
-    elif n > 3 and found.competitive:
+    elif n > 3 and competitive:
         yield f"The flow on a bounded limit set is that of a Lipschitz system in {n - 1} dimensions. [smith1995]"
     if n > 2 and found.closes:
-        yield (
-            "Bounded is meant in z = Wx + b, away from the faces of the cube of y; "
-            "no orbit is bounded unless Wy = 0 for some y with all 0 < y < 1."
-        )
+        yield "Bounded is meant in z = Wx + b, away from the faces of the cube of y."
     yield from _growth(found)
+
+
+def _is_unbounded(found: "Cooperation") -> bool:
+    """Whether z leaves every bounded set: a bounded orbit needs Wy = 0 for some y inside (:eq:`mean-residual`)."""
+    W = found.strengths
+    singular = np.linalg.svd(W, compute_uv=False)
+    regular = bool(singular[-1] > 8 * len(W) * np.finfo(float).eps * singular[0])
+    return regular or (found.cooperative and found.irreducible and perron_sign(W) != 0)
 
 
 def _growth(found: "Cooperation") -> Iterator[str]:
@@ -112,7 +133,7 @@ def _growth(found: "Cooperation") -> Iterator[str]:
     if sign:
         yield (
             f"The sum of z, weighted with the positive left eigenvector of W, {'grows' if sign > 0 else 'shrinks'} "
-            "without bound along every orbit."
+            "without bound along every orbit of finite z."
         )
 
 
@@ -122,9 +143,10 @@ def perron_sign(W: Array) -> int:
     For any positive v it lies between the least and the largest (Wᵀv)_i/v_i (Collatz and Wielandt). 0 if power
     iteration does not bring both to one side of zero.
     """
-    size = float(np.abs(W).max())
-    if not size:
+    if not W.any():
         return 0
+    W = W / np.abs(W).max()  # so that nothing overflows
+    size = 1.0
     shift = size + max(0.0, -float(W.diagonal().min()))  # makes the matrix nonnegative with a positive diagonal
     rounding = len(W) * np.finfo(float).eps * shift
     v = np.ones(len(W))
@@ -148,6 +170,12 @@ def map_conclusions(found: "Cooperation") -> Iterator[str]:
     if not found.from_weights:
         yield _observed(found, "the map")
         return
+    if found.forcing == "noise":
+        yield _of_noise()
+        return
+    if not found.balanced and found.n_layers is not None:
+        yield _of_layers(found)
+        return
     if not found.balanced:
         what = "The theorems on competitive flows do not carry over to maps." if found.competitive else ""
         yield f"The map preserves the order of no orthant: {_frustration(found)}. {what}".strip()
@@ -163,6 +191,12 @@ def _map_order(found: "Cooperation") -> Iterator[str]:
     if found.margin is None:
         yield f"For {bound} the map preserves the {_order(found)}{'' if every else ', and for no others'}. [hirsch2005]"
         return
+    if found.margin < 0 and found.n_layers is not None:
+        yield (
+            f"Not every layer preserves the order: h = {found.step:g}, but only {bound} would do for each; what all "
+            "layers together do is not known."
+        )
+        return
     if found.margin < 0:
         yield (
             f"The map does not preserve the order: h = {found.step:g}, but only {bound} would do; the diagonal of "
@@ -173,13 +207,24 @@ def _map_order(found: "Cooperation") -> Iterator[str]:
         f"The map preserves the {_order(found)}, since h = {found.step:g}, and {bound} will do; "
         f"the diagonal of I + hA is nowhere below {found.margin:.3g}. [hirsch2005]"
     )
-    if found.n_layers is None:
+    if found.n_layers is None and not found.forcing:
         yield "An orbit whose first step is upwards in that order goes upwards for ever. [hirsch2005]"
         if found.irreducible and found.margin > 0 and found.slope.smooth and found.all_bounded:
             yield (
                 "A typical orbit (of a residual set of initial states) approaches a cycle, "
                 "not necessarily a fixed point. [polacik1992]"
             )
+
+
+def _of_noise() -> str:
+    return "The trajectory is noisy, and theorems are about orbits without noise: ask cooperation(system) for those."
+
+
+def _of_layers(found: "Cooperation") -> str:
+    return (
+        f"No order is preserved by every layer: {_frustration(found)}. What all layers together do is not known. "
+        "[harary1953], [smith1995]"
+    )
 
 
 def _of_dropped(found: "Cooperation") -> str:
@@ -202,12 +247,16 @@ def _observed(found: "Cooperation", what: str) -> str:
 
 
 def _order(found: "Cooperation") -> str:
-    if found.cooperative:
+    return _order_of(found.orthant)
+
+
+def _order_of(orthant: Array | None) -> str:
+    assert orthant is not None
+    if (orthant > 0).all():
         return "order x ≤ x′, unit by unit"
-    assert found.orthant is not None
-    signs = ", ".join("+" if s > 0 else "−" for s in found.orthant)
-    if len(found.orthant) > 12:
-        signs = f"{int((found.orthant < 0).sum())} of {len(found.orthant)} units reversed"
+    signs = ", ".join("+" if s > 0 else "−" for s in orthant)
+    if len(orthant) > 12:
+        signs = f"{int((orthant < 0).sum())} of {len(orthant)} units reversed"
     return f"order of the orthant ({signs})"
 
 

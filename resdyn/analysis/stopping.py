@@ -217,7 +217,12 @@ def _states(layers: Any) -> Iterable[Array]:
 
 
 def _neighbours(trajectory: Trajectory) -> Array:
-    """Which states to count, if the saved layers are neighbours."""
+    """Which states to count, if the saved layers are neighbours and the first ones of the network."""
+    if trajectory.layers[0] != 0:
+        raise ValueError(
+            f"a depth rule counts layers from the first, but the trajectory begins at layer {trajectory.layers[0]}; "
+            "simulate again without transient."
+        )
     if (np.diff(trajectory.layers) != 1).any():
         raise ValueError(
             f"a depth rule compares neighbouring layers, but the trajectory saved layers {trajectory.layers[0]}, "

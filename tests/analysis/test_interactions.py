@@ -326,7 +326,9 @@ def test_generic_convergence_needs_irreducible_weights_and_smooth_slopes():
         assert said(reducible.flow, "4 components") == (activation != "relu")
     undamped = resdyn.cooperation(resdyn.ResidualMap(full, step=0.2))
     assert not said(undamped.map, "approaches a cycle")
-    assert said(undamped.flow, "no orbit is bounded unless")
+    # W is regular: z leaves every bounded set
+    assert said(undamped.flow, "No orbit of z = Wx + b is bounded")
+    assert not said(undamped.flow, "approaches the equilibria")
 
 
 def test_a_margin_of_zero_is_not_strong():
@@ -338,7 +340,10 @@ def test_a_margin_of_zero_is_not_strong():
 
 
 def test_three_competitors_and_more():
-    three, four = (resdyn.cooperation(competitive_weights(n)) for n in (3, 4))
+    # damped: of the closed residuals of a regular W no orbit is bounded
+    three, four = (
+        resdyn.cooperation(resdyn.ResidualMap(competitive_weights(n), damping=1.0, step=0.1)) for n in (3, 4)
+    )
     assert said(three.flow, "periodic orbit")
     assert said(four.flow, "Lipschitz system in 3 dimensions")
     for found in (three, four):
@@ -362,7 +367,7 @@ def test_layers_that_agree_preserve_an_order_and_promise_no_more():
     disagree = resdyn.cooperation(resdyn.ResidualMap(W, step=0.3))
     assert disagree.relation(0, 2) == "mixed"
     assert disagree.frustrated_cycle == (0, 2)
-    assert disagree.is_monotone("flow") is False
+    assert disagree.is_monotone("flow") is None  # one layer may undo what another reverses
     assert np.argwhere(disagree.mixed).tolist() == [[0, 2]]
     assert said(disagree.flow, "changes its sign")
 
@@ -595,7 +600,7 @@ def test_dataset():
     assert ds.sizes == {"receiver": 3, "actor": 3, "unit": 3, "t": 4}
     assert np.array_equal(ds["strength"], found.mean_strengths)
     assert np.array_equal(ds["influence"].isel(t=1), found.influence_at(1))
-    assert ds.attrs["relations"] == RELATIONS
+    assert ds.attrs["relations"] == ", ".join(RELATIONS)
     assert CASES["orthant"]().to_dataset()["orthant"].values.tolist() == [1, 1, 1]
 
 
@@ -629,3 +634,65 @@ def test_the_size_of_a_trained_network_takes_no_time():
     cycle = resdyn.cooperation(W).frustrated_cycle
     assert len(cycle) == 3
     assert {3, 700} <= set(cycle)
+
+
+def test_layers_that_reverse_an_order_twice_preserve_it_together():
+    # x → tanh(−x) twice is increasing, although each layer breaks the order
+    twice = resdyn.ResidualMap.mlp(np.full((2, 1, 1), -1.0), activation="tanh")
+    found = resdyn.cooperation(twice)
+    assert found.is_monotone("map") is None
+    assert said(found.map, "Not every layer preserves")
+    ends = resdyn.simulate(twice, np.linspace(-2, 2, 9)[:, None]).final
+    assert (np.diff(ends[:, 0]) > 0).all()
+
+
+def test_a_drive_or_noise_takes_the_theorems_on_autonomous_systems_away():
+    ring = resdyn.ResidualMap.leaky_rnn(np.roll(np.eye(3), 1, 1), leak=0.2)
+    drive = 5 * np.sin(0.1 * np.arange(1, 401))[:, None] * np.ones(3)
+    still = resdyn.cooperation(ring)
+    assert said((*still.flow, *still.map), "for ever")
+    driven = resdyn.cooperation(ring, resdyn.simulate(ring, np.zeros(3), inputs=drive))
+    assert driven.forcing == "drive"
+    assert said(driven.flow, "preserves the order")
+    assert said(driven.map, "preserves the order")
+    assert not said((*driven.flow, *driven.map), "for ever")
+    assert not said((*driven.flow, *driven.map), "equilibria")
+    noisy = resdyn.cooperation(ring, resdyn.simulate(ring, np.zeros(3), depth=5, noise=0.1, rng=0))
+    assert noisy.is_monotone("map") is None
+    assert not said((*noisy.flow, *noisy.map), "preserves")
+
+
+def test_competition_in_an_orthant_is_competition():
+    W = np.array([[0, 1, -1], [1, 0, 1], [-1, 1, 0.0]])  # competitive once unit 1 is counted downwards
+    S = np.diag([1, -1, 1])
+    one, other = (
+        resdyn.cooperation(resdyn.ResidualMap(V, damping=1.0, step=0.1, activation="tanh")) for V in (W, S @ W @ S)
+    )
+    assert other.competitive
+    assert not one.competitive
+    assert one.competitive_orthant.tolist() == [1, -1, 1]
+    assert said(one.flow, "backwards in time the flow preserves the order of the orthant (+, −, +)")
+    assert said(other.flow, "backwards in time the flow preserves the order x ≤ x′")
+    assert len(one.flow) == len(other.flow)
+
+
+def test_an_activation_is_known_by_what_it_is_and_not_by_its_name():
+    import sympy
+
+    named = resdyn.ResidualMap(-np.eye(2), activation=sympy.Symbol("tanh"), damping=1.0)  # the identity
+    with pytest.raises(ValueError, match="states"):
+        resdyn.cooperation(named)
+
+
+def test_huge_weights_grow_like_small_ones():
+    W = np.array([[0.1, 1.0], [1.0, 0.1]])
+    assert resdyn.cooperation(W * 1e308).flow == resdyn.cooperation(W).flow
+
+
+def test_what_is_no_trajectory_is_refused():
+    with pytest.raises(TypeError, match="trajectory must be a Trajectory"):
+        resdyn.cooperation(np.eye(3), np.zeros(3))
+    with pytest.raises(TypeError, match=r"cooperation\(trajectory.system, trajectory\)"):
+        resdyn.cooperation(resdyn.simulate(resdyn.systems.henon(), [0.1, 0.1], depth=2))
+    with pytest.raises(IndexError, match="there are 3 units"):
+        resdyn.cooperation(np.eye(3)).relation(5, 0)

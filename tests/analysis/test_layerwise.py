@@ -154,15 +154,15 @@ def test_states_that_move_to_the_end_have_not_settled():
     found = resdyn.transients(resdyn.simulate(drift, [[1.0], [2.0], [1e-9]], depth=60))
     assert found.settling_layer.tolist() == [-1, -1, 0]
     assert np.isnan(found.class_settling_layer[0])
-    assert "1 of 3 have settled within 0.01." in repr(found)
+    assert "1 of 3 stay within 0.01 of the last residual of this run" in repr(found)
 
 
 def test_a_rest_must_last_a_tenth_of_the_run():
     # residuals 1 up to layer k, then 0, in a run of 40 layers: the rest is 40 − k layers
     def pulse(last):
         f = np.where(np.arange(41) < last, 1.0, 0.0)
-        system = resdyn.ResidualSystem(lambda t, x, _: np.full_like(x, f[round(t)]), 1, depth=40)
-        return resdyn.transients(resdyn.simulate(system, [[0.0]])).settling_layer[0]
+        system = resdyn.ResidualSystem(lambda t, x, _: np.full_like(x, f[round(t)]), 1, depth=41)
+        return resdyn.transients(resdyn.simulate(system, [[0.0]], depth=40)).settling_layer[0]
 
     assert pulse(10) == 10
     assert pulse(36) == 36
@@ -325,7 +325,8 @@ def test_every_form_of_a_readout_says_the_same(circles):
         ([5, 7, 9] * 10, 10, [5, 7, 9]),
         (["a", "c", "b"] * 10, 3, [0, 1, 2]),
         ([1, 2, 3] * 10, 3, [0, 1, 2]),
-        ([0.0, 1.0, 2.0] * 10, 5, [-1, -1, -1]),
+        ([0.0, 1.0, 2.0] * 10, 5, [0, 1, 2]),
+        ([0.5, 1.0, 2.0] * 10, 5, [-1, -1, -1]),
         ([0, 0, 0] * 10, 1, [0]),
     ],
 )
@@ -432,7 +433,7 @@ def test_repr_and_table_hold_the_answer(circles):
     assert words.startswith(
         "Transients of 'circles': residuals y of 300 states in 2 classes, layers 0 to 15 (16 saved)."
     )
-    assert f"{(found.settling_layer >= 0).sum()} of 300 have settled within 0.01" in words
+    assert f"{(found.settling_layer >= 0).sum()} of 300 stay within 0.01 of the last residual" in words
     assert f"{found.probe_x[-1]:.1%} at the last" in words
     assert f"The read-out is right for {found.readout_accuracy[-1]:.1%} at the last." in words
     header, rows = found._table()
@@ -453,3 +454,16 @@ def test_memory_does_not_grow_with_the_square_of_the_units():
     tracemalloc.stop()
     # one scatter matrix of 4000 units takes 128 MB; the states of one layer take 2 MB
     assert peak < 40e6
+
+
+def test_the_residual_of_a_layer_that_there_is_not_settles_nothing():
+    # the last of ten layers jumps; its weights applied once more, at the end, are no eleventh layer
+    bias = np.zeros((10, 2))
+    bias[9] = 3.0
+    run = resdyn.simulate(resdyn.ResidualMap.residual(np.zeros((10, 2, 2)), bias), np.zeros((4, 2)))
+    assert (resdyn.transients(run).settling_layer == -1).all()
+
+
+def test_what_is_no_trajectory_is_refused():
+    with pytest.raises(TypeError, match="needs a Trajectory"):
+        resdyn.transients(np.zeros((3, 4, 2)))

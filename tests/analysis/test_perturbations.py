@@ -587,3 +587,19 @@ def test_too_much_to_keep_is_said_before_it_is_run(system, monkeypatch):
     monkeypatch.setattr("resdyn._memory.available_bytes", lambda: 1000)
     with pytest.raises(MemoryError, match="keeping 4 perturbations of 3 states.*keep=False"):
         resdyn.propagate(system, X, V, keep=True)
+
+
+def test_without_an_unperturbed_state_there_is_nothing_to_measure_from():
+    squares = resdyn.ResidualSystem(lambda t, x, p: x**2, 1)
+    found = resdyn.propagate(squares, [2.0], np.array([[-2.5]]), depth=30)
+    assert (found.status == resdyn.Status.DIVERGED).all()
+
+
+def test_few_samples_have_no_standard_error():
+    growth = resdyn.ResidualMap.residual(np.eye(3), step=0.1)
+    few, enough = (
+        resdyn.propagate(growth, np.zeros(3), input_noise=0.01, depth=3, n_samples=n, rng=0).standard_error
+        for n in (2, 10)
+    )
+    assert np.isnan(few).all()
+    assert (enough > 0).all()

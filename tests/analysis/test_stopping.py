@@ -177,3 +177,9 @@ def test_repr_says_what_to_do():
         "DepthRule hauser2019 on 2 layers: a layer moves the state by 1 on average (scaled) ≥ 0.01: not deep enough. "
         "If this falls as 1/layers, 200 layers reach the threshold."
     )
+
+
+def test_a_trajectory_that_begins_later_is_refused():
+    system = resdyn.logistic_residuals(np.eye(2))
+    with pytest.raises(ValueError, match="begins at layer 3; simulate again without transient"):
+        resdyn.depth_rule(resdyn.simulate(system, np.zeros((4, 2)), depth=5, transient=3))
