@@ -104,6 +104,15 @@ def generator(rng: Any) -> np.random.Generator:
         raise TypeError(f"rng must be a numpy Generator, a seed (an int), or None, but is {rng!r}.") from None
 
 
+def trajectory(value: Any) -> None:
+    """Refuse what is no trajectory."""
+    if not all(hasattr(value, name) for name in ("system", "x", "layers", "status")):
+        raise TypeError(
+            f"trajectory must be a Trajectory, but is {value!r} of type {type(value).__name__}; "
+            "pass what resdyn.simulate returned."
+        )
+
+
 def choice(value: Any, name: str, allowed: tuple[str, ...]) -> str:
     """``value``, if it is one of the words allowed."""
     if not isinstance(value, str) or value not in allowed:
