@@ -154,19 +154,37 @@ def test_states_that_move_to_the_end_have_not_settled():
     found = resdyn.transients(resdyn.simulate(drift, [[1.0], [2.0], [1e-9]], depth=60))
     assert found.settling_layer.tolist() == [-1, -1, 0]
     assert np.isnan(found.class_settling_layer[0])
-    assert "1 of 3 have settled within 0.01." in repr(found)
+    assert "1 of 3 stay within 0.01 of the last residual of this run." in repr(found)
 
 
 def test_a_rest_must_last_a_tenth_of_the_run():
-    # residuals 1 up to layer k, then 0, in a run of 40 layers: the rest is 40 − k layers
+    # residuals 1 up to layer k, then 0, in a run of layers 0 to 39: the rest is 39 − k layers
     def pulse(last):
         f = np.where(np.arange(41) < last, 1.0, 0.0)
+        f[40] = 7.0  # of a layer that there is not
         system = resdyn.ResidualSystem(lambda t, x, _: np.full_like(x, f[round(t)]), 1, depth=40)
         return resdyn.transients(resdyn.simulate(system, [[0.0]])).settling_layer[0]
 
     assert pulse(10) == 10
-    assert pulse(36) == 36
-    assert pulse(37) == -1
+    assert pulse(35) == 35
+    assert pulse(36) == -1
+
+
+def test_a_rest_holds_three_saved_layers():
+    run = resdyn.simulate(linear([-0.5]), [[1.0]], depth=60, save=20)
+    assert resdyn.transients(run).settling_layer.tolist() == [-1]  # layers 20, 40 and 60 are two steps of saving
+    run = resdyn.simulate(linear([-0.5]), [[1.0]], depth=80, save=20)
+    assert resdyn.transients(run).settling_layer.tolist() == [20]
+
+
+def test_the_end_of_a_drive_is_no_layer():
+    # the drive is 0 at all layers but the last, whose value would be used once more after the end
+    system = resdyn.ResidualMap(np.zeros((1, 1)), activation="identity")
+    inputs = np.zeros((20, 1))
+    assert resdyn.transients(resdyn.simulate(system, [[0.0]], inputs=inputs)).settling_layer.tolist() == [0]
+    inputs[-1] = 1.0
+    assert resdyn.transients(resdyn.simulate(system, [[0.0]], inputs=inputs)).settling_layer.tolist() == [-1]
+    assert resdyn.transients(resdyn.simulate(system, [[0.0]], inputs=inputs[:1])).settling_layer.tolist() == [-1]
 
 
 def test_settling_layer_is_counted_in_layers_not_in_saved_slots():
@@ -325,7 +343,8 @@ def test_every_form_of_a_readout_says_the_same(circles):
         ([5, 7, 9] * 10, 10, [5, 7, 9]),
         (["a", "c", "b"] * 10, 3, [0, 1, 2]),
         ([1, 2, 3] * 10, 3, [0, 1, 2]),
-        ([0.0, 1.0, 2.0] * 10, 5, [-1, -1, -1]),
+        ([0.0, 1.0, 2.0] * 10, 5, [0, 1, 2]),
+        ([0.0, 0.5, 1.0] * 10, 5, [-1, -1, -1]),
         ([0, 0, 0] * 10, 1, [0]),
     ],
 )
@@ -352,15 +371,26 @@ def test_states_that_diverge_count_nowhere():
     assert every.settling_layer[12] == -1
     for name in ("residual_mean", "probe_x", "null_fisher_y", "contribution_mean", "readout_accuracy"):
         assert np.array_equal(getattr(every, name), getattr(expected, name)), name
-    assert "1 state left the finite numbers and count" in repr(every)
+    assert "1 state left the finite numbers and counts nowhere" in repr(every)
 
 
-def test_infinite_states_count_nowhere_even_where_they_are_legitimate():
+def test_residuals_of_legitimate_infinite_states_count():
     system = resdyn.logistic_residuals(-np.eye(2), step=0.5)
     z0 = system.from_residuals([[0.5, 0.5], [0.5, 1.0]])
-    found = resdyn.transients(resdyn.simulate(system, z0, depth=3))
-    assert found.included.tolist() == [True, False]
-    assert np.isfinite(found.state_mean).all()
+    run = resdyn.simulate(system, z0, depth=3)
+    found = resdyn.transients(run, readout=np.eye(2))
+    assert found.included.tolist() == [True, True]
+    assert np.allclose(found.residual_mean[:, 0], run.y.mean(axis=1))
+    assert np.isposinf(found.state_mean[:, 0, 1]).all()
+    assert np.isnan(found.state_spread[:, 0, 1]).all()
+    labelled = resdyn.transients(
+        resdyn.simulate(system, np.repeat(z0, 3, axis=0), depth=3), np.arange(6) % 2, readout=np.eye(2), n_shuffles=3
+    )
+    assert np.isfinite(labelled.probe_y).all()
+    assert np.isnan(labelled.probe_x).all()
+    assert np.isnan(labelled.readout_accuracy).all()
+    assert repr(labelled)
+    assert np.isfinite(resdyn.depth_rule(run).value)
 
 
 def test_nothing_left_is_a_value():
@@ -432,7 +462,7 @@ def test_repr_and_table_hold_the_answer(circles):
     assert words.startswith(
         "Transients of 'circles': residuals y of 300 states in 2 classes, layers 0 to 15 (16 saved)."
     )
-    assert f"{(found.settling_layer >= 0).sum()} of 300 have settled within 0.01" in words
+    assert f"{(found.settling_layer >= 0).sum()} of 300 stay within 0.01 of the last residual of this run" in words
     assert f"{found.probe_x[-1]:.1%} at the last" in words
     assert f"The read-out is right for {found.readout_accuracy[-1]:.1%} at the last." in words
     header, rows = found._table()
@@ -453,3 +483,17 @@ def test_memory_does_not_grow_with_the_square_of_the_units():
     tracemalloc.stop()
     # one scatter matrix of 4000 units takes 128 MB; the states of one layer take 2 MB
     assert peak < 40e6
+
+
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [({"readout": "x"}, "readout must be weights"), ({"rng": "a", "labels": LABELS}, "rng must be a numpy Generator")],
+)
+def test_words_where_none_belong_are_named(trajectory, options, match):
+    with pytest.raises(TypeError, match=match):
+        resdyn.transients(trajectory, **options)
+
+
+def test_transients_are_those_of_a_trajectory():
+    with pytest.raises(TypeError, match="must be a Trajectory, but is 5"):
+        resdyn.transients(5)

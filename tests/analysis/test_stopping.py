@@ -177,3 +177,16 @@ def test_repr_says_what_to_do():
         "DepthRule hauser2019 on 2 layers: a layer moves the state by 1 on average (scaled) ≥ 0.01: not deep enough. "
         "If this falls as 1/layers, 200 layers reach the threshold."
     )
+
+
+def test_layers_are_counted_from_the_input():
+    system = resdyn.ResidualMap(np.eye(2))
+    late = resdyn.simulate(system, np.zeros((3, 2)), depth=4, transient=5)
+    for rule in ("lagzi2021", "hauser2019"):
+        with pytest.raises(ValueError, match="begins at layer 5; simulate again with transient=0"):
+            resdyn.depth_rule(late, rule=rule)
+
+
+def test_a_number_is_no_list_of_layers():
+    with pytest.raises(TypeError, match="layers must be a Trajectory or one array per layer, but is 5"):
+        resdyn.depth_rule(5)
