@@ -10,6 +10,8 @@ from resdyn import _memory
 
 Array = NDArray[Any]
 
+# the scatter of fewer samples says too little about the scatter of their variance
+_SAMPLES_OF_AN_ERROR = 10
 # up to this dimension the covariance matrix is carried along: two products with d vectors per layer and state
 _COVARIANCE_UP_TO = 128
 
@@ -102,8 +104,12 @@ def _cosine(first: Array, second: Array) -> Array:
 
 
 def _variance(samples: Array) -> tuple[Array, Array]:
-    """Of samples (n, M, d): the variance summed over units, (M,), and its standard error."""
+    """Of samples (n, M, d): the variance summed over units, (M,), and its standard error by the jackknife."""
     n = len(samples)
     squares = ((samples - samples.mean(axis=0)) ** 2).sum(axis=-1)
-    unbiased = n / (n - 1)
-    return unbiased * squares.mean(axis=0), unbiased * squares.std(axis=0, ddof=1) / np.sqrt(n)
+    variance = n / (n - 1) * squares.mean(axis=0)
+    if n < _SAMPLES_OF_AN_ERROR:
+        return variance, np.full_like(variance, np.nan)
+    # without sample i the variance is ((n − 1) v − n/(n − 1) q_i)/(n − 2), whose spread over i follows from that of q_i
+    without_one = n / ((n - 1) * (n - 2)) * squares
+    return variance, np.sqrt(n - 1) * without_one.std(axis=0)
