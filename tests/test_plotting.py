@@ -267,3 +267,9 @@ def test_level_sets_of_residuals_lie_in_the_cube():
     assert ax.get_xlim() == (0, 1)
     assert np.allclose(ax.lines[0].get_xdata(), run.y[:, 0, 0])
     assert "y_0" in ax.get_xlabel()
+
+
+@pytest.mark.parametrize(("wrong", "came"), [(3, "came 3"), ({}, "an empty mapping"), ({"a": 3}, "came 3")])
+def test_propagations_are_what_propagate_returned(wrong, came):
+    with pytest.raises(TypeError, match=f"what resdyn.propagate returned.*{came}"):
+        plotting.propagation(wrong)

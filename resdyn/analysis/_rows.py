@@ -10,6 +10,9 @@ from resdyn import _memory
 
 Array = NDArray[Any]
 
+# arrays of all perturbed copies of a state that a layer needs at once: states and tangents before and after, noise,
+# differences
+_WORKING = 6
 # the scatter of fewer samples says too little about the scatter of their variance
 _SAMPLES_OF_AN_ERROR = 10
 # up to this dimension the covariance matrix is carried along: two products with d vectors per layer and state
@@ -55,7 +58,7 @@ class Rows:
         if keep:
             wanted |= dict.fromkeys(("deviations", "tangents") if linearized else ("deviations",), vectors)
         _memory.require(
-            8 * sum(int(np.prod(shape, dtype=object)) for shape in wanted.values()),
+            8 * (sum(int(np.prod(shape, dtype=object)) for shape in wanted.values()) + _WORKING * n * max(entries)),
             f"keeping {n} perturbations of {n_states} states through {len(shapes) - 1} layers",
             "take fewer at a time" + (", or only their sizes with keep=False" if keep else ""),
         )

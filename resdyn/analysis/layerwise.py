@@ -25,8 +25,8 @@ _MOMENTS = ("mean", "spread")
 _RANGES = {"logistic": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 # a unit is saturated this close to an end of its range
 _SATURATED = 0.01
-# every run is close to its own last layer at the end; only a rest of this share of the run, and of so many saved layers,
-# is a rest
+# every run is close to its own last layer at the end; only a rest of this share of the run, and of so many saved
+# layers, is a rest
 _REST = 0.1
 _REST_SAVED = 3
 

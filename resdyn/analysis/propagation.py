@@ -271,7 +271,8 @@ class Propagation(Result):
             first, last = _median(self.sizes[0]), _median(self.sizes[-1])
             near, far = _median(self.relative[0]), _median(self.relative[-1])
             text = f"median size {first:.3g} → {last:.3g}, relative to the state {near:.3g} → {far:.3g}"
-            if self.discrepancy is not None:
+            # perturbations of size 0 have no relative error
+            if self.discrepancy is not None and np.isfinite(self.discrepancy[-1]).any():
                 text += f"; relative error of first order {_median(self.discrepancy[-1]):.2g} at the end"
             return text
         first, last = (_median(np.sqrt(self.variance[row])) for row in (0, -1))

@@ -615,3 +615,25 @@ def test_an_unperturbed_orbit_that_diverges_is_a_divergence():
 def test_a_norm_is_one_number():
     with pytest.raises(ValueError, match="norm must be 1, 2 or np.inf, but is array"):
         resdyn.propagate(resdyn.ResidualMap(np.eye(2)), np.zeros(2), np.ones(2), depth=1, norm=np.array([1, 2]))
+
+
+def test_infinite_states_have_no_differences():
+    system = resdyn.logistic_residuals(np.eye(2))
+    with pytest.raises(ValueError, match="unperturbed infinite state is not a number; pass finite states"):
+        resdyn.propagate(system, [0.0, np.inf], np.ones(2), depth=2)
+
+
+def test_perturbations_of_size_zero_have_words():
+    run = resdyn.propagate(resdyn.ResidualMap(np.eye(2)), np.ones(2), np.zeros(2), depth=2)
+    assert "median size 0 → 0" in repr(run)
+    assert "nan" not in repr(run)
+
+
+def test_working_arrays_of_many_samples_are_counted(monkeypatch):
+    from resdyn import _memory
+
+    asked = []
+    monkeypatch.setattr(_memory, "require", lambda n_bytes, *rest: asked.append(n_bytes))
+    resdyn.propagate(resdyn.ResidualMap(np.eye(500)), np.zeros(500), input_noise=1.0, n_samples=1000, depth=1)
+    # perturbed states before and after a layer, at the least
+    assert max(asked) > 2 * 8 * 1000 * 500
