@@ -109,6 +109,15 @@ def threads(value: Any) -> int | None:
     return None if value is None else count(value, "threads", least=1)
 
 
+def trajectory(value: Any) -> None:
+    """Refuse what is no trajectory."""
+    if not all(hasattr(value, name) for name in ("system", "x", "layers", "status")):
+        raise TypeError(
+            f"trajectory must be a Trajectory, but is {value!r} of type {type(value).__name__}; "
+            "pass what resdyn.simulate returned."
+        )
+
+
 def choice(value: Any, name: str, allowed: tuple[str, ...]) -> str:
     """``value``, if it is one of the words allowed."""
     if not isinstance(value, str) or value not in allowed:

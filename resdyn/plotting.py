@@ -587,7 +587,12 @@ def noise_variance(propagations: "Propagation | Mapping[str, Propagation]", *, a
 
 
 def _labelled(propagations: "Propagation | Mapping[str, Propagation]") -> "list[tuple[str, Propagation]]":
-    return list(propagations.items()) if isinstance(propagations, Mapping) else [(propagations.name, propagations)]
+    named = propagations if isinstance(propagations, Mapping) else {getattr(propagations, "name", ""): propagations}
+    wrong = [value for value in named.values() if not hasattr(value, "state_sizes")]
+    if wrong or not named:
+        came = repr(wrong[0]) if wrong else "an empty mapping"
+        raise TypeError(f"needed is what resdyn.propagate returned, or a mapping from labels to it, but came {came}.")
+    return list(named.items())
 
 
 def _quartiles(sizes: Array) -> Array:

@@ -295,3 +295,9 @@ def test_finite_time_exponents_are_counted():
     assert ax.lines[0].get_xdata()[0] == np.median(found.exponents[:, 0])
     with pytest.raises(ValueError, match="needs a batch"):
         plotting.finite_time_exponents(resdyn.finite_time_exponents(resdyn.systems.henon(), [0.1, 0.1], depth=3))
+
+
+@pytest.mark.parametrize(("wrong", "came"), [(3, "came 3"), ({}, "an empty mapping"), ({"a": 3}, "came 3")])
+def test_propagations_are_what_propagate_returned(wrong, came):
+    with pytest.raises(TypeError, match=f"what resdyn.propagate returned.*{came}"):
+        plotting.propagation(wrong)

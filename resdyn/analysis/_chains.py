@@ -64,7 +64,12 @@ class Chain:
 
 def make_chain(source: System | TracedNetwork, x: Any, *, depth: int | None, inputs: Any, threads: int | None) -> Chain:
     """The layers of a system, or the units of a network, with all arguments checked."""
-    array = validate.real_array(x, "x")
+    array = validate.real_array(x, "x", finite=not getattr(source, "infinite_states", False))
+    if np.isinf(array).any():
+        raise ValueError(
+            "x holds infinite values: these are states of the system, but the difference of a perturbed and an "
+            "unperturbed infinite state is not a number; pass finite states."
+        )
     if isinstance(source, System):
         validate.states(array, source.shape, source.name)
         chain = _of_system(source, array, depth, inputs, threads)

@@ -10,6 +10,11 @@ from resdyn import _memory
 
 Array = NDArray[Any]
 
+# arrays of all perturbed copies of a state that a layer needs at once: states and tangents before and after, noise,
+# differences
+_WORKING = 6
+# the scatter of fewer samples says too little about the scatter of their variance
+_SAMPLES_OF_AN_ERROR = 10
 # up to this dimension the covariance matrix is carried along: two products with d vectors per layer and state
 _COVARIANCE_UP_TO = 128
 
@@ -53,7 +58,7 @@ class Rows:
         if keep:
             wanted |= dict.fromkeys(("deviations", "tangents") if linearized else ("deviations",), vectors)
         _memory.require(
-            8 * sum(int(np.prod(shape, dtype=object)) for shape in wanted.values()),
+            8 * (sum(int(np.prod(shape, dtype=object)) for shape in wanted.values()) + _WORKING * n * max(entries)),
             f"keeping {n} perturbations of {n_states} states through {len(shapes) - 1} layers",
             "take fewer at a time" + (", or only their sizes with keep=False" if keep else ""),
         )
@@ -101,19 +106,13 @@ def _cosine(first: Array, second: Array) -> Array:
         return np.clip((first * second).sum(axis=-1) / lengths, -1.0, 1.0)
 
 
-_ENOUGH = 10
-
-
 def _variance(samples: Array) -> tuple[Array, Array]:
-    """Of samples (n, M, d): the variance summed over units, (M,), and its standard error; NaN for few samples.
-
-    The squared distance from the mean of n samples scatters by itself; for less than ten samples its scatter says
-    nothing of the error (for two it is 0).
-    """
+    """Of samples (n, M, d): the variance summed over units, (M,), and its standard error by the jackknife."""
     n = len(samples)
     squares = ((samples - samples.mean(axis=0)) ** 2).sum(axis=-1)
-    unbiased = n / (n - 1)
-    error = np.full(squares.shape[1:], np.nan)
-    if n >= _ENOUGH:
-        error = unbiased * squares.std(axis=0, ddof=1) / np.sqrt(n)
-    return unbiased * squares.mean(axis=0), error
+    variance = n / (n - 1) * squares.mean(axis=0)
+    if n < _SAMPLES_OF_AN_ERROR:
+        return variance, np.full_like(variance, np.nan)
+    # without sample i the variance is ((n − 1) v − n/(n − 1) q_i)/(n − 2), whose spread over i follows from that of q_i
+    without_one = n / ((n - 1) * (n - 2)) * squares
+    return variance, np.sqrt(n - 1) * without_one.std(axis=0)

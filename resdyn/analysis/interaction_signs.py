@@ -23,10 +23,10 @@ _CHUNK = 2**22
 def has_weights(system: System) -> TypeGuard[ResidualMap | LogisticResiduals]:
     """Whether the signs of a system are those of its weights in every state: its activation increases."""
     return isinstance(system, LogisticResiduals) or (
-        # by identity: a SymPy activation may be called tanh and be something else
         isinstance(system, ResidualMap)
         and system.activation.name in SLOPES
-        and system.activation is NAMED[system.activation.name]
+        # another activation may have taken the name
+        and system.activation is NAMED.get(system.activation.name)
     )
 
 
@@ -83,19 +83,23 @@ def signs_of_jacobians(system: System, trajectory: Trajectory | None, states: An
     _memory.require(
         (len(slots) + 8) * size**2 * 8, "Jacobians at all saved layers", 'save fewer: simulate(..., save="final")'
     )
-    positive, negative = np.zeros((size, size), dtype=bool), np.zeros((size, size), dtype=bool)
+    positive, negative, some_positive, some_negative = np.zeros((4, size, size), dtype=bool)
     totals, n_states = np.zeros((len(slots), size, size)), np.zeros(len(slots), dtype=np.int64)
     lowest = np.inf
     for slot, (t, batch, inputs) in enumerate(slots):
         for A, error in _jacobians(system, t, batch, inputs):
             positive |= (max(threshold, error) < A).any(axis=0)
             negative |= (-max(threshold, error) > A).any(axis=0)
+            some_positive |= (error < A).any(axis=0)
+            some_negative |= (-error > A).any(axis=0)
             totals[slot] += A.sum(axis=0)
             n_states[slot] += len(A)
             lowest = min(lowest, float(np.diagonal(A, axis1=1, axis2=2).min()))
     if not n_states.any():
         raise ValueError(f"no state of {system.name!r} with a finite Jacobian was given; pass finite states.")
     sign, mixed = _one_sign(positive, negative)
+    dropped = (some_positive != positive) | (some_negative != negative)
+    strengths = totals.sum(axis=0) / n_states.sum()
     with np.errstate(invalid="ignore"):  # a layer without finite states has no mean
         means = totals / n_states[:, None, None]
     along: dict[str, Any] = {"t": None, "layers": None, "jacobians": None}
@@ -104,8 +108,8 @@ def signs_of_jacobians(system: System, trajectory: Trajectory | None, states: An
     return {
         "sign": sign,
         "mixed": mixed,
-        "strengths": totals.sum(axis=0) / n_states.sum(),
-        "n_dropped": 0,
+        "strengths": np.where(dropped & ~positive & ~negative, 0.0, strengths),
+        "n_dropped": int(dropped.sum()),
         "n_states": int(n_states.sum()),
         "activation": None,
         "closes": False,

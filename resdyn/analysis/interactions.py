@@ -13,7 +13,7 @@ from resdyn import _validation as validate
 from resdyn._results import Result, dataset
 from resdyn._types import System
 from resdyn.analysis.interaction_signs import has_weights, signs_of_jacobians, signs_of_weights
-from resdyn.analysis.monotonicity import SLOPES, Slope, counted_states, flow_conclusions, map_conclusions
+from resdyn.analysis.monotonicity import SLOPES, Slope, counted_states, flow_conclusions, map_conclusions, perron_sign
 from resdyn.analysis.signed_graphs import orthant_or_cycle, strong_components
 from resdyn.matrix_family import LogisticResiduals, logistic_residuals
 from resdyn.trajectory import Trajectory
@@ -39,8 +39,8 @@ class Cooperation(Result):
     Attributes
     ----------
     sign : int array, shape (N, N)
-        −1 hinders, 0 does not act, 1 helps. On the diagonal self-limitation and self-enhancement: of αw_ii where there
-        are weights, without the damping, which limits every unit alike; of ∂f_i/∂x_i where signs were observed.
+        −1 hinders, 0 does not act, 1 helps. On the diagonal: self-limitation, self-enhancement; there the sign of αw_ii
+        leaves the damping out, and that of a Jacobian holds it.
     mixed : bool array, shape (N, N)
         Entries that are positive in one layer or state and negative in another; their ``sign`` is 0.
     strengths : array, shape (N, N) or (T, N, N)
@@ -51,20 +51,19 @@ class Cooperation(Result):
         is there in some layer or state.
     orthant : int array, shape (N,), or None
         Signs s with :math:`s_i s_j\,\mathrm{sign}_{ij} \ge 0`: reversing the units with s = −1 makes all cooperative.
-    competitive_orthant : int array, shape (N,), or None
-        Signs s with :math:`s_i s_j\,\mathrm{sign}_{ij} \le 0`: reversing the units with s = −1 makes all competitive.
-    forcing : str
-        "drive" or "noise" if the trajectory has it: then theorems on autonomous systems do not apply. Else "".
     frustrated_cycle : tuple of int, or None
         If there is no such orthant: a shortest cycle of units with an odd number of hindrances (two units: predator
         and prey, or an interaction that changes its sign).
     threshold : float
     n_dropped : int
-        Non-zero weights that the threshold left out. Unless it is 0, no theorem is claimed.
+        Non-zero weights, or entries of Jacobians, that the threshold left out at least in part. Unless it is 0, no
+        theorem is claimed.
     n_states : int
         Sampled states; 0 if the signs are those of weights.
     n_layers : int or None
         None for an autonomous system.
+    driven, noisy : bool
+        Whether the trajectory was. Under a drive only the order is spoken of, under noise not even that.
     activation : str or None
         None if the signs are observed.
     closes : bool
@@ -91,13 +90,13 @@ class Cooperation(Result):
     strengths: Array
     components: Array
     orthant: Array | None
-    competitive_orthant: Array | None
-    forcing: str
     frustrated_cycle: tuple[int, ...] | None
     threshold: float
     n_dropped: int
     n_states: int
     n_layers: int | None
+    driven: bool
+    noisy: bool
     activation: str | None
     closes: bool
     damped: bool
@@ -124,9 +123,9 @@ class Cooperation(Result):
 
     def relation(self, i: int, j: int) -> str:
         """The relation of units i and j in one word."""
-        n = len(self.sign)
-        if not (-n <= i < n and -n <= j < n):
-            raise IndexError(f"there are {n} units, so units {i} and {j} have no relation; count from 0.")
+        for unit in (i, j):
+            if not 0 <= validate.count(unit, "unit") < len(self.sign):
+                raise ValueError(f"there is no unit {unit}; the {len(self.sign)} units count from 0.")
         return RELATIONS[self.relations[i, j]]
 
     @cached_property
@@ -137,7 +136,10 @@ class Cooperation(Result):
 
     @cached_property
     def links(self) -> dict[str, int]:
-        """The number of entries: helping, hindering and mixed off the diagonal, limiting and enhancing on it."""
+        """The number of entries: helping, hindering and mixed off the diagonal, limiting and enhancing on it.
+
+        Self-limiting and self-enhancing are the signs of αw_ii, without the damping; of Jacobians, with it.
+        """
         own = np.eye(len(self.sign), dtype=bool)
         return {
             "helping": int(((self.sign > 0) & ~own).sum()),
@@ -171,6 +173,11 @@ class Cooperation(Result):
         """No unit helps another."""
         return not (self.links["helping"] or self.links["mixed"])
 
+    @cached_property
+    def competitive_orthant(self) -> Array | None:
+        """Signs s, shape (N,), such that reversing the units with s = −1 makes all competitive, or None."""
+        return orthant_or_cycle(-self.sign, self.mixed)[0]
+
     @property
     def balanced(self) -> bool:
         """Whether there is an ``orthant`` in which all cooperate (a structurally balanced signed graph)."""
@@ -180,6 +187,11 @@ class Cooperation(Result):
     def irreducible(self) -> bool:
         """Whether every unit acts on every other, through others if need be."""
         return not self.components.any()
+
+    @property
+    def layered(self) -> bool:
+        """Whether there are several layers, each with weights of its own."""
+        return self.n_layers is not None and self.n_layers > 1
 
     @property
     def from_weights(self) -> bool:
@@ -195,8 +207,25 @@ class Cooperation(Result):
 
     @property
     def all_bounded(self) -> bool:
-        """Whether all orbits of the flow are known to be bounded: λ > 0 and a bounded activation."""
+        r"""Whether all orbits of the flow are known to be bounded: λ > 0 and a bounded activation.
+
+        Those of the map are if :math:`|1 - h\lambda| < 1` as well.
+        """
         return self.damped and self.activation is not None and self.slope.bounded
+
+    @cached_property
+    def none_bounded(self) -> bool:
+        """Whether it is known that no orbit of z is bounded: residuals are closed, and Wy ≠ 0 for all y > 0.
+
+        That is so for a regular W, and for an irreducible W without hindrances whose leading eigenvalue is not 0.
+        """
+        if not self.closes or self.driven:
+            return False
+        singular = np.linalg.svd(self.strengths, compute_uv=False)
+        # ten times the usual bound on the rounding of singular values: near it W may be singular
+        if singular[-1] > 10 * len(singular) * np.finfo(float).eps * singular[0]:
+            return True
+        return bool(self.cooperative and self.irreducible and perron_sign(self.strengths))
 
     @property
     def largest_step(self) -> float:
@@ -215,22 +244,20 @@ class Cooperation(Result):
         """Whether the "map" or the "flow" preserves the order of an orthant; None where that is not known.
 
         It is not known for signs that were only observed, for a map of unknown step, if weights were left out, under
-        noise, or where some layer of a layer-wise network breaks the order, which others may restore.
+        noise, or if some but not all of several layers preserve the order, because later layers may mend it.
         """
         validate.dynamics(dynamics)
-        if self.n_dropped:
+        if self.n_dropped or self.noisy:
             return None
-        if self.forcing == "noise":
-            return None
-        layered = self.n_layers is not None
+        broken = None if self.layered else False
         if not self.balanced:
-            return None if layered else False  # layers may undo each other's reversals
+            return broken
         if dynamics == "flow":
             return True if self.from_weights else None
         if self.margin is None:
             return True if np.isinf(self.largest_step) else None
         if self.margin < 0:
-            return None if layered else False
+            return broken
         return True if self.from_weights else None
 
     @cached_property
@@ -250,6 +277,9 @@ class Cooperation(Result):
 
         For logistic units it is :math:`\alpha y_i(1 - y_i) w_{ij}`. For a system without weights it is ∂f/∂x.
         """
+        saved = self.jacobians if self.jacobians is not None else self.slopes
+        if saved is not None and not -len(saved) <= slot < len(saved):
+            raise ValueError(f"there is no saved layer {slot}; the trajectory saved {len(saved)}, counted from 0.")
         if self.jacobians is not None:
             return self.jacobians[slot]
         if self.slopes is None or self.layers is None:
@@ -345,18 +375,13 @@ def cooperation(
     """
     threshold = validate.nonnegative(threshold, "threshold")
     if isinstance(system_or_W, Trajectory):
-        raise TypeError("cooperation needs the system or W first; pass cooperation(trajectory.system, trajectory).")
-    if trajectory is not None and not isinstance(trajectory, Trajectory):
         raise TypeError(
-            f"trajectory must be a Trajectory, as resdyn.simulate returns it, but is {type(trajectory).__name__}; "
-            "states to sample go into states=."
+            "the first argument must be a system or a weight matrix, but is a Trajectory; "
+            "pass cooperation(trajectory.system, trajectory)."
         )
     system = system_or_W if isinstance(system_or_W, System) else _closed(system_or_W)
-    if trajectory is not None and trajectory.system.shape != system.shape:
-        raise ValueError(
-            f"the trajectory has states of shape {trajectory.system.shape}, but {system.name!r} has {system.shape}; "
-            "pass a trajectory of the same units."
-        )
+    if trajectory is not None:
+        _check_same_units(system, trajectory)
     bare = system is not system_or_W
     if has_weights(system):
         if states is not None:
@@ -365,22 +390,35 @@ def cooperation(
     else:
         found = signs_of_jacobians(system, trajectory, states, threshold)
     orthant, cycle = orthant_or_cycle(found["sign"], found["mixed"])
-    reversed_orthant, _ = orthant_or_cycle(-found["sign"], found["mixed"])
-    forcing = ""
-    if trajectory is not None:
-        forcing = "noise" if trajectory.noise else "drive" if trajectory.inputs is not None else ""
     return Cooperation(
         components=strong_components((found["sign"] != 0) | found["mixed"]),
         orthant=orthant,
-        competitive_orthant=reversed_orthant,
-        forcing=forcing,
         frustrated_cycle=cycle,
         threshold=threshold,
         n_layers=system.depth,
+        driven=trajectory is not None and trajectory.inputs is not None,
+        noisy=trajectory is not None and trajectory.noise > 0,
         step=None if bare else system.step,
         system=None if bare else system,
         **found,
     )
+
+
+def _check_same_units(system: System, trajectory: Any) -> None:
+    validate.trajectory(trajectory)
+    other = trajectory.system
+    if other.shape != system.shape:
+        raise ValueError(
+            f"the trajectory has states of shape {other.shape}, but {system.name!r} has {system.shape}; "
+            "pass a trajectory of the same units."
+        )
+    if has_weights(system) and has_weights(other) and not np.array_equal(system.W, other.W):
+        raise ValueError(
+            f"the trajectory is one of {other.name!r}, whose weights differ from those of {system.name!r}; "
+            "pass a trajectory of the same system."
+        )
+    if not has_weights(system) and other is not system and repr(other) != repr(system):
+        raise ValueError(f"the trajectory is one of {other!r}, but the system is {system!r}; pass one of this system.")
 
 
 def _closed(W: Any) -> LogisticResiduals:

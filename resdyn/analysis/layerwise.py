@@ -25,10 +25,10 @@ _MOMENTS = ("mean", "spread")
 _RANGES = {"logistic": (0.0, 1.0), "tanh": (-1.0, 1.0)}
 # a unit is saturated this close to an end of its range
 _SATURATED = 0.01
-# every run is close to its own last layer at the end; only a rest of this share of the run is a rest
+# every run is close to its own last layer at the end; only a rest of this share of the run, and of so many saved
+# layers, is a rest
 _REST = 0.1
-# … and of so many saved layers after it began
-_STILL = 3
+_REST_SAVED = 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -50,7 +50,8 @@ class Transients(Result):
     labels : integer array, shape (n_states,)
         The class of each state, as an index of ``classes``; batch axes are flattened.
     included : bool array, shape (n_states,)
-        Which states stayed finite at all saved layers. The others count nowhere.
+        Which states stayed finite at all saved layers. The others count nowhere. Logistic residuals at z = ±∞ are
+        finite too; there the statistics of states and logits are infinite or NaN.
     t, layers : array, shape (n_saved,)
         The saved layers.
     residual_mean, residual_spread, state_mean, state_spread : array, shape (n_saved, n_classes, \*shape)
@@ -59,8 +60,9 @@ class Transients(Result):
     settling_layer : integer array, shape (n_states,)
         The first saved layer s from which on the residual stays near its last value r,
         :math:`\frac1d \lVert r_k - r \rVert_1 \le` ``tolerance`` for all :math:`k \ge s`; −1 if that is so for less
-        than the last tenth of the layers run, or for less than three saved layers after s. It is a fact about this run:
-        a long stay looks the same as an end. Residuals of layers that the network does not have are left out.
+        than the last tenth of the layers run or the last three saved layers, so that the state may still be moving. It
+        may also move on after the end of the run. r belongs to the last layer that there is: the end of a layer-wise
+        system or of a drive is left out.
     tolerance : float
     saturated : array, shape (n_saved, n_classes)
         The share of units whose y is within 0.01 of an end of its range (logistic and tanh; else NaN).
@@ -189,16 +191,13 @@ class Transients(Result):
             f"layers {self.layers[0]} to {self.layers[-1]} ({len(self.layers)} saved)."
         )
         lost = len(self.included) - n
-        yield f"{_count(lost, 'state')} left the finite numbers and count nowhere." if lost else ""
+        yield f"{_count(lost, 'state')} left the finite numbers and count{'s' * (lost == 1)} nowhere." if lost else ""
         if not n:
             return
         settled = self.settling_layer[self.included] >= 0
         median = _median_settling(self.settling_layer[self.included])
-        half = f", half of them by layer {median:g}" if np.isfinite(median) else ""
-        yield (
-            f"{int(settled.sum())} of {n} stay within {self.tolerance:g} of the last residual of this run "
-            f"by its end{half}."
-        )
+        half = f", half of all from layer {median:g} on" if np.isfinite(median) else ""
+        yield f"{int(settled.sum())} of {n} stay within {self.tolerance:g} of the last residual of this run{half}."
         saturated = float(np.average(self.saturated[-1], weights=self.counts)) if self.counts.all() else np.nan
         yield f"{saturated:.0%} of the units are saturated at the end." if np.isfinite(saturated) else ""
         if self.probe_x is not None and self.probe_y is not None and np.isfinite(self.probe_x).all():
@@ -280,9 +279,9 @@ def transients(
         What makes logits of states: weights of shape (n_logits, d), a pair (weights, bias), an object with
         ``weights`` and ``bias`` (as ``resdyn.systems.trained(...).readout``), or a function of states
         ``(n, *shape)`` to ``(n, n_logits)``. Class i has logit i if there are as many logits as classes, or if labels
-        are integers that count the logits.
+        are whole numbers that count the logits.
     tolerance : float
-        Mean absolute distance per unit to the last residual within which a state has settled. The default is the
+        Mean absolute distance per unit to the last residual of the run within which a state rests. The default is the
         threshold of the depth rule of [lagzi2021]_.
     probes : bool
         Whether to measure separability (needs labels).
@@ -309,23 +308,19 @@ def transients(
     Residuals are computed layer by layer, and nothing of the size of the trajectory is held beside it. Per layer,
     separability costs one factorization of size min(n, d) for all shuffles together.
     """
-    if not isinstance(trajectory, Trajectory):
-        raise TypeError(
-            f"transients needs a Trajectory, as resdyn.simulate returns it, but got {type(trajectory).__name__}."
-        )
+    validate.trajectory(trajectory)
     tolerance = validate.positive(tolerance, "tolerance")
-    rng = validate.generator(rng)
     codes, classes = _classes_of(labels, trajectory.batch)
     read = None if readout is None else _logits_of(readout, trajectory.system.shape)
-    included = finite_states(trajectory)
+    included = finite_states(trajectory, infinite=True)
     kept = codes[included]
     members = [np.flatnonzero(kept == i) for i in range(len(classes))]
     measure = None
     if probes and len(classes) > 1:
         _check_enough(codes, classes)
         measure = _Separability(kept, len(classes), n_folds, n_shuffles, ridge, rng)
-    last_slot = _last_layer_there_is(trajectory)
-    last = residuals_at(trajectory, last_slot)[included]
+    judged = len(trajectory.t) - _ends_with_no_layer(trajectory)
+    last = residuals_at(trajectory, max(judged - 1, 0))[included]
     ends = _range_of(trajectory.system)
 
     moments: list[dict[str, Array]] = []
@@ -339,12 +334,11 @@ def transients(
         if measure is not None:
             separated.append(measure(x, y))
         if read is not None:
-            logits.append(read(x))
+            with np.errstate(invalid="ignore"):  # of states at ±∞
+                logits.append(read(x))
 
     settling_layer = np.full(len(codes), -1)
-    settling_layer[included] = _settling(
-        np.stack(distances[: last_slot + 1]), trajectory.layers[: last_slot + 1], tolerance
-    )
+    settling_layer[included] = _settling(np.stack(distances)[:judged], trajectory.layers[:judged], tolerance)
     per_class = {name: np.stack([moment[name] for moment in moments]) for name in moments[0]}
     for name in ("residual_mean", "residual_spread", "state_mean", "state_spread"):
         per_class[name] = per_class[name].reshape(*per_class[name].shape[:2], *trajectory.system.shape)
@@ -398,6 +392,12 @@ def _range_of(system: Any) -> tuple[float, float] | None:
     return _RANGES.get(getattr(getattr(system, "activation", None), "name", ""))
 
 
+def _ends_with_no_layer(trajectory: Trajectory) -> bool:
+    """Whether the last saved state is the end of a layer-wise system or of a drive, so that no layer acts on it."""
+    ends = [trajectory.system.depth, None if trajectory.inputs is None else len(trajectory.inputs)]
+    return any(end is not None and trajectory.layers[-1] >= end for end in ends)
+
+
 def _moments(x: Array, y: Array, members: list[Array], ends: tuple[float, float] | None) -> dict[str, Array]:
     """Mean and spread of states, residuals and norms in each class, and the share of saturated units."""
     norms = np.linalg.norm(y, axis=-1)[:, None]
@@ -419,27 +419,22 @@ def _class_moments(values: Array, members: list[Array]) -> tuple[Array, Array]:
     spread = mean.copy()
     for i, rows in enumerate(members):
         if rows.size:
-            mean[i], spread[i] = values[rows].mean(axis=0), values[rows].std(axis=0)
+            with np.errstate(invalid="ignore"):  # legitimate states at ±∞ have no spread
+                mean[i], spread[i] = values[rows].mean(axis=0), values[rows].std(axis=0)
     return mean, spread
-
-
-def _last_layer_there_is(trajectory: Trajectory) -> int:
-    """The last saved layer whose residual belongs to a layer of the network, and of its drive."""
-    ends = [trajectory.system.depth, None if trajectory.inputs is None else len(trajectory.inputs)]
-    end = min((int(e) for e in ends if e is not None), default=None)
-    slots = len(trajectory.layers)
-    return slots - 2 if end is not None and trajectory.layers[-1] >= end and slots > 1 else slots - 1
 
 
 def _settling(distances: Array, layers: Array, tolerance: float) -> Array:
     """The first saved layer of each state's rest; −1 for a rest too short to tell."""
+    if not len(layers):
+        return np.full(distances.shape[1], -1)
     slots = np.arange(len(layers))[:, None]
     last_moving = np.where(distances > tolerance, slots, -1).max(axis=0)
     # the last saved layer is at distance 0 from itself, so a next one exists
     first = layers[last_moving + 1]
-    rest = int(np.ceil(_REST * (layers[-1] - layers[0])))
-    still = len(layers) - 1 - (last_moving + 1)
-    return np.where((layers[-1] - first >= rest) & (still >= _STILL), first, -1)
+    rest = max(1, int(np.ceil(_REST * (layers[-1] - layers[0]))))
+    long_enough = (layers[-1] - first >= rest) & (len(layers) - 1 - last_moving >= _REST_SAVED + 1)
+    return np.where(long_enough, first, -1)
 
 
 def _median_settling(layers: Array) -> float:
@@ -470,7 +465,7 @@ class _Separability:
         # divergence is an outcome: too few states left make NaN, not an error
         self.possible = bool((np.bincount(codes, minlength=n_classes) >= 2).all())
         if self.possible:
-            generator = np.random.default_rng(rng)
+            generator = validate.generator(rng)
             self.folds = probes.stratified_folds(codes, n_folds, rng=generator)
             self.labellings = probes.shuffled_within_folds(codes, self.folds, n_shuffles, generator)
 
@@ -478,7 +473,7 @@ class _Separability:
         found: dict[str, Array] = {}
         for what, values in (("x", x), ("y", y)):
             fisher = probe = np.full(len(self.labellings), np.nan)
-            if self.possible:
+            if self.possible and np.isfinite(values).all():
                 fisher, probe = probes.separability(values, self.labellings, self.n_classes, self.folds, self.ridge)
             for name, measured in ((f"fisher_{what}", fisher), (f"probe_{what}", probe)):
                 found[name], found[f"null_{name}"] = measured[0], measured[1:]
@@ -499,6 +494,11 @@ def _logits_of(readout: Any, shape: tuple[int, ...]) -> Callable[[Array], Array]
 
 
 def _linear(weights: Any, bias: Any, shape: tuple[int, ...]) -> Callable[[Array], Array]:
+    if isinstance(weights, str):
+        raise TypeError(
+            f"readout must be weights, a pair (weights, bias), an object with both, or a function of states, "
+            f"but is {weights!r}."
+        )
     d = int(np.prod(shape))
     rows = validate.real_array(weights, "readout weights")
     if rows.ndim != 2 or rows.shape[1] != d:
@@ -523,12 +523,14 @@ def _checked_logits(logits: Any, x: Array) -> Array:
 def _contributions(logits: Array, codes: Array, classes: Array, members: list[Array]) -> dict[str, Array]:
     """What happens to logits of shape (n_saved, n_states, n_logits), for the states of each class."""
     n_logits = logits.shape[-1]
-    gaps = [_class_moments(gap, members) for gap in np.diff(logits, axis=0)]
+    with np.errstate(invalid="ignore"):  # of states at ±∞
+        gaps = [_class_moments(gap, members) for gap in np.diff(logits, axis=0)]
     empty = np.empty((0, len(members), n_logits))
     true_logit = _logit_of_class(classes, n_logits)
     accuracy = np.full(len(logits), np.nan)
     if (true_logit >= 0).all() and n_logits > 1 and codes.size:
         accuracy = (logits.argmax(axis=-1) == true_logit[codes]).mean(axis=-1)
+        accuracy[np.isnan(logits).any(axis=(1, 2))] = np.nan
     return {
         "contribution_mean": np.stack([mean for mean, _ in gaps]) if gaps else empty,
         "contribution_spread": np.stack([spread for _, spread in gaps]) if gaps else empty,
@@ -540,8 +542,8 @@ def _contributions(logits: Array, codes: Array, classes: Array, members: list[Ar
 
 def _logit_of_class(classes: Array, n_logits: int) -> Array:
     """The logit of each class: the label itself if it counts logits, else the place of the class among as many."""
-    numbers = classes.dtype.kind in "iuf" and bool((classes == np.floor(classes)).all())
-    if numbers and classes.min() >= 0 and classes.max() < n_logits:
+    whole = classes.dtype.kind in "iu" or (classes.dtype.kind == "f" and not (classes % 1).any())
+    if whole and classes.min() >= 0 and classes.max() < n_logits:
         return classes.astype(np.int64)
     if len(classes) == n_logits > 1:
         return np.arange(n_logits)

@@ -56,23 +56,22 @@ def flow_conclusions(found: "Cooperation") -> Iterator[str]:
     if found.n_dropped:
         yield _of_dropped(found)
         return
+    if found.noisy:
+        yield _of_noise("flow")
+        return
     if not found.from_weights:
         yield _observed(found, "the flow")
         return
-    if found.forcing == "noise":
-        yield _of_noise()
-        return
     if found.balanced:
-        steady = "" if found.n_layers is None else f": each of the {found.n_layers} layers does, in the same orthant"
+        steady = f": each of the {found.n_layers} layers does, in the same orthant" if found.layered else ""
         yield f"The flow preserves the {_order(found)}{steady}. [smith1995]"
-    elif found.n_layers is not None:
-        yield _of_layers(found)
-        return
+    elif found.layered:
+        yield _of_some_layers(found)
     elif found.competitive_orthant is None:
         yield f"The flow preserves the order of no orthant: {_frustration(found)}. [harary1953], [smith1995]"
         return
-    if found.n_layers is not None or found.forcing:
-        why = "The drive changes" if found.forcing else "The layers are finitely many and may differ"
+    if found.n_layers is not None or found.driven:
+        why = "The number of layers is fixed" if found.n_layers is not None else "The trajectory is driven"
         yield f"{why}, so theorems on the long run, which are about autonomous flows, say nothing."
         return
     if not found.slope.smooth:
@@ -84,56 +83,48 @@ def flow_conclusions(found: "Cooperation") -> Iterator[str]:
 def _long_run(found: "Cooperation") -> Iterator[str]:
     """Theorems on limit sets of smooth autonomous flows that are cooperative or competitive."""
     n = len(found.sign)
-    competitive = found.competitive_orthant is not None
     if found.balanced:
         yield "An orbit that moves upwards in that order once does so for ever. [smith1995]"
+        if found.irreducible and not found.none_bounded:
+            yield "No periodic orbit attracts its neighbourhood. [hirsch1985]"
     if n <= 2:
         whole = "every orbit of y converges" if found.closes else "every bounded orbit converges"
         yield f"With one unit {whole}." if n == 1 else f"With two units {whole}. [hirsch1985], [smith1995]"
-    if competitive and not found.cooperative and n > 2:
-        order = _order_of(found.competitive_orthant)
-        yield f"Competitive: backwards in time the flow preserves the {order}. [smith1995]"
-    if found.closes and n > 2 and _is_unbounded(found):
-        # bounded is meant in z, away from the faces of the cube
-        yield "No orbit of z = Wx + b is bounded, so theorems on bounded orbits say nothing."
-        yield from _growth(found)
-        return
-    if found.balanced:
-        yield "No periodic orbit attracts its neighbourhood. [smith1995]"
-    if found.balanced and n > 2:
-        if found.irreducible:
-            yield f"Almost every {_bounded(found)} approaches the equilibria. [hirsch1985]"
-        else:
-            yield (
-                f"W is reducible ({found.components.max() + 1} components): "
-                "the order is preserved, but convergence of almost every orbit does not follow."
-            )
-    if n == 3:
+    elif found.balanced and found.irreducible and not found.none_bounded:
+        yield f"Almost every {_bounded(found)} approaches the equilibria. [hirsch1985]"
+    elif found.balanced and not found.irreducible:
+        yield (
+            f"W is reducible ({found.components.max() + 1} components): "
+            "the order is preserved, but convergence of almost every orbit does not follow."
+        )
+    against = found.competitive_orthant
+    if against is not None and not (found.cooperative and found.competitive) and n > 2:
+        kind = "Competitive" if found.competitive else f"Competitive in the orthant {_signs(against)}"
+        order = "order x ≤ x′, unit by unit" if found.competitive else "order of that orthant"
+        yield f"{kind}: backwards in time the flow preserves the {order}. [smith1995]"
+    if found.none_bounded:
+        yield "No orbit of z is bounded, so theorems on bounded orbits say nothing."
+    elif n == 3:
         yield "A bounded limit set without an equilibrium is a periodic orbit. [smith1995]"
-    elif n > 3 and competitive:
+    elif n > 3 and against is not None:
         yield f"The flow on a bounded limit set is that of a Lipschitz system in {n - 1} dimensions. [smith1995]"
-    if n > 2 and found.closes:
-        yield "Bounded is meant in z = Wx + b, away from the faces of the cube of y."
+    if n > 2 and found.closes and not found.none_bounded:
+        yield (
+            "Bounded is meant in z = Wx + b, away from the faces of the cube of y; "
+            "no orbit is bounded unless Wy = 0 for some y with all 0 < y < 1."
+        )
     yield from _growth(found)
-
-
-def _is_unbounded(found: "Cooperation") -> bool:
-    """Whether z leaves every bounded set: a bounded orbit needs Wy = 0 for some y inside (:eq:`mean-residual`)."""
-    W = found.strengths
-    singular = np.linalg.svd(W, compute_uv=False)
-    regular = bool(singular[-1] > 8 * len(W) * np.finfo(float).eps * singular[0])
-    return regular or (found.cooperative and found.irreducible and perron_sign(W) != 0)
 
 
 def _growth(found: "Cooperation") -> Iterator[str]:
     """Where z goes, for flow and map alike, if all cooperate (:eq:`perron-growth`)."""
-    if not (found.closes and found.cooperative and found.irreducible):
+    if not (found.closes and not found.driven and found.cooperative and found.irreducible):
         return
     sign = perron_sign(found.strengths)
     if sign:
         yield (
             f"The sum of z, weighted with the positive left eigenvector of W, {'grows' if sign > 0 else 'shrinks'} "
-            "without bound along every orbit of finite z."
+            "without bound along every finite orbit."
         )
 
 
@@ -143,11 +134,11 @@ def perron_sign(W: Array) -> int:
     For any positive v it lies between the least and the largest (Wᵀv)_i/v_i (Collatz and Wielandt). 0 if power
     iteration does not bring both to one side of zero.
     """
-    if not W.any():
+    size = float(np.abs(W).max())
+    if not size:
         return 0
-    W = W / np.abs(W).max()  # so that nothing overflows
-    size = 1.0
-    shift = size + max(0.0, -float(W.diagonal().min()))  # makes the matrix nonnegative with a positive diagonal
+    W = W / size  # huge weights must not overflow
+    shift = 1.0 + max(0.0, -float(W.diagonal().min()))  # makes the matrix nonnegative with a positive diagonal
     rounding = len(W) * np.finfo(float).eps * shift
     v = np.ones(len(W))
     for _ in range(1000):
@@ -167,17 +158,18 @@ def map_conclusions(found: "Cooperation") -> Iterator[str]:
     if found.n_dropped:
         yield _of_dropped(found)
         return
+    if found.noisy:
+        yield _of_noise("map")
+        return
     if not found.from_weights:
         yield _observed(found, "the map")
         return
-    if found.forcing == "noise":
-        yield _of_noise()
-        return
-    if not found.balanced and found.n_layers is not None:
-        yield _of_layers(found)
+    if not found.balanced and found.layered:
+        yield _of_some_layers(found)
         return
     if not found.balanced:
-        what = "The theorems on competitive flows do not carry over to maps." if found.competitive else ""
+        against = found.competitive_orthant is not None
+        what = "The theorems on competitive flows do not carry over to maps." if against else ""
         yield f"The map preserves the order of no orthant: {_frustration(found)}. {what}".strip()
         return
     yield from _map_order(found)
@@ -191,10 +183,10 @@ def _map_order(found: "Cooperation") -> Iterator[str]:
     if found.margin is None:
         yield f"For {bound} the map preserves the {_order(found)}{'' if every else ', and for no others'}. [hirsch2005]"
         return
-    if found.margin < 0 and found.n_layers is not None:
+    if found.margin < 0 and found.layered:
         yield (
-            f"Not every layer preserves the order: h = {found.step:g}, but only {bound} would do for each; what all "
-            "layers together do is not known."
+            f"Not every layer preserves the order: h = {found.step:g}, but all do only for {bound}; "
+            "what the whole does is not known."
         )
         return
     if found.margin < 0:
@@ -207,8 +199,9 @@ def _map_order(found: "Cooperation") -> Iterator[str]:
         f"The map preserves the {_order(found)}, since h = {found.step:g}, and {bound} will do; "
         f"the diagonal of I + hA is nowhere below {found.margin:.3g}. [hirsch2005]"
     )
-    if found.n_layers is None and not found.forcing:
+    if found.n_layers is None and not found.driven:
         yield "An orbit whose first step is upwards in that order goes upwards for ever. [hirsch2005]"
+        # a margin above 0 bounds 1 − hλ from below, so with a bounded activation all orbits of the map are bounded too
         if found.irreducible and found.margin > 0 and found.slope.smooth and found.all_bounded:
             yield (
                 "A typical orbit (of a residual set of initial states) approaches a cycle, "
@@ -216,48 +209,52 @@ def _map_order(found: "Cooperation") -> Iterator[str]:
             )
 
 
-def _of_noise() -> str:
-    return "The trajectory is noisy, and theorems are about orbits without noise: ask cooperation(system) for those."
-
-
-def _of_layers(found: "Cooperation") -> str:
-    return (
-        f"No order is preserved by every layer: {_frustration(found)}. What all layers together do is not known. "
-        "[harary1953], [smith1995]"
-    )
-
-
 def _of_dropped(found: "Cooperation") -> str:
+    what = "weights" if found.from_weights else "entries"
     return (
-        f"{found.n_dropped} non-zero weights of size up to {found.threshold:g} were left out: signs are those of what "
+        f"{found.n_dropped} non-zero {what} of size up to {found.threshold:g} were left out: signs are those of what "
         "remains, and no theorem follows for the system itself."
     )
 
 
+def _of_noise(what: str) -> str:
+    return f"The trajectory is noisy, and the theorems are about a {what} without noise: they say nothing."
+
+
+def _of_some_layers(found: "Cooperation") -> str:
+    return (
+        f"Not every layer preserves the order of one and the same orthant: {_frustration(found)}; "
+        "what the whole does is not known."
+    )
+
+
 def _observed(found: "Cooperation", what: str) -> str:
-    if not found.balanced:
+    if not found.balanced and found.layered:
+        result = f"not every layer preserves the order of one and the same orthant ({_frustration(found)})"
+    elif not found.balanced:
         result = f"{what} preserves the order of no orthant ({_frustration(found)})"
         if found.competitive:
             result = f"every unit hinders the others or leaves them alone; {result}"
     elif what == "the map" and found.margin is not None and found.margin < 0:
-        result = f"the map does not preserve the order: the diagonal of I + hA reaches {found.margin:.3g}"
+        who = "not every layer preserves" if found.layered else "the map does not preserve"
+        result = f"{who} the order: the diagonal of I + hA reaches {found.margin:.3g}"
     else:
         result = f"signs are those of {what.replace('the', 'a', 1)} that preserves the {_order(found)}"
     return f"Observed at {counted_states(found.n_states)}, not proven elsewhere: {result}."
 
 
 def _order(found: "Cooperation") -> str:
-    return _order_of(found.orthant)
-
-
-def _order_of(orthant: Array | None) -> str:
-    assert orthant is not None
-    if (orthant > 0).all():
+    if found.cooperative:
         return "order x ≤ x′, unit by unit"
+    assert found.orthant is not None
+    return f"order of the orthant {_signs(found.orthant)}"
+
+
+def _signs(orthant: Array) -> str:
     signs = ", ".join("+" if s > 0 else "−" for s in orthant)
     if len(orthant) > 12:
         signs = f"{int((orthant < 0).sum())} of {len(orthant)} units reversed"
-    return f"order of the orthant ({signs})"
+    return f"({signs})"
 
 
 def _frustration(found: "Cooperation") -> str:

@@ -106,7 +106,7 @@ def propagate(
     Random and adversarial perturbations of trained networks are followed like this in [rothauge2019]_, noise in
     [lagzi2021]_.
     """
-    if np.ndim(norm) or norm not in (1, 2, np.inf):
+    if not isinstance(norm, int | float | np.number) or norm not in (1, 2, np.inf):
         raise ValueError(f"norm must be 1, 2 or np.inf, but is {norm!r}.")
     chain = make_chain(system_or_network, x, depth=depth, inputs=inputs, threads=threads)
     last = len(chain.shapes) - 1
@@ -225,9 +225,9 @@ def _follow(chain: Chain, chunk: slice, start: int, source: _Source, rows: Rows)
             tangents = None if tangents is None else tangents + noise
             covariance = None if covariance is None else covariance + _white(source.layer_noise, x)
         rows.write(row, chunk, x, perturbed, tangents, covariance)
-    axes = tuple(range(2, perturbed.ndim))
-    # without the unperturbed state there is nothing to measure from
-    lost = ~(np.isfinite(perturbed).all(axis=axes) & np.isfinite(x[None]).all(axis=axes))
+    lost = ~np.isfinite(perturbed).all(axis=tuple(range(2, perturbed.ndim)))
+    # what is perturbed must be finite too, or there is nothing to compare with
+    lost |= ~np.isfinite(x).all(axis=tuple(range(1, x.ndim)))
     rows.status[:, chunk][lost] = Status.DIVERGED
 
 

@@ -57,7 +57,7 @@ class Propagation(Result):
     state_sizes : array, shape (T + 1, \*batch)
         :math:`\|x_k\|`.
     status : array, shape (n, \*batch)
-        :class:`resdyn.Status`: OK, or DIVERGED where the perturbed state left the finite numbers.
+        :class:`resdyn.Status`: OK, or DIVERGED where the perturbed or the unperturbed state left the finite numbers.
     shapes : tuple of tuples
         The shape of the state in each row.
     norm : float
@@ -73,7 +73,7 @@ class Propagation(Result):
     variance : array, shape (T + 1, \*batch), or None
         Sample variance of the noisy states, summed over units.
     standard_error : array, shape (T + 1, \*batch), or None
-        Of ``variance``, from the scatter of the samples.
+        Of ``variance``, from the scatter of the samples (jackknife); NaN for fewer than 10 samples.
     predicted_variance : array, shape (T + 1, \*batch), or None
         First order: the trace of :math:`C_{k+1} = (I + hA_k)C_k(I + hA_k)^{\mathsf T} + s^2 I`.
     prediction : str
@@ -252,7 +252,10 @@ class Propagation(Result):
         layers = "1 layer" if depth == 1 else f"{depth} layers"
         what = f"{n} perturbation{'s' * (n > 1)} of" if self.variance is None else self._noise_in_words()
         lost = int((self.status != Status.OK).sum())
-        outcome = f" {lost} of {self.status.size} diverged." if lost else ""
+        outcome = f" {lost} of {self.status.size} diverged" if lost else ""
+        unperturbed = int((~np.isfinite(self.state_sizes).all(axis=0)).sum())
+        outcome += f", the unperturbed orbit of {unperturbed} of {n_states} among them" if lost and unperturbed else ""
+        outcome += "." if outcome else ""
         return (
             f"Propagation of {what} {states} through {layers} of {self.name!r}{where}: "
             f"{self._growth_in_words()}.{outcome}"
@@ -268,7 +271,8 @@ class Propagation(Result):
             first, last = _median(self.sizes[0]), _median(self.sizes[-1])
             near, far = _median(self.relative[0]), _median(self.relative[-1])
             text = f"median size {first:.3g} → {last:.3g}, relative to the state {near:.3g} → {far:.3g}"
-            if self.discrepancy is not None:
+            # perturbations of size 0 have no relative error
+            if self.discrepancy is not None and np.isfinite(self.discrepancy[-1]).any():
                 text += f"; relative error of first order {_median(self.discrepancy[-1]):.2g} at the end"
             return text
         first, last = (_median(np.sqrt(self.variance[row])) for row in (0, -1))

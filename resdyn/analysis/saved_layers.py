@@ -26,12 +26,17 @@ def residuals_at(trajectory: Trajectory, slot: int) -> Array:
         return _flattened(evaluate(float(trajectory.t[slot]), trajectory.x[slot], **options), trajectory)
 
 
-def finite_states(trajectory: Trajectory) -> Array:
-    """Which states hold finite numbers at all saved layers, shape (n_states,)."""
+def finite_states(trajectory: Trajectory, *, infinite: bool = False) -> Array:
+    """Which states hold finite numbers at all saved layers, shape (n_states,).
+
+    With ``infinite``, x may be ±∞ where the system takes that as a state; residuals may not.
+    """
+    infinite = infinite and bool(getattr(trajectory.system, "infinite_states", False))
     # a residual that overflows takes the next state with it; only the last one has no next state
     finite = np.isfinite(residuals_at(trajectory, len(trajectory.t) - 1)).all(axis=-1)
     for slot in range(len(trajectory.t)):
-        finite &= np.isfinite(states_at(trajectory, slot)).all(axis=-1)
+        x = states_at(trajectory, slot)
+        finite &= (~np.isnan(x) if infinite else np.isfinite(x)).all(axis=-1)
     return np.asarray(finite & (trajectory.status == Status.OK).reshape(-1), dtype=bool)
 
 

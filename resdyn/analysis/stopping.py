@@ -204,7 +204,7 @@ def _mean(values: Array) -> float:
 def _residuals(layers: Any) -> Iterable[Array]:
     if not isinstance(layers, Trajectory):
         return _given(layers, "residuals")
-    included = _neighbours(layers)
+    included = _neighbours(layers, infinite=True)
     # the residual at the last state belongs to a layer that there is not
     return (residuals_at(layers, slot)[included] for slot in range(len(layers.t) - 1))
 
@@ -216,23 +216,28 @@ def _states(layers: Any) -> Iterable[Array]:
     return (states_at(layers, slot)[included] for slot in range(len(layers.t)))
 
 
-def _neighbours(trajectory: Trajectory) -> Array:
-    """Which states to count, if the saved layers are neighbours and the first ones of the network."""
+def _neighbours(trajectory: Trajectory, *, infinite: bool = False) -> Array:
+    """Which states to count, if the saved layers are neighbours and the first is layer 0."""
     if trajectory.layers[0] != 0:
         raise ValueError(
-            f"a depth rule counts layers from the first, but the trajectory begins at layer {trajectory.layers[0]}; "
-            "simulate again without transient."
+            f"a depth rule counts the layers of a network from its input, but the trajectory begins at layer "
+            f"{trajectory.layers[0]}; simulate again with transient=0 and save='all'."
         )
     if (np.diff(trajectory.layers) != 1).any():
         raise ValueError(
             f"a depth rule compares neighbouring layers, but the trajectory saved layers {trajectory.layers[0]}, "
             f"{trajectory.layers[1]}, …; simulate again with save='all'."
         )
-    return finite_states(trajectory)
+    return finite_states(trajectory, infinite=infinite)
 
 
 def _given(layers: Sequence[Any] | Array, what: str) -> list[Array]:
     """One float64 array of at least two axes per layer."""
+    if not hasattr(layers, "__iter__"):
+        raise TypeError(
+            f"layers must be a Trajectory or one array per layer, but is {layers!r} of type {type(layers).__name__}; "
+            "pass what resdyn.simulate returned, or a list of arrays."
+        )
     arrays = [np.asarray(validate.real_array(at, what), dtype=np.float64) for at in layers]
     for at in arrays:
         if at.ndim < 2:

@@ -154,19 +154,37 @@ def test_states_that_move_to_the_end_have_not_settled():
     found = resdyn.transients(resdyn.simulate(drift, [[1.0], [2.0], [1e-9]], depth=60))
     assert found.settling_layer.tolist() == [-1, -1, 0]
     assert np.isnan(found.class_settling_layer[0])
-    assert "1 of 3 stay within 0.01 of the last residual of this run" in repr(found)
+    assert "1 of 3 stay within 0.01 of the last residual of this run." in repr(found)
 
 
 def test_a_rest_must_last_a_tenth_of_the_run():
-    # residuals 1 up to layer k, then 0, in a run of 40 layers: the rest is 40 − k layers
+    # residuals 1 up to layer k, then 0, in a run of layers 0 to 39: the rest is 39 − k layers
     def pulse(last):
         f = np.where(np.arange(41) < last, 1.0, 0.0)
-        system = resdyn.ResidualSystem(lambda t, x, _: np.full_like(x, f[round(t)]), 1, depth=41)
-        return resdyn.transients(resdyn.simulate(system, [[0.0]], depth=40)).settling_layer[0]
+        f[40] = 7.0  # of a layer that there is not
+        system = resdyn.ResidualSystem(lambda t, x, _: np.full_like(x, f[round(t)]), 1, depth=40)
+        return resdyn.transients(resdyn.simulate(system, [[0.0]])).settling_layer[0]
 
     assert pulse(10) == 10
-    assert pulse(36) == 36
-    assert pulse(37) == -1
+    assert pulse(35) == 35
+    assert pulse(36) == -1
+
+
+def test_a_rest_holds_three_saved_layers():
+    run = resdyn.simulate(linear([-0.5]), [[1.0]], depth=60, save=20)
+    assert resdyn.transients(run).settling_layer.tolist() == [-1]  # layers 20, 40 and 60 are two steps of saving
+    run = resdyn.simulate(linear([-0.5]), [[1.0]], depth=80, save=20)
+    assert resdyn.transients(run).settling_layer.tolist() == [20]
+
+
+def test_the_end_of_a_drive_is_no_layer():
+    # the drive is 0 at all layers but the last, whose value would be used once more after the end
+    system = resdyn.ResidualMap(np.zeros((1, 1)), activation="identity")
+    inputs = np.zeros((20, 1))
+    assert resdyn.transients(resdyn.simulate(system, [[0.0]], inputs=inputs)).settling_layer.tolist() == [0]
+    inputs[-1] = 1.0
+    assert resdyn.transients(resdyn.simulate(system, [[0.0]], inputs=inputs)).settling_layer.tolist() == [-1]
+    assert resdyn.transients(resdyn.simulate(system, [[0.0]], inputs=inputs[:1])).settling_layer.tolist() == [-1]
 
 
 def test_settling_layer_is_counted_in_layers_not_in_saved_slots():
@@ -326,7 +344,7 @@ def test_every_form_of_a_readout_says_the_same(circles):
         (["a", "c", "b"] * 10, 3, [0, 1, 2]),
         ([1, 2, 3] * 10, 3, [0, 1, 2]),
         ([0.0, 1.0, 2.0] * 10, 5, [0, 1, 2]),
-        ([0.5, 1.0, 2.0] * 10, 5, [-1, -1, -1]),
+        ([0.0, 0.5, 1.0] * 10, 5, [-1, -1, -1]),
         ([0, 0, 0] * 10, 1, [0]),
     ],
 )
@@ -353,15 +371,26 @@ def test_states_that_diverge_count_nowhere():
     assert every.settling_layer[12] == -1
     for name in ("residual_mean", "probe_x", "null_fisher_y", "contribution_mean", "readout_accuracy"):
         assert np.array_equal(getattr(every, name), getattr(expected, name)), name
-    assert "1 state left the finite numbers and count" in repr(every)
+    assert "1 state left the finite numbers and counts nowhere" in repr(every)
 
 
-def test_infinite_states_count_nowhere_even_where_they_are_legitimate():
+def test_residuals_of_legitimate_infinite_states_count():
     system = resdyn.logistic_residuals(-np.eye(2), step=0.5)
     z0 = system.from_residuals([[0.5, 0.5], [0.5, 1.0]])
-    found = resdyn.transients(resdyn.simulate(system, z0, depth=3))
-    assert found.included.tolist() == [True, False]
-    assert np.isfinite(found.state_mean).all()
+    run = resdyn.simulate(system, z0, depth=3)
+    found = resdyn.transients(run, readout=np.eye(2))
+    assert found.included.tolist() == [True, True]
+    assert np.allclose(found.residual_mean[:, 0], run.y.mean(axis=1))
+    assert np.isposinf(found.state_mean[:, 0, 1]).all()
+    assert np.isnan(found.state_spread[:, 0, 1]).all()
+    labelled = resdyn.transients(
+        resdyn.simulate(system, np.repeat(z0, 3, axis=0), depth=3), np.arange(6) % 2, readout=np.eye(2), n_shuffles=3
+    )
+    assert np.isfinite(labelled.probe_y).all()
+    assert np.isnan(labelled.probe_x).all()
+    assert np.isnan(labelled.readout_accuracy).all()
+    assert repr(labelled)
+    assert np.isfinite(resdyn.depth_rule(run).value)
 
 
 def test_nothing_left_is_a_value():
@@ -433,7 +462,7 @@ def test_repr_and_table_hold_the_answer(circles):
     assert words.startswith(
         "Transients of 'circles': residuals y of 300 states in 2 classes, layers 0 to 15 (16 saved)."
     )
-    assert f"{(found.settling_layer >= 0).sum()} of 300 stay within 0.01 of the last residual" in words
+    assert f"{(found.settling_layer >= 0).sum()} of 300 stay within 0.01 of the last residual of this run" in words
     assert f"{found.probe_x[-1]:.1%} at the last" in words
     assert f"The read-out is right for {found.readout_accuracy[-1]:.1%} at the last." in words
     header, rows = found._table()
@@ -456,14 +485,15 @@ def test_memory_does_not_grow_with_the_square_of_the_units():
     assert peak < 40e6
 
 
-def test_the_residual_of_a_layer_that_there_is_not_settles_nothing():
-    # the last of ten layers jumps; its weights applied once more, at the end, are no eleventh layer
-    bias = np.zeros((10, 2))
-    bias[9] = 3.0
-    run = resdyn.simulate(resdyn.ResidualMap.residual(np.zeros((10, 2, 2)), bias), np.zeros((4, 2)))
-    assert (resdyn.transients(run).settling_layer == -1).all()
+@pytest.mark.parametrize(
+    ("options", "match"),
+    [({"readout": "x"}, "readout must be weights"), ({"rng": "a", "labels": LABELS}, "rng must be a numpy Generator")],
+)
+def test_words_where_none_belong_are_named(trajectory, options, match):
+    with pytest.raises(TypeError, match=match):
+        resdyn.transients(trajectory, **options)
 
 
-def test_what_is_no_trajectory_is_refused():
-    with pytest.raises(TypeError, match="needs a Trajectory"):
-        resdyn.transients(np.zeros((3, 4, 2)))
+def test_transients_are_those_of_a_trajectory():
+    with pytest.raises(TypeError, match="must be a Trajectory, but is 5"):
+        resdyn.transients(5)

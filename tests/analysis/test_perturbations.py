@@ -589,17 +589,51 @@ def test_too_much_to_keep_is_said_before_it_is_run(system, monkeypatch):
         resdyn.propagate(system, X, V, keep=True)
 
 
-def test_without_an_unperturbed_state_there_is_nothing_to_measure_from():
-    squares = resdyn.ResidualSystem(lambda t, x, p: x**2, 1)
-    found = resdyn.propagate(squares, [2.0], np.array([[-2.5]]), depth=30)
-    assert (found.status == resdyn.Status.DIVERGED).all()
+def test_the_standard_error_is_that_of_leaving_one_sample_out():
+    system = resdyn.ResidualMap(np.eye(3), activation="tanh", step=0.5)
+    run = resdyn.propagate(system, np.zeros(3), input_noise=0.5, n_samples=12, depth=2, keep=True, rng=0)
+    samples = run.at(2).true
+    without = np.array([np.delete(samples, i, axis=0).var(axis=0, ddof=1).sum() for i in range(12)])
+    assert run.standard_error[2] == pytest.approx(np.sqrt(11 / 12 * ((without - without.mean()) ** 2).sum()))
 
 
-def test_few_samples_have_no_standard_error():
-    growth = resdyn.ResidualMap.residual(np.eye(3), step=0.1)
-    few, enough = (
-        resdyn.propagate(growth, np.zeros(3), input_noise=0.01, depth=3, n_samples=n, rng=0).standard_error
-        for n in (2, 10)
-    )
-    assert np.isnan(few).all()
-    assert (enough > 0).all()
+@pytest.mark.parametrize("n_samples", [2, 9])
+def test_a_few_samples_do_not_tell_the_error_of_their_variance(n_samples):
+    run = resdyn.propagate(resdyn.ResidualMap(np.eye(3)), np.zeros(3), input_noise=0.5, n_samples=n_samples, depth=2)
+    assert np.isnan(run.standard_error).all()
+    assert np.isfinite(run.variance).all()
+
+
+def test_an_unperturbed_orbit_that_diverges_is_a_divergence():
+    square = resdyn.ResidualSystem(lambda t, x, _: x**2, 1)
+    # 5 diverges; perturbed to 0 it stays there
+    run = resdyn.propagate(square, [[5.0], [-0.5]], [[-5.0], [0.1]], depth=12, linearized=False)
+    assert run.status.tolist() == [[resdyn.Status.DIVERGED, resdyn.Status.OK]]
+    assert "1 of 2 diverged, the unperturbed orbit of 1 of 2 among them." in repr(run)
+
+
+def test_a_norm_is_one_number():
+    with pytest.raises(ValueError, match="norm must be 1, 2 or np.inf, but is array"):
+        resdyn.propagate(resdyn.ResidualMap(np.eye(2)), np.zeros(2), np.ones(2), depth=1, norm=np.array([1, 2]))
+
+
+def test_infinite_states_have_no_differences():
+    system = resdyn.logistic_residuals(np.eye(2))
+    with pytest.raises(ValueError, match="unperturbed infinite state is not a number; pass finite states"):
+        resdyn.propagate(system, [0.0, np.inf], np.ones(2), depth=2)
+
+
+def test_perturbations_of_size_zero_have_words():
+    run = resdyn.propagate(resdyn.ResidualMap(np.eye(2)), np.ones(2), np.zeros(2), depth=2)
+    assert "median size 0 → 0" in repr(run)
+    assert "nan" not in repr(run)
+
+
+def test_working_arrays_of_many_samples_are_counted(monkeypatch):
+    from resdyn import _memory
+
+    asked = []
+    monkeypatch.setattr(_memory, "require", lambda n_bytes, *rest: asked.append(n_bytes))
+    resdyn.propagate(resdyn.ResidualMap(np.eye(500)), np.zeros(500), input_noise=1.0, n_samples=1000, depth=1)
+    # perturbed states before and after a layer, at the least
+    assert max(asked) > 2 * 8 * 1000 * 500

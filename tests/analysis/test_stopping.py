@@ -179,7 +179,14 @@ def test_repr_says_what_to_do():
     )
 
 
-def test_a_trajectory_that_begins_later_is_refused():
-    system = resdyn.logistic_residuals(np.eye(2))
-    with pytest.raises(ValueError, match="begins at layer 3; simulate again without transient"):
-        resdyn.depth_rule(resdyn.simulate(system, np.zeros((4, 2)), depth=5, transient=3))
+def test_layers_are_counted_from_the_input():
+    system = resdyn.ResidualMap(np.eye(2))
+    late = resdyn.simulate(system, np.zeros((3, 2)), depth=4, transient=5)
+    for rule in ("lagzi2021", "hauser2019"):
+        with pytest.raises(ValueError, match="begins at layer 5; simulate again with transient=0"):
+            resdyn.depth_rule(late, rule=rule)
+
+
+def test_a_number_is_no_list_of_layers():
+    with pytest.raises(TypeError, match="layers must be a Trajectory or one array per layer, but is 5"):
+        resdyn.depth_rule(5)
