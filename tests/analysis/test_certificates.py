@@ -859,3 +859,53 @@ def test_a_fixed_point_object_will_do():
 
     system = resdyn.logistic_residuals(np.array([[-1.0, 0.5], [0.5, -1.0]]))
     assert lyapunov_function(system, at=Found()).form == "equilibrium"
+
+
+# --- what must not be certified --------------------------------------------------------------------------------
+
+
+def test_a_region_is_everything_only_where_it_is():
+    # two attractors at ±3e10, each the centre of a region that does not depend on the units
+    system = resdyn.ResidualMap([[1e-10]], activation="tanh", damping=1.0, gain=3e10, step=0.1)
+    right = resdyn.simulate(system, [3e10], depth=600).final
+    for dynamics in ("flow", "map"):
+        certificate = resdyn.lyapunov_function(system, at=right, dynamics=dynamics, form="quadratic form")
+        assert certificate
+        assert np.isfinite(certificate.region)
+        assert certificate.V(-right) > certificate.region
+    linear = resdyn.ResidualMap([[0.5]], activation="identity", damping=1.0)
+    assert np.isinf(resdyn.lyapunov_function(linear, at=[0.0], form="quadratic form").region)
+
+
+@pytest.mark.parametrize("w", [1e154, 1e155, 1e300])
+def test_weights_that_overflow_are_not_certified(w):
+    saddle = resdyn.ResidualMap([[-w, w], [w, -w]], activation="tanh", damping=1.0, step=0.5)
+    assert not resdyn.lyapunov_function(saddle, dynamics="map", form="Hopfield energy")
+    grows = resdyn.ResidualMap(w * np.eye(2), activation="tanh", step=0.5)
+    for dynamics in ("flow", "map"):
+        assert not resdyn.lyapunov_function(grows, dynamics=dynamics, form="potential")
+
+
+def test_what_is_no_fixed_point_is_not_certified():
+    for rule, at in (
+        (lambda t, x, p: x**2 + 1e-9, -9e-4),
+        (lambda t, x, p: -1e-3 - np.sqrt(np.abs(x)), 1e-5),
+    ):
+        certificate = resdyn.lyapunov_function(resdyn.ResidualSystem(rule, 1), at=[at])
+        assert not certificate
+        assert "not a fixed point" in dict(certificate.reasons)["quadratic form"]
+
+
+def test_what_depends_on_time_is_not_certified():
+    for rule in (lambda t, x, p: -x + 3 * np.sin(5 * t), lambda t, x, p: (-1 + 2 * t) * x):
+        certificate = resdyn.lyapunov_function(resdyn.ResidualSystem(rule, 1), at=[0.0])
+        assert "depends on t" in dict(certificate.reasons)["quadratic form"]
+
+
+def test_odd_parameters_get_an_answer_and_not_an_accident():
+    negative = resdyn.ResidualMap([[-1.0]], activation="identity", damping=-0.3, step=0.5)
+    assert isinstance(bool(resdyn.lyapunov_function(negative, dynamics="map")), bool)
+    still = resdyn.ResidualMap([[0.0]], [-1.0], activation="relu", damping=1.0)
+    assert np.isinf(resdyn.lyapunov_function(still, at=[0.0], form="quadratic form").region)
+    with pytest.raises(TypeError, match="needs a System, but got str"):
+        resdyn.lyapunov_function("abc")

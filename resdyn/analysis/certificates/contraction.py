@@ -35,7 +35,8 @@ def contraction(question: Question) -> Certificate | str:
         return "the damping is not positive, and where a slope of φ is 0 nothing else contracts"
     if system.depth is not None:
         return _layerwise(question, system, slopes)
-    assert isinstance(question.network, Preactivations)
+    if isinstance(question.network, str):
+        return question.network
     D, factor = _best_scaling(question, question.network)
     if factor >= 1:
         return f"one layer multiplies distances by up to {factor:.4g} ≥ 1 in the best norm found"

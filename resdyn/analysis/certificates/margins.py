@@ -76,17 +76,23 @@ def sign(matrix: Array, magnitude: Array, exact: Callable[[], Array] | None = No
     exact : callable, optional
         The matrix in fractions, for the cases that rounding leaves open.
     """
-    value = float(np.linalg.eigvalsh(matrix)[-1])
+    largest = float(np.abs(magnitude).max())
+    if not (np.isfinite(matrix).all() and np.isfinite(largest)):
+        return Sign(np.inf, np.inf, "positive")  # what overflows proves nothing
     if not matrix.any():
         return Sign(0.0, 0.0, "semidefinite")
-    error = rounding(magnitude)
+    # a power of two, so that squares neither over- nor underflow
+    exponent = int(np.frexp(largest)[1])
+    matrix, magnitude = np.ldexp(matrix, -exponent), np.ldexp(magnitude, -exponent)
+    value, error = float(np.linalg.eigvalsh(matrix)[-1]), rounding(magnitude)
+    verdict = "rounding"
     if value > error:
-        return Sign(value, error, "positive")
-    if value < 0 and _has_cholesky_factor(-matrix - error * np.eye(len(matrix))):
-        return Sign(value, error, "negative")
-    if exact is not None and len(matrix) <= _EXACT_UP_TO:
-        return Sign(value, error, "semidefinite" if _is_semidefinite(-exact()) else "rounding")
-    return Sign(value, error, "rounding")
+        verdict = "positive"
+    elif value < 0 and _has_cholesky_factor(-matrix - error * np.eye(len(matrix))):
+        verdict = "negative"
+    elif exact is not None and len(matrix) <= _EXACT_UP_TO:
+        verdict = "semidefinite" if _is_semidefinite(-exact()) else "rounding"
+    return Sign(float(np.ldexp(value, exponent)), float(np.ldexp(error, exponent)), verdict)
 
 
 def _has_cholesky_factor(matrix: Array) -> bool:

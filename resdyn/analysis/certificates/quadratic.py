@@ -19,6 +19,7 @@ from resdyn.analysis.certificates.margins import EPS, Sign, rounding, sign
 from resdyn.analysis.certificates.preactivations import Preactivations, fixed_point
 from resdyn.analysis.certificates.question import Question, definiteness
 from resdyn.analysis.certificates.result import Certificate, Condition
+from resdyn.analysis.equilibria.newton import refine
 from resdyn.matrix_family import LogisticResiduals
 
 Array = NDArray[Any]
@@ -26,6 +27,7 @@ Array = NDArray[Any]
 # the share of the linear decrease that the nonlinear part may use up inside the region; what is left of it absorbs the
 # residual of an approximate fixed point
 _SHARE = 0.99
+_FARTHEST = 1e150  # its square is a number
 
 
 @dataclass(frozen=True, eq=False)
@@ -178,11 +180,13 @@ def _region(expansion: Expansion, P: Array, share: float, *, dynamics: str) -> f
         return float(grow * total)
 
     limit = np.inf if expansion.most is None else expansion.most(mu)
-    if used(min(limit, 1e8)) <= share:
-        return float(limit**2)
-    low, high = 0.0, min(limit, 1e8)
+    # the remainder grows with t or is bounded: what holds here holds for all numbers there are
+    high = min(limit, _FARTHEST)
+    if used(high) <= share:
+        return float(high**2) if np.isfinite(limit) else np.inf
+    low = 0.0
     for _ in range(200):
-        middle = (low + high) / 2 if low else high / 2
+        middle = (low + high) / 2 if low else high / 16
         low, high = (middle, high) if used(middle) <= share else (low, middle)
         if high - low <= 1e-6 * low:
             break
@@ -235,7 +239,9 @@ def _of_matrices(network: Preactivations, system: System, at: Array, dynamics: s
 
         def most(mu: Array) -> float:
             # no unit may switch on or off
-            return float(np.min((np.abs(u) - shake) / np.maximum(mu, 1e-300)))
+            room = np.abs(u) - shake
+            with np.errstate(over="ignore"):
+                return float(np.min(np.divide(room, mu, out=np.full_like(room, np.inf), where=mu > 0)))
 
     step = network.step if dynamics == "map" else 1.0
     return Expansion(
@@ -292,33 +298,27 @@ def _of_residuals(network: Preactivations, at: Array, dynamics: str) -> Expansio
     return Expansion(center, A, wrong, residual, np.eye(n), W, remainder_of_map)
 
 
-# Newton's method on a smooth f; a start that needs more is not near a fixed point.
-_NEWTON_STEPS = 30
-
-
 def _of_any(system: System, at: Array, dynamics: str) -> Expansion | str:
     """Any other System: its Jacobian, and no bound of what is nonlinear."""
-    x = at.astype(float)
     size = int(np.prod(system.shape))
 
-    def linearized(state: Array) -> tuple[Array, float]:
-        operator = system.linearize(0.0, state)
+    def linearized(state: Array, t: float = 0.0) -> tuple[Array, float]:
+        operator = system.linearize(t, state)
         return operator @ np.eye(size), float(getattr(operator, "error", None) or 0.0)
 
-    for _ in range(_NEWTON_STEPS):
-        f = np.asarray(system.residual(0.0, x)).ravel()
-        if not np.isfinite(f).all():
+    with np.errstate(all="ignore"):
+        if not np.isfinite(np.asarray(system.residual(0.0, at))).all():
             return "f is not finite at the state given"
-        A, error = linearized(x)
-        try:
-            move = np.linalg.solve(A, -f)
-        except np.linalg.LinAlgError:
-            return "the fixed point is not hyperbolic (A is singular): linearization does not decide"
-        x = x + move.reshape(x.shape)
-        if np.abs(move).max() <= 4 * EPS * (1 + np.abs(x).max()):
-            break
+        x = refine(system, at)
+    if x is None:
+        return "not a fixed point: Newton's method finds no root of f from the state given"
     if not np.linalg.norm(x - at) <= 1e-3 * (1 + np.linalg.norm(at)):
         return f"not a fixed point: the nearest that Newton's method finds is {np.linalg.norm(x - at):.2g} away"
+    for later in (0.618 * system.step, 7.3 * system.step):
+        moved = np.linalg.norm(np.asarray(system.residual(later, x)) - np.asarray(system.residual(0.0, x)))
+        turned = np.linalg.norm(linearized(x, later)[0] - linearized(x)[0])
+        if moved > 1e-6 * (1 + np.linalg.norm(x)) or turned > 1e-6 * (1 + np.linalg.norm(linearized(x)[0])):
+            return "f depends on t, and a quadratic form speaks of autonomous systems"
     f = np.asarray(system.residual(0.0, x)).ravel()
     A, error = linearized(x)
     residual = float(np.linalg.norm(f)) + 8 * EPS * float(np.linalg.norm(A)) * (1 + float(np.linalg.norm(x)))

@@ -104,6 +104,11 @@ def lyapunov_function(
     rise by. The theorems: [cohen1983]_, [hopfield1984]_, [marcus1989]_, [goh1977]_, [forti1995]_, [buehner2006]_,
     [kaszkurewicz2000]_, [khalil2002]_.
     """
+    if not isinstance(system, System):
+        raise TypeError(
+            f"lyapunov_function needs a System, but got {type(system).__name__}; make one with "
+            "resdyn.ResidualMap(W, b) or resdyn.logistic_residuals(W, b)."
+        )
     dynamics = validate.dynamics(dynamics)
     if form is not None:
         validate.choice(form, "form", tuple(FORMS))
@@ -112,9 +117,12 @@ def lyapunov_function(
     reasons: list[tuple[str, str]] = []
     also: list[str] = []
     for name in FORMS if form is None else [form]:
-        answer = FORMS[name](question)
+        with np.errstate(over="ignore", invalid="ignore"):
+            answer = FORMS[name](question)
         if isinstance(answer, str):
             reasons.append((name, answer))
+        elif not np.isfinite(answer.slack):
+            reasons.append((name, "weights so large overflow the bounds of rounding; scale the system"))
         elif best is None:
             best = answer
             # what is found from here on is weaker: not worth a solver's time
