@@ -18,7 +18,7 @@ export OMP_NUM_THREADS ?= 1
 export OPENBLAS_NUM_THREADS ?= 1
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint types contracts docs bench install clean
+.PHONY: help demo test thorough lint types contracts docs bench install clean
 
 help: ## show this list
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -31,6 +31,9 @@ test: $(DONE)/tested-$(WITH) ## lint, types, import contracts, tests
 $(DONE)/tested-$(WITH): $(DONE)/linted $(DONE)/typed $(DONE)/contracted $(PACKAGE) $(SCRIPTS) $(TESTS) $(DOCS)
 	$(BIN)/python -m pytest
 	@touch $@
+
+thorough: $(DONE)/test-installed ## certificates of Lyapunov functions on ten thousand random systems of each class
+	RESDYN_RANDOM_SYSTEMS=10000 $(BIN)/python -m pytest tests/analysis/test_certificates.py -k "never_increases or in_their_region"
 
 lint: $(DONE)/linted ## ruff: lint and format
 $(DONE)/linted: $(PACKAGE) $(SCRIPTS) $(TESTS) $(DOCS) $(DONE)/test-installed

@@ -8,6 +8,7 @@ from scipy.integrate import solve_ivp
 from scipy.linalg import expm
 
 import resdyn
+import resdyn_theory
 from resdyn import Status, _memory
 from resdyn.systems import cyclic_weights, random_weights
 
@@ -564,3 +565,14 @@ def test_arguments_are_neither_changed_nor_kept():
     fresh = resdyn.simulate(system, x0, inputs=trajectory.inputs)
     assert np.array_equal(fresh.activations, before)
     assert not np.shares_memory(trajectory.x0, x0)
+
+
+def test_a_flow_whose_first_slope_is_not_finite_ends_at_once():
+    import sympy
+
+    x = sympy.Symbol("x", real=True)
+    root = resdyn.from_symbolic(resdyn_theory.SymbolicSystem("root", (x,), (sympy.sqrt(x) - x,)), step=0.1)
+    lost = resdyn.simulate(root, [[-1.0], [0.5]], depth=3, method="RK45")
+    assert lost.status.tolist() == [resdyn.Status.FAILED, resdyn.Status.OK]
+    huge = resdyn.simulate(resdyn.systems.lorenz(step=0.05), [1e200] * 3, depth=3, method="RK45")
+    assert huge.status == resdyn.Status.DIVERGED

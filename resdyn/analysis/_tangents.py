@@ -103,13 +103,27 @@ def orthonormalised(frames: Array) -> tuple[Array, Array, float]:
     signs = np.where(np.diagonal(R, axis1=1, axis2=2) < 0, -1.0, 1.0)
     R, Q = signs[:, :, None] * R, Q * signs[:, None, :]
     lengths = np.linalg.norm(R, axis=1)
-    R[np.abs(R) <= 8 * d * np.finfo(float).eps * lengths[:, None, :]] = 0.0
+    whole = np.isfinite(lengths)[:, None, :]
+    R[whole & (np.abs(R) <= 8 * d * np.finfo(float).eps * lengths[:, None, :])] = 0.0
+    R[np.broadcast_to(~whole, R.shape)] = np.nan  # what overflowed is not known
     factors = np.diagonal(R, axis1=1, axis2=2)
     alive = np.isfinite(factors) & (lengths > 0)
     kept = np.divide(factors, lengths, where=alive, out=np.ones_like(lengths))
     # near the ends of the numbers nothing may be left to chance
-    kept[alive & ((lengths < 1e-100) | (lengths > 1e100))] = 0.0
+    kept[~((lengths > 1e-100) & (lengths < 1e100))] = 0.0
     return np.ascontiguousarray(np.swapaxes(Q, 1, 2)), R, float(kept.min(initial=1.0))
+
+
+def resolved(exponents: Array, layers: int, request: Request) -> Array:
+    """Which exponents of a flow the tolerances resolve, for k exponents along the last axis.
+
+    Between two QR steps a vector shrinks against the first by a factor exp((λᵢ − λ₁)h); where that comes near the
+    tolerance of the integrator, what is left of the vector is error.
+    """
+    leading = np.max(exponents, axis=-1, keepdims=True)
+    least = np.log(1e3 * min(max(request.rtol, request.atol), 1e-6))
+    with np.errstate(invalid="ignore"):
+        return np.asarray((exponents - leading) * layers * request.system.step > least)
 
 
 def triangular_factors(

@@ -275,7 +275,8 @@ def lyapunov_spectrum(
     Returns
     -------
     LyapunovSpectrum
-        Divergence is an outcome: NaN exponents and a status, without effect on the other orbits.
+        Divergence is an outcome: NaN exponents and a status, without effect on the other orbits. So is a frame that
+        leaves the numbers (status FAILED).
 
     Raises
     ------
@@ -289,6 +290,9 @@ def lyapunov_spectrum(
     A stretching factor that is lost in rounding, below 8dε of what the vector measured before the directions ahead
     of it were taken out, counts as 0: the exponent is −∞, and the map singular to working precision. The QR method
     finds exponents in descending order only in the limit; they are sorted by value.
+
+    In a flow an exponent is NaN where directions contract, against the first, by more within one layer than the
+    tolerances resolve (e⁷ for rtol = 1e-6). Exponents per unit t do not depend on the layer: take a smaller step.
     """
     request = tangents.tangent_request(
         system, x0, depth, transient, dynamics, inputs, rtol, atol, method, threads, progress
@@ -308,6 +312,9 @@ def lyapunov_spectrum(
     t = (stops - request.transient) * system.step
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
         logs, status = _logarithms(request, frames, stops, every)
+        # a frame that overflowed, or met an infinite slope, says nothing
+        unknown = np.isnan(logs).any(axis=(0, 2)) | np.isposinf(logs).any(axis=(0, 2))
+        status[(status == 0) & unknown] = Status.FAILED
         error = _standard_error(logs, np.diff(stops, prepend=request.transient) * system.step, n_layers)
         running = logs
         for record in range(1, len(t)):  # np.cumsum along the first axis jumps through memory
@@ -315,6 +322,9 @@ def lyapunov_spectrum(
         running /= t[:, None, None]
     lost = np.flatnonzero(status)
     running[:, lost], error[lost] = np.nan, np.nan
+    if not request.is_map:
+        unresolved = ~tangents.resolved(running[-1], every or 1, request) & (status == 0)[:, None]
+        running[:, unresolved], error[unresolved] = np.nan, np.nan
     order = np.argsort(-running[-1], axis=-1, kind="stable")
     moved = np.flatnonzero((order != np.arange(k)).any(axis=-1))
     running[:, moved] = np.take_along_axis(running[:, moved], order[None, moved], axis=-1)

@@ -145,6 +145,12 @@ def finite_time_exponents(
     -------
     FiniteTimeExponents
 
+    Notes
+    -----
+    Backward stable: as if the Jacobian of each layer were off by ε of its norm. A value that is lost against the
+    largest within a single layer comes out as −∞ (maps), or as NaN where the tolerances of a flow do not resolve it:
+    then take a smaller step.
+
     Raises
     ------
     TypeError, ValueError
@@ -173,11 +179,16 @@ def finite_time_exponents(
         if transient:
             states, status = _after_transient(request)
         stops = np.array([request.total])
-        logs, directions, end, later = _singular(carry, states, request.transient, stops, request.threads)
+        # vectors of a flow are known to its tolerances only, so none may shrink for more than a layer
+        every = None if request.is_map else 1
+        logs, directions, end, later = _singular(carry, states, request.transient, stops, request.threads, every)
     status = np.where(status == 0, later, status)
     status[(status == 0) & tangents.left_the_numbers(end, system)] = Status.DIVERGED
     n_layers = request.total - request.transient
-    return _result(logs, directions, status, request.batch, k, system, dynamics, n_layers, request.transient)
+    found = _result(logs, directions, status, request.batch, k, system, dynamics, n_layers, request.transient)
+    if not request.is_map:
+        found.exponents[~tangents.resolved(found.exponents, 1, request)] = np.nan
+    return found
 
 
 def _after_transient(request: Request) -> tuple[Array, NDArray[np.uint8]]:
@@ -223,6 +234,8 @@ def _result(
     depth: int,
     transient: int,
 ) -> FiniteTimeExponents:
+    unknown = np.isnan(logs).any(axis=-1) | np.isposinf(logs).any(axis=-1)
+    status = np.where((status == 0) & unknown, Status.FAILED, status).astype(np.uint8)
     exponents = logs[:, :k] / (depth * system.step)
     exponents[status != 0] = np.nan
     vectors = directions[:, :k].copy()
@@ -239,7 +252,12 @@ def _result(
 
 
 def _singular(
-    carry: tangents.Carry, states: Array, first: int, stops: NDArray[np.int64], threads: int | None
+    carry: tangents.Carry,
+    states: Array,
+    first: int,
+    stops: NDArray[np.int64],
+    threads: int | None,
+    every: int | None = None,
 ) -> tuple[Array, Array, Array, NDArray[np.uint8]]:
     """Logarithms of all singular values, right singular vectors as rows, last states, and status."""
     from resdyn.kernels.graded_svd import graded_svd
@@ -251,7 +269,7 @@ def _singular(
     status = np.zeros(size, dtype=np.uint8)
     frames = np.broadcast_to(frame, (size, d, d)).copy()
     end = states
-    for _, R, end, _, status in tangents.triangular_factors(carry, states, frames, first, stops, None):  # noqa: B007
+    for _, R, end, _, status in tangents.triangular_factors(carry, states, frames, first, stops, every):  # noqa: B007
         product.multiply(R)
     logs, vectors = graded_svd(product.rows, product.powers, threads=threads)
     return logs, vectors @ frame, end, status
@@ -300,7 +318,7 @@ def _of_trajectory(trajectory: Trajectory, n_exponents: Any, threads: Any) -> Fi
 
 def _of_many_variables(request: Request, k: int, dynamics: str) -> FiniteTimeExponents:
     """The k largest singular values of tangent maps that are not formed."""
-    from scipy.sparse.linalg import svds
+    from scipy.sparse.linalg import ArpackError, svds
 
     system, d = request.system, int(np.prod(request.system.shape))
     if not request.is_map or k >= d or request.inputs is not None:
@@ -316,6 +334,12 @@ def _of_many_variables(request: Request, k: int, dynamics: str) -> FiniteTimeExp
         trajectory = simulate(system, state, depth=depth, transient=request.transient)
         status[i] = trajectory.status
         if status[i] == Status.OK:
-            _, values, vectors = svds(tangent_map(trajectory), k, v0=start)
+            try:
+                _, values, vectors = svds(tangent_map(trajectory), k, v0=start)
+            except ArpackError as error:
+                raise ValueError(
+                    f"the singular values over {depth} layers leave the range in which svds can work ({error}); "
+                    "ask for fewer layers."
+                ) from None
             logs[i], directions[i] = np.log(values[::-1]), vectors[::-1]
     return _result(logs, directions, status, request.batch, k, system, dynamics, depth, request.transient)

@@ -192,7 +192,9 @@ for lane in range({width}):
     there = accepted and steps[lane] >= length[lane] - tau[lane]
     tries[lane] += 1
     too_short = (not accepted) and proposed < 16.0 * EPS * length[lane]
-    stuck = too_short or (tries[lane] > max_steps and steps[lane] > ZERO)
+    # a first step has no length, and fails only where the slope is not finite
+    no_slope = (not accepted) and length[lane] == 0.0
+    stuck = too_short or no_slope or (tries[lane] > max_steps and steps[lane] > ZERO)
     failed[lane] = ONE if stuck else ZERO
     # the last step was cut short, so the size before the cut is the better guess for the next segment
     kept = steps[lane] if steps[lane] > proposed else proposed

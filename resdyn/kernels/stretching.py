@@ -20,7 +20,8 @@ _MOST = 500
 LOST_SOURCE = """
 @njit(error_model="numpy")
 def is_lost(square, before, n):
-    return square <= before * (8.0 * n * 2.220446049250313e-16) ** 2 + 1e-290
+    # what overflows is not lost: it becomes infinite, and is reported
+    return before < np.inf and square <= before * (8.0 * n * 2.220446049250313e-16) ** 2 + 1e-290
 
 """
 
@@ -99,7 +100,7 @@ def orthonormalise(v, factors):
                 row[i] *= inverse
             if square < kept * kept * before:
                 kept = math.sqrt(square / before)
-            if before > 1e200 or (before > 0.0 and before < 1e-200):
-                kept = 0.0  # near the ends of the numbers
+            if not (before > 1e-200 and before < 1e200):
+                kept = 0.0  # near the ends of the numbers, or beyond them
     return kept
 """

@@ -12,6 +12,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import resdyn
+import resdyn_theory
 from resdyn.analysis.exponents import LyapunovSpectrum
 from resdyn.systems import catalogue, cyclic_weights, random_weights
 
@@ -538,3 +539,58 @@ def test_refuses_what_cannot_fit():
     big = resdyn.ResidualSystem(lambda t, x, p: -x, 20_000_000)
     with pytest.raises(MemoryError, match="ask for fewer exponents"):
         resdyn.lyapunov_spectrum(big, np.zeros(20_000_000), depth=10, n_exponents=10_000)
+
+
+def rotated(*eigenvalues):
+    Q = np.linalg.qr(np.random.default_rng(5).normal(size=(len(eigenvalues),) * 2))[0]
+    return Q @ np.diag(eigenvalues) @ Q.T
+
+
+def test_a_flow_says_so_where_a_layer_contracts_more_than_its_tolerances():
+    W = rotated(-1.0, -25.0, -50.0)
+    options = {"dynamics": "flow", "transient": 50}
+    coarse = resdyn.ResidualMap.residual(W, activation="identity")
+    found = resdyn.lyapunov_spectrum(coarse, np.ones(3), depth=200, **options)
+    assert found.exponents[0] == pytest.approx(-1.0, abs=1e-5)
+    assert np.isnan(found.exponents[1:]).all()
+    fine = resdyn.lyapunov_spectrum(coarse.replace(step=0.05), np.ones(3), depth=2000, **options)
+    assert fine.exponents == pytest.approx([-1.0, -25.0, -50.0], abs=1e-3)
+    short = resdyn.finite_time_exponents(coarse, np.ones(3), depth=10, dynamics="flow")
+    assert np.isnan(short.exponents[1:]).all()
+    mild = resdyn.ResidualMap.residual(rotated(-1.0, -3.0, -5.0), activation="identity")
+    fine = resdyn.finite_time_exponents(mild, np.ones(3), depth=20, dynamics="flow")
+    assert fine.exponents == pytest.approx([-1.0, -3.0, -5.0], abs=1e-3)
+
+
+@pytest.mark.parametrize("n", [3, 8])
+@pytest.mark.parametrize("factor", [1e-12, 1e-6, 1e6, 1e12])
+def test_bursts_of_contraction_or_expansion_do_not_leave_the_numbers(n, factor):
+    rng = np.random.default_rng(6)
+    W = np.array([np.linalg.qr(rng.normal(size=(n, n)))[0] for _ in range(400)])
+    W[150:250] *= factor
+    exact = 100 * np.log(factor) / 400
+    network = resdyn.ResidualMap.mlp(W, activation="identity")
+    assert resdyn.lyapunov_spectrum(network, np.zeros(n)).exponents == pytest.approx([exact] * n, rel=1e-9)
+    assert resdyn.finite_time_exponents(network, np.zeros(n)).exponents == pytest.approx([exact] * n, rel=1e-9)
+
+
+def test_a_frame_that_leaves_the_numbers_has_failed():
+    for n in (2, 8):
+        network = resdyn.ResidualMap.mlp(np.array([1e160 * np.eye(n)] * 5), activation="identity")
+        for found in (
+            resdyn.lyapunov_spectrum(network, np.zeros(n)),
+            resdyn.finite_time_exponents(network, np.zeros(n)),
+        ):
+            exact = np.allclose(found.exponents, np.log(1e160))
+            assert exact or (found.status == resdyn.Status.FAILED and np.isnan(found.exponents).all())
+
+
+def test_a_blow_up_in_a_flow_does_not_hang():
+    import sympy
+
+    x = sympy.Symbol("x", real=True)
+    grows = resdyn.from_symbolic(resdyn_theory.SymbolicSystem("grows", (x,), (x**2 - 1,)), step=0.1)
+    found = resdyn.finite_time_exponents(grows, [[3.0], [0.0]], depth=10, dynamics="flow")
+    assert found.status[0] != resdyn.Status.OK
+    assert found.status[1] == resdyn.Status.OK
+    assert np.isfinite(found.exponents[1]).all()
