@@ -3,7 +3,7 @@
 States have shape (M, *shape) and frames (M, k, d): k vectors, one per row, for each state.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -127,7 +127,7 @@ def resolved(exponents: Array, layers: int, request: Request) -> Array:
 
 
 def triangular_factors(
-    carry: Carry, states: Array, frames: Array, first: int, stops: NDArray[np.int64], every: int | None
+    carry: Carry, states: Array, frames: Array, first: int, stops: Iterable[int], every: int | None
 ) -> Iterator[tuple[int, Array, Array, Array, NDArray[np.uint8]]]:
     """(stop, R, states, Q, status) after every few layers, so that the image of the frames is the product of the R.
 

@@ -3,7 +3,7 @@ r"""How fast neighbouring states separate: Lyapunov spectra."""
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import xarray
 
 Array = NDArray[Any]
+T = TypeVar("T")
 
 __all__ = ["FiniteTimeExponents", "LyapunovSpectrum", "finite_time_exponents", "lyapunov_spectrum"]
 
@@ -390,7 +391,7 @@ def _logarithms(
     return logs[1:], status
 
 
-def _bar(request: Request, pieces: Sequence[slice]) -> Iterable[slice]:
+def _bar(request: Request, pieces: Iterable[T]) -> Iterable[T]:
     if not request.progress:
         return pieces
     from tqdm.auto import tqdm
@@ -434,7 +435,7 @@ def _uncompiled(
     end, status = request.states, np.zeros(len(frames), dtype=np.uint8)
     carry = tangents.simulated_carry(request)
     interval = every if request.is_map or every else 1
-    factors = tangents.triangular_factors(carry, request.states, frames, 0, stops, interval)
+    factors = tangents.triangular_factors(carry, request.states, frames, 0, _bar(request, stops), interval)
     for index, R, end, _, status in factors:  # noqa: B007  the last ones are wanted
         logs[index] += np.log(np.diagonal(R, axis1=1, axis2=2))
     return logs, end, status

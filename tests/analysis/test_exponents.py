@@ -337,6 +337,8 @@ def test_progress_changes_nothing(capsys):
     shown = resdyn.lyapunov_spectrum(system, [0.1, 0.1], depth=500, transient=3, progress=True)
     assert np.array_equal(silent.running, shown.running)
     assert "Hénon" in capsys.readouterr().err
+    resdyn.lyapunov_spectrum(OnlyLinearize(system), [0.1, 0.1], depth=20, progress=True)
+    assert "bare" in capsys.readouterr().err
 
 
 # --- singular maps, saturated units, divergence ------------------------------------------------------
