@@ -17,6 +17,12 @@ from resdyn.analysis.exponents import LyapunovSpectrum
 from resdyn.systems import catalogue, cyclic_weights, random_weights
 
 RNG = np.random.default_rng(0)
+BEGINNING = RNG.bit_generator.state
+
+
+def setup_function(function):
+    """The same numbers in each test, whichever ran before it."""
+    RNG.bit_generator.state = BEGINNING
 
 
 def plain_qr(system, x, depth, *, transient=0, inputs=None, k=None):

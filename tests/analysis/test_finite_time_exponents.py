@@ -13,6 +13,12 @@ from resdyn.kernels.graded_svd import graded_svd
 from resdyn.systems import cyclic_weights, random_weights
 
 RNG = np.random.default_rng(0)
+BEGINNING = RNG.bit_generator.state
+
+
+def setup_function(function):
+    """The same numbers in each test, whichever ran before it."""
+    RNG.bit_generator.state = BEGINNING
 
 
 def exact_logs(factors):
