@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from resdyn.analysis.perturbations import propagate as propagate
     from resdyn.analysis.stopping import DepthRule as DepthRule
     from resdyn.analysis.stopping import depth_rule as depth_rule
+    from resdyn.iterated import IteratedMap as IteratedMap
     from resdyn.matrix_family import LogisticResiduals as LogisticResiduals
     from resdyn.matrix_family import ResidualMap as ResidualMap
     from resdyn.matrix_family import logistic_residuals as logistic_residuals
@@ -57,6 +58,7 @@ _HOME = {
     "FiniteTimeExponents": "resdyn.analysis.finite_time",
     "FixedPoint": "resdyn.analysis.equilibria",
     "FixedPoints": "resdyn.analysis.equilibria",
+    "IteratedMap": "resdyn.iterated",
     "LogisticResiduals": "resdyn.matrix_family",
     "LyapunovSpectrum": "resdyn.analysis.exponents",
     "NetworkTrace": "resdyn._types",
@@ -75,8 +77,8 @@ _HOME = {
     "depth_rule": "resdyn.analysis.stopping",
     "finite_time_exponents": "resdyn.analysis.finite_time",
     "fixed_points": "resdyn.analysis.equilibria",
-    "iterate_fixed_points": "resdyn.analysis.equilibria",
     "from_symbolic": "resdyn.system",
+    "iterate_fixed_points": "resdyn.analysis.equilibria",
     "logistic_residuals": "resdyn.matrix_family",
     "lyapunov_function": "resdyn.analysis.certificates",
     "lyapunov_spectrum": "resdyn.analysis.exponents",

@@ -118,6 +118,15 @@ def trajectory(value: Any) -> None:
         )
 
 
+def autonomous(system: Any, what: str) -> None:
+    """Refuse a system whose layers differ; ``what`` says what needs one layer repeated."""
+    if system.depth is not None:
+        raise ValueError(
+            f"{what} repeats one and the same layer for ever, but {system.name!r} has {system.depth} layers of its "
+            "own; pass a system with shared weights, e.g. one layer of it."
+        )
+
+
 def choice(value: Any, name: str, allowed: tuple[str, ...]) -> str:
     """``value``, if it is one of the words allowed."""
     if not isinstance(value, str) or value not in allowed:

@@ -1,0 +1,34 @@
+"""Figures, in the field's terms and in colours that the colour-blind can tell apart.
+
+Every function draws into ``ax`` (or a new figure) and returns the Axes.
+"""
+
+from resdyn.plotting.canvas import COLOURS
+from resdyn.plotting.certificates import lyapunov_function
+from resdyn.plotting.equilibria import fixed_points, multipliers
+from resdyn.plotting.exponents import finite_time_exponents, lyapunov_spectrum
+from resdyn.plotting.interactions import influence, relations
+from resdyn.plotting.layerwise import layer_contributions, residual_norms, separability, transients
+from resdyn.plotting.orbits import cumulative_states, interaction_matrix, residual_transients, spread_per_layer
+from resdyn.plotting.perturbations import noise_variance, propagation
+
+__all__ = [
+    "COLOURS",
+    "cumulative_states",
+    "finite_time_exponents",
+    "fixed_points",
+    "influence",
+    "interaction_matrix",
+    "layer_contributions",
+    "lyapunov_function",
+    "lyapunov_spectrum",
+    "multipliers",
+    "noise_variance",
+    "propagation",
+    "relations",
+    "residual_norms",
+    "residual_transients",
+    "separability",
+    "spread_per_layer",
+    "transients",
+]
