@@ -19,8 +19,30 @@ if TYPE_CHECKING:
     from resdyn._types import System as System
     from resdyn._types import TracedNetwork as TracedNetwork
     from resdyn._version import __version__ as __version__
+    from resdyn.analysis.alignment import ChaosIndicators as ChaosIndicators
+    from resdyn.analysis.alignment import chaos_indicators as chaos_indicators
+    from resdyn.analysis.attraction import Attractor as Attractor
+    from resdyn.analysis.attraction import Attractors as Attractors
+    from resdyn.analysis.attraction import Basins as Basins
+    from resdyn.analysis.attraction import attractors as attractors
+    from resdyn.analysis.attraction import basins_of_attraction as basins_of_attraction
+    from resdyn.analysis.boundaries import BasinEntropy as BasinEntropy
+    from resdyn.analysis.boundaries import EdgeState as EdgeState
+    from resdyn.analysis.boundaries import MinimalShock as MinimalShock
+    from resdyn.analysis.boundaries import Resilience as Resilience
+    from resdyn.analysis.boundaries import UncertaintyExponent as UncertaintyExponent
+    from resdyn.analysis.boundaries import basin_entropy as basin_entropy
+    from resdyn.analysis.boundaries import edge_state as edge_state
+    from resdyn.analysis.boundaries import minimal_shock as minimal_shock
+    from resdyn.analysis.boundaries import resilience as resilience
+    from resdyn.analysis.boundaries import uncertainty_exponent as uncertainty_exponent
+    from resdyn.analysis.branches import Bifurcation as Bifurcation
+    from resdyn.analysis.branches import Branch as Branch
+    from resdyn.analysis.branches import continuation as continuation
     from resdyn.analysis.certificates import Certificate as Certificate
     from resdyn.analysis.certificates import lyapunov_function as lyapunov_function
+    from resdyn.analysis.covariant import CovariantVectors as CovariantVectors
+    from resdyn.analysis.covariant import covariant_vectors as covariant_vectors
     from resdyn.analysis.equilibria import Continuum as Continuum
     from resdyn.analysis.equilibria import FixedPoint as FixedPoint
     from resdyn.analysis.equilibria import FixedPoints as FixedPoints
@@ -34,6 +56,17 @@ if TYPE_CHECKING:
     from resdyn.analysis.interactions import cooperation as cooperation
     from resdyn.analysis.layerwise import Transients as Transients
     from resdyn.analysis.layerwise import transients as transients
+    from resdyn.analysis.manifolds import Manifold as Manifold
+    from resdyn.analysis.manifolds import invariant_manifold as invariant_manifold
+    from resdyn.analysis.matching import GlobalContinuation as GlobalContinuation
+    from resdyn.analysis.matching import global_continuation as global_continuation
+    from resdyn.analysis.orbit_diagrams import OrbitDiagram as OrbitDiagram
+    from resdyn.analysis.orbit_diagrams import orbit_diagram as orbit_diagram
+    from resdyn.analysis.periodic import Cycle as Cycle
+    from resdyn.analysis.periodic import Cycles as Cycles
+    from resdyn.analysis.periodic import PoincareMap as PoincareMap
+    from resdyn.analysis.periodic import cycles as cycles
+    from resdyn.analysis.periodic import poincare_map as poincare_map
     from resdyn.analysis.perturbations import Propagation as Propagation
     from resdyn.analysis.perturbations import propagate as propagate
     from resdyn.analysis.stopping import DepthRule as DepthRule
@@ -50,42 +83,75 @@ if TYPE_CHECKING:
     from resdyn.trajectory import Trajectory as Trajectory
 
 _HOME = {
+    "Attractor": "resdyn.analysis.attraction",
+    "Attractors": "resdyn.analysis.attraction",
+    "BasinEntropy": "resdyn.analysis.boundaries",
+    "Basins": "resdyn.analysis.attraction",
+    "Bifurcation": "resdyn.analysis.branches",
+    "Branch": "resdyn.analysis.branches",
     "Certificate": "resdyn.analysis.certificates",
+    "ChaosIndicators": "resdyn.analysis.alignment",
     "CompiledForm": "resdyn._types",
     "Continuum": "resdyn.analysis.equilibria",
     "Cooperation": "resdyn.analysis.interactions",
+    "CovariantVectors": "resdyn.analysis.covariant",
+    "Cycle": "resdyn.analysis.periodic",
+    "Cycles": "resdyn.analysis.periodic",
     "DepthRule": "resdyn.analysis.stopping",
+    "EdgeState": "resdyn.analysis.boundaries",
     "FiniteTimeExponents": "resdyn.analysis.finite_time",
     "FixedPoint": "resdyn.analysis.equilibria",
     "FixedPoints": "resdyn.analysis.equilibria",
+    "GlobalContinuation": "resdyn.analysis.matching",
     "IteratedMap": "resdyn.iterated",
     "LogisticResiduals": "resdyn.matrix_family",
     "LyapunovSpectrum": "resdyn.analysis.exponents",
+    "Manifold": "resdyn.analysis.manifolds",
+    "MinimalShock": "resdyn.analysis.boundaries",
     "NetworkTrace": "resdyn._types",
     "NetworkUnit": "resdyn._types",
+    "OrbitDiagram": "resdyn.analysis.orbit_diagrams",
+    "PoincareMap": "resdyn.analysis.periodic",
     "Propagation": "resdyn.analysis.perturbations",
     "ResidualMap": "resdyn.matrix_family",
     "ResidualSystem": "resdyn.system",
+    "Resilience": "resdyn.analysis.boundaries",
     "Status": "resdyn._types",
     "System": "resdyn._types",
     "TracedNetwork": "resdyn._types",
     "Trajectory": "resdyn.trajectory",
     "Transients": "resdyn.analysis.layerwise",
+    "UncertaintyExponent": "resdyn.analysis.boundaries",
     "__version__": "resdyn._version",
+    "attractors": "resdyn.analysis.attraction",
+    "basin_entropy": "resdyn.analysis.boundaries",
+    "basins_of_attraction": "resdyn.analysis.attraction",
     "block_jacobian": "resdyn.tangent",
+    "chaos_indicators": "resdyn.analysis.alignment",
+    "continuation": "resdyn.analysis.branches",
     "cooperation": "resdyn.analysis.interactions",
+    "covariant_vectors": "resdyn.analysis.covariant",
+    "cycles": "resdyn.analysis.periodic",
     "depth_rule": "resdyn.analysis.stopping",
+    "edge_state": "resdyn.analysis.boundaries",
     "finite_time_exponents": "resdyn.analysis.finite_time",
     "fixed_points": "resdyn.analysis.equilibria",
     "from_symbolic": "resdyn.system",
+    "global_continuation": "resdyn.analysis.matching",
+    "invariant_manifold": "resdyn.analysis.manifolds",
     "iterate_fixed_points": "resdyn.analysis.equilibria",
     "logistic_residuals": "resdyn.matrix_family",
     "lyapunov_function": "resdyn.analysis.certificates",
     "lyapunov_spectrum": "resdyn.analysis.exponents",
+    "minimal_shock": "resdyn.analysis.boundaries",
+    "orbit_diagram": "resdyn.analysis.orbit_diagrams",
+    "poincare_map": "resdyn.analysis.periodic",
     "propagate": "resdyn.analysis.perturbations",
+    "resilience": "resdyn.analysis.boundaries",
     "simulate": "resdyn.simulation",
     "tangent_map": "resdyn.tangent",
     "transients": "resdyn.analysis.layerwise",
+    "uncertainty_exponent": "resdyn.analysis.boundaries",
 }
 _SUBPACKAGES = ("data", "plotting", "systems", "testing")
 
