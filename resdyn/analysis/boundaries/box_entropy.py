@@ -107,7 +107,8 @@ class BasinEntropy(Result):
         return True if excess > 0 and excess > _CERTAIN * error else None
 
     def __repr__(self) -> str:
-        head = f"BasinEntropy of {self.n_labels} labels on a grid of {self.dimension} ax{'is' if self.dimension == 1 else 'es'}"
+        axes = "1 axis" if self.dimension == 1 else f"{self.dimension} axes"
+        head = f"BasinEntropy of {self.n_labels} labels on a grid of {axes}"
         place = self._place
         if not self.boundary_share.any():
             return f"{head}: 0, no box holds more than one label."

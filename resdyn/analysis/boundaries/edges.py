@@ -32,7 +32,6 @@ _CHUNK = 32
 _MOST_PERIOD = 16
 # the last stretch of the track that has to stand still, or to repeat itself, before Newton's method is asked
 _TAIL = 8
-_LARGEST_DENSE = 1024
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -91,7 +90,9 @@ class EdgeState(Result):
         return int((np.abs(self.multipliers) > 1).sum()) if self.multipliers.size else -1
 
     def __repr__(self) -> str:
-        head = f"EdgeState of {self.system.name!r} ({self.dynamics}) between basins {self.labels[0]} and {self.labels[1]}"
+        head = (
+            f"EdgeState of {self.system.name!r} ({self.dynamics}) between basins {self.labels[0]} and {self.labels[1]}"
+        )
         if self.status == "same basin":
             return f"{head}: none, both states lie in basin {self.labels[0]}."
         shown = np.array2string(np.ravel(self.x)[:6], precision=4, suppress_small=True)
@@ -105,7 +106,9 @@ class EdgeState(Result):
             }[self.status]
             return f"{head}: {words} after {over}; the last state is {shown}."
         kind = "fixed point" if self.kind == "fixed point" else f"cycle of period {self.period} through"
-        tail = "" if self.n_unstable < 0 else f" with {self.n_unstable} unstable direction{'s' * (self.n_unstable != 1)}"
+        tail = (
+            "" if self.n_unstable < 0 else f" with {self.n_unstable} unstable direction{'s' * (self.n_unstable != 1)}"
+        )
         return f"{head}: {kind} {shown}{tail}, after {over}."
 
     def _table(self) -> tuple[Sequence[str], Sequence[Sequence[Any]]] | None:
@@ -184,7 +187,10 @@ def edge_state(
     system, labels_of = _system_and_classifier(basins, classify)
     word = validate.dynamics(dynamics or getattr(basins, "dynamics", "map"), method=method, rtol=rtol, atol=atol)
     validate.autonomous(system, "edge tracking")
-    starts = [validate.states(validate.real_array(x, name), system.shape, system.name, name=name) for x, name in ((a, "a"), (b, "b"))]
+    starts = [
+        validate.states(validate.real_array(x, name), system.shape, system.name, name=name)
+        for x, name in ((a, "a"), (b, "b"))
+    ]
     for x, name in zip(starts, "ab", strict=True):
         if x.shape != system.shape:
             raise ValueError(f"{name} must be one state of shape {system.shape}, but has shape {x.shape}.")
@@ -195,13 +201,15 @@ def edge_state(
     options: dict[str, Any] = {"method": "residual"}
     if word == "flow":
         options = {"method": method or "RK45", "rtol": rtol, "atol": atol}
-    run = _Track(system, labels_of, near, far, options)
+    run = _Track(system, labels_of, near, far, word, options)
     status = run.follow(np.stack(starts), validate.count(depth, "depth", least=1))
-    settled = None if status != "not settled" else _settled(system, run.states, word, far)
+    settled = run.settled
+    if settled is None and status == "not settled":
+        settled = _settled(system, run.states, word, far)
     if settled is None:
         last = run.states[-1] if run.states else np.full(system.shape, np.nan)
         settled = last, "not settled", 0, np.empty(0, dtype=complex)
-    elif status == "not settled":
+    else:
         status = "settled"
     x, kind, period, multipliers = settled
     return EdgeState(
@@ -229,11 +237,12 @@ def _system_and_classifier(basins: Any, classify: Any) -> tuple[System, Callable
                 f"edge tracking in {basins.name!r} needs the labels of states; pass classify=, or the basins that "
                 "resdyn.basins_of_attraction returned."
             )
-        system = basins
+        system: System = basins
     else:
-        system = getattr(basins, "system", None)
-        if not isinstance(system, System):
+        known = getattr(basins, "system", None)
+        if not isinstance(known, System):
             raise TypeError(f"edge tracking needs a System or Basins with one, but got {type(basins).__name__}.")
+        system = known
     source = basins if classify is None else type("Given", (), {"classify": staticmethod(classify)})()
     return system, classifier(source, "edge tracking")
 
@@ -247,9 +256,12 @@ class _Track:
         classify: Callable[[Array], NDArray[np.int64]],
         near: float,
         far: float,
+        dynamics: str,
         options: dict[str, Any],
     ) -> None:
-        self.system, self.classify, self.near, self.far, self.options = system, classify, near, far, options
+        self.system, self.classify, self.near, self.far = system, classify, near, far
+        self.dynamics, self.options = dynamics, options
+        self.settled: tuple[Array, str, int, Array] | None = None
         self.states: list[Array] = []
         self.gaps: list[float] = []
         self.labels = np.array([-1, -1])
@@ -283,7 +295,9 @@ class _Track:
                 if not np.isfinite(pair).all():
                     return "diverged"
             if self._stands_still():
-                break
+                self.settled = _settled(self.system, self.states, self.dynamics, self.far)
+                if self.settled is not None:
+                    break
         return "not settled"
 
     @staticmethod
@@ -291,16 +305,14 @@ class _Track:
         return float(np.linalg.norm((pair[1] - pair[0]).ravel()))
 
     def _stands_still(self) -> bool:
-        """Whether the track has stopped, to the accuracy that the distance of both orbits allows."""
+        """Whether the track may have stopped; the middle of two orbits is known to half their distance."""
         if len(self.states) < 4 * _CHUNK:
             return False
         last = np.array(self.states[-_CHUNK:])
-        return bool(np.abs(last - last[-1]).max() <= self.near)
+        return bool(np.abs(last - last[-1]).max() <= self.far)
 
 
-def _settled(
-    system: System, states: list[Array], dynamics: str, far: float
-) -> tuple[Array, str, int, Array] | None:
+def _settled(system: System, states: list[Array], dynamics: str, far: float) -> tuple[Array, str, int, Array] | None:
     """The fixed point or cycle that the end of the track stays at, refined by Newton's method."""
     if len(states) <= _TAIL:
         return None
@@ -322,7 +334,7 @@ def _settled(
 
 def _multipliers(system: System, x: Array, dynamics: str) -> Array:
     d = int(np.prod(system.shape))
-    if d > _LARGEST_DENSE:
+    if d > newton.LARGEST_DENSE:
         return np.empty(0, dtype=complex)
     eigenvalues = np.linalg.eigvals(np.asarray(system.linearize(0.0, x) @ np.eye(d))).astype(complex)
     found = 1 + system.step * eigenvalues if dynamics == "map" else np.exp(system.step * eigenvalues)

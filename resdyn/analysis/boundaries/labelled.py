@@ -27,18 +27,18 @@ class LabelledGrid(Protocol):
 
 
 class ClassifiedGrid(LabelledGrid, Protocol):
-    """Labels on a grid, and the attractors that they number.
+    r"""Labels on a grid, and the attractors that they number.
 
     Where the grid is a plane through a larger state space, ``states(coordinates)`` takes coordinates (n, k) to states
-    (n, \\*shape); without it the coordinates are the states.
+    (n, \*shape); without it the coordinates are the states.
     """
 
     @property
     def attractors(self) -> Sequence[Any]:
-        """One object per label, with ``points`` of shape (n, \\*shape)."""
+        r"""One object per label, with ``points`` of shape (n, \*shape)."""
 
     def classify(self, x: Array) -> NDArray[np.int64]:
-        """The labels of any states, (\\*batch, \\*shape) to (\\*batch,)."""
+        r"""The labels of any states, (\*batch, \*shape) to (\*batch,)."""
 
 
 @dataclass(frozen=True, eq=False)

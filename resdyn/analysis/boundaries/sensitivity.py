@@ -213,9 +213,7 @@ def uncertainty_exponent(
 # --- pairs of grid points --------------------------------------------------------------------------------
 
 
-def _from_grid(
-    labels: Array, axes: Sequence[Array] | None, epsilons: Any, unlabelled: str
-) -> UncertaintyExponent:
+def _from_grid(labels: Array, axes: Sequence[Array] | None, epsilons: Any, unlabelled: str) -> UncertaintyExponent:
     spacing = _spacing(axes)
     shifts = _shifts(epsilons, spacing, min(labels.shape))
     margin = int(shifts.max())
@@ -292,7 +290,16 @@ def _of_blocks(epsilons: Array, events: Array, trials: Array, dimension: int, un
         shares = totals / n_pairs
         share_errors = jackknife.standard_error(without_events / without_trials)
     return _result(
-        epsilons, shares, share_errors, n_pairs, estimates[0], errors[:2], events.shape[1] - 1, dimension, "grid", unlabelled
+        epsilons,
+        shares,
+        share_errors,
+        n_pairs,
+        estimates[0],
+        errors[:2],
+        events.shape[1] - 1,
+        dimension,
+        "grid",
+        unlabelled,
     )
 
 
@@ -337,9 +344,7 @@ def _from_samples(
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = events / trials
         share_errors = np.sqrt(shares * (1 - shares) / trials)
-    return _result(
-        sizes, shares, share_errors, trials, estimate, errors, degrees, len(axes), "samples", unlabelled
-    )
+    return _result(sizes, shares, share_errors, trials, estimate, errors, degrees, len(axes), "samples", unlabelled)
 
 
 def _binomial(sizes: Array, events: Array, trials: Array) -> tuple[tuple[float, float, float], Array, int]:
