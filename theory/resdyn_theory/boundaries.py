@@ -119,8 +119,9 @@ def _uncertainty() -> Iterator[Statement]:
         label="cantor-neighbourhood",
         text=(
             "Let the boundary be the middle-thirds Cantor set. Its nth stage consists of :math:`2^n` intervals of "
-            "length :math:`3^{-n}`, at least so far apart, and the gaps that the next stages cut into them are shorter. The "
-            "points within :math:`\\epsilon = 3^{-n}/2` of the set therefore fill these intervals and ε on either "
+            "length :math:`3^{-n}`, at least so far apart, and the gaps that the next stages cut into them are "
+            "shorter. The points within :math:`\\epsilon = 3^{-n}/2` of the set therefore fill these intervals and ε on "
+            "either "
             "side,"
         ),
         left=r"f\bigl(3^{-n}/2\bigr)",
@@ -180,7 +181,8 @@ def _growth() -> Iterator[Statement]:
         label="numerical-abscissa-plane",
         text=(
             "The largest value over all v, the reactivity, is the largest eigenvalue of the symmetric part. In the "
-            "plane it is :math:`\\omega = \\tfrac12(a + d) + \\tfrac12\\sqrt{(a - d)^2 + (b + c)^2}`, the larger root of"
+            "plane it is :math:`\\omega = \\tfrac12(a + d) + \\tfrac12\\sqrt{(a - d)^2 + (b + c)^2}`, the larger "
+            "root of"
         ),
         left=r"\det\bigl(\tfrac12(A + A^{\mathsf T}) - \omega I\bigr)",
         derived=sympy.expand((symmetric - larger * sympy.eye(2)).det()),

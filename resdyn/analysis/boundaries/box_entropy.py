@@ -120,7 +120,7 @@ class BasinEntropy(Result):
         if self.is_fractal:
             text += "S_bb > log 2: a fractal boundary, if boxes are small."
         else:
-            text += "S_bb is not above log 2, which decides nothing."
+            text += "S_bb is not above log 2 by three standard errors, which decides nothing."
         if np.isfinite(self.slope):
             text += f" Over {len(self.sizes)} box sizes log S_b grows with slope {self.slope:.3g}."
         return text

@@ -186,7 +186,8 @@ def resilience(
 
     The maximum is looked for up to the first time T found with :math:`\|\Phi(T)\| \le 1`. Nothing later exceeds what
     came before, since :math:`\|\Phi(qT + r)\| \le \|\Phi(T)\|^q\|\Phi(r)\|`. Up to T the norm is evaluated four times
-    per radian of the fastest motion (maps: at every layer), 2000 times at most, and more closely around the largest value.
+    per radian of the fastest motion (maps: at every layer), 2000 times at most, and more closely around the largest
+    value.
     """
     owner, states, default, verdicts = _points(points, system)
     word = validate.dynamics(default if dynamics is None else dynamics)
@@ -364,8 +365,7 @@ class _Propagator:
         times = np.linspace(begin, end, records)
         if self.is_map:
             layers = np.rint(times / self.step).astype(np.int64)
-            times = layers * self.step
-            return times, self._norms_at_layers(layers)
+            return layers * self.step, self._norms_at_layers(layers)
         factor, propagator = self.at((end - begin) / (records - 1)), self.at(begin)
         growth = np.empty(records)
         for i in range(records):
