@@ -403,7 +403,7 @@ def test_shock_to_a_line_is_the_distance_in_each_norm(norm, expected):
     axis = np.linspace(-2, 2, 41)
     basins = basins_of(half_plane([0.6, 0.8], 0.3), axis, axis, attractors=POINTS)
     found = minimal_shock(basins, 0, norm=norm)
-    # shock-to-a-plane, and the dual norm of the normal; directions are searched to 1e-5, which enters squared for norm 2
+    # shock-to-a-plane, and the dual norm; directions are searched to 1e-5, which enters squared for norm 2
     assert found.size == pytest.approx(expected, rel=1e-6 if norm == 2 else 1e-4)
     assert expected <= found.size <= found.grid_size
     assert found.to == 1

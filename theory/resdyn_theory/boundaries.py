@@ -120,9 +120,8 @@ def _uncertainty() -> Iterator[Statement]:
         text=(
             "Let the boundary be the middle-thirds Cantor set. Its nth stage consists of :math:`2^n` intervals of "
             "length :math:`3^{-n}`, at least so far apart, and the gaps that the next stages cut into them are "
-            "shorter. The points within :math:`\\epsilon = 3^{-n}/2` of the set therefore fill these intervals and ε on "
-            "either "
-            "side,"
+            "shorter. The points within :math:`\\epsilon = 3^{-n}/2` of the set therefore fill these intervals and ε "
+            "on either side,"
         ),
         left=r"f\bigl(3^{-n}/2\bigr)",
         derived=measure,

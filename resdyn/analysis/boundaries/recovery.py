@@ -26,8 +26,9 @@ if TYPE_CHECKING:
 Array = NDArray[Any]
 
 _TIMES = 200
-# the norm is looked at so often while the fastest mode turns by one radian, and at most so often in all
-_PER_RADIAN, _MOST_RECORDS = 4, 2000
+_ROUNDING = 1e-12
+# looks at the norm in each octave of time: early octaves, where it can still be large, are thus seen closest
+_PER_OCTAVE = 128
 # powers of two of the first time, before giving up on a norm below 1
 _DOUBLINGS = 60
 # the curve is shown for so many e-folding times, or until all is smaller than at the start
@@ -91,7 +92,8 @@ class Resilience(Result):
     @property
     def is_reactive(self) -> Array:
         """Whether some perturbation grows at first, bool (n,)."""
-        return self.reactivity > 0
+        # the reactivity of a normal matrix may be rounding
+        return self.reactivity > _ROUNDING * np.abs(self.asymptotic_rate)
 
     def __repr__(self) -> str:
         n = len(self)
@@ -112,7 +114,7 @@ class Resilience(Result):
         if self.stable[i] != 1:
             return {0: "unstable", -1: "its linearization does not decide"}[int(self.stable[i])]
         text = f"stable, return time {self.return_time[i]:.4g}, reactivity {self.reactivity[i]:.4g}"
-        if self.amplification[i] > 1:
+        if self.amplification[i] > 1 + _ROUNDING:
             most, when = self.amplification[i], self.amplification_time[i]
             return f"{text}; perturbations grow at most {most:.4g}-fold, at t = {when:.4g}"
         return f"{text}; no perturbation ever grows"
@@ -185,9 +187,9 @@ def resilience(
     y = σ(z), where the linearization is finite (:eq:`logistic-y-jacobian`, :eq:`logistic-y-map-jacobian`).
 
     The maximum is looked for up to the first time T found with :math:`\|\Phi(T)\| \le 1`. Nothing later exceeds what
-    came before, since :math:`\|\Phi(qT + r)\| \le \|\Phi(T)\|^q\|\Phi(r)\|`. Up to T the norm is evaluated four times
-    per radian of the fastest motion (maps: at every layer), 2000 times at most, and more closely around the largest
-    value.
+    came before, since :math:`\|\Phi(qT + r)\| \le \|\Phi(T)\|^q\|\Phi(r)\|`. Up to T the norm is evaluated 128 times
+    in each octave of time, from :math:`1/\|A\|` (one layer) on, and more closely around the largest value. A peak
+    narrower than that may be missed where the fastest motion turns much faster than the slowest decays.
     """
     owner, states, default, verdicts = _points(points, system)
     word = validate.dynamics(default if dynamics is None else dynamics)
@@ -322,8 +324,7 @@ def _of_point(A: Array, stable: int, step: float, dynamics: str, records: int) -
     if shrunk is None:
         return [reactivity, rate, return_time, np.nan, np.nan], curve
     # the maximum lies before the norm has first come down to 1; the curve goes on to where the decay is seen
-    times, growth = propagate.curve(0.0, shrunk, propagate.fine(shrunk, records))
-    largest, at = propagate.maximum(times, growth)
+    largest, at = propagate.maximum(shrunk)
     curve = np.array(propagate.curve(0.0, max(shrunk, _SHOWN * return_time), records))
     return [reactivity, rate, return_time, largest, at], curve
 
@@ -333,6 +334,7 @@ class _Propagator:
 
     def __init__(self, matrix: Array, step: float, dynamics: str) -> None:
         self.matrix, self.step, self.is_map = matrix, step, dynamics == "map"
+        self.first = step if self.is_map else 1.0 / float(np.linalg.norm(matrix, 2))
 
     def at(self, t: float) -> Array:
         if self.is_map:
@@ -343,8 +345,7 @@ class _Propagator:
 
     def shrinking_time(self) -> float | None:
         """A time at which the norm is at most 1, by doubling; None if it is not found."""
-        size = float(np.linalg.norm(self.matrix, 2))
-        t = self.step if self.is_map else 1.0 / size
+        t = self.first
         propagator: Array = self.at(t)
         with np.errstate(all="ignore"):
             for _ in range(_DOUBLINGS):
@@ -354,11 +355,6 @@ class _Propagator:
                     return t
                 propagator, t = propagator @ propagator, 2 * t
         return None
-
-    def fine(self, t: float, records: int) -> int:
-        """Records up to t that resolve the fastest motion of the propagator, as far as that is affordable."""
-        per_step = 1.0 / self.step if self.is_map else _PER_RADIAN * float(np.linalg.norm(self.matrix, 2))
-        return int(np.clip(t * per_step + 1, records, max(records, _MOST_RECORDS)))
 
     def curve(self, begin: float, end: float, records: int) -> tuple[Array, Array]:
         """Times, and the norm at each; for a map whole layers, several records on one layer where there are fewer."""
@@ -386,13 +382,14 @@ class _Propagator:
             growth[i] = np.linalg.norm(propagator, 2)
         return growth
 
-    def maximum(self, times: Array, growth: Array) -> tuple[float, float]:
-        """The largest norm and its time: the neighbourhood of the best record is looked at closer and closer."""
+    def maximum(self, end: float) -> tuple[float, float]:
+        """The largest norm up to a time and when: octave by octave, then closer and closer around the best."""
+        times, growth = self._by_octaves(end)
         for _ in range(_ZOOMS):
             best = int(np.argmax(growth))
             earlier, later = times[times < times[best]], times[times > times[best]]
-            before = earlier[-1] if earlier.size else times[best]
-            after = later[0] if later.size else times[best]
+            before = earlier.max() if earlier.size else times[best]
+            after = later.min() if later.size else times[best]
             if after - before <= (2 * self.step if self.is_map else 1e-9 * after):
                 break
             closer, larger = self.curve(float(before), float(after), 2 * _CLOSER + 1)
@@ -401,3 +398,10 @@ class _Propagator:
             times, growth = closer, larger
         best = int(np.argmax(growth))
         return float(growth[best]), float(times[best])
+
+    def _by_octaves(self, end: float) -> tuple[Array, Array]:
+        stops = [end]
+        while stops[-1] > 1.5 * self.first:
+            stops.append(stops[-1] / 2)
+        pieces = [self.curve(a, b, _PER_OCTAVE) for a, b in zip([0.0, *stops[:0:-1]], stops[::-1], strict=True)]
+        return np.concatenate([t for t, _ in pieces]), np.concatenate([growth for _, growth in pieces])
