@@ -100,7 +100,7 @@ def basins_of_attraction(
         raise ValueError(
             "algorithm 'proximity' needs attractors=…, an Attractors or a list of points."
             if attractors is None
-            else f"attractors are given, but algorithm is {word!r}, which finds its own; use 'proximity' or leave them out."
+            else f"attractors are given, but algorithm is {word!r}, which finds its own; leave one of them out."
         )
     most, spacing, near, n_cells = search_options(depth, every, distance, cells, orbits.is_map)
     validate.choice(coordinates, "coordinates", ("x", "y"))
@@ -108,7 +108,7 @@ def basins_of_attraction(
     x = states_of(system, axes, origin, directions, coordinates)
     judge = make_judge(orbits, _extent(orbits, x), n_cells, most)
     shape = tuple(len(axis) for axis in axes)
-    place = {
+    place: dict[str, Any] = {
         "grid": np.concatenate(axes),
         "plane_origin": origin,
         "plane_directions": directions,
@@ -128,12 +128,13 @@ def basins_of_attraction(
             catalogue, radius = discover(judge, x, spacing, near)
             found = answer(catalogue, radius, orbits, every=spacing, depth=most, method=word, n_starts=len(x))
         labels, outcomes, times = _labelled(judge, found, x)
+    attracting: dict[str, Any] = {field.name: getattr(found, field.name) for field in fields(Attractors)}
     return Basins(
         labels=labels.reshape(shape),
         outcomes=outcomes.reshape(shape),
         times=times.reshape(shape),
         **place,
-        **{field.name: getattr(found, field.name) for field in fields(Attractors)},
+        **attracting,
     )
 
 

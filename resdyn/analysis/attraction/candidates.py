@@ -57,7 +57,7 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Judge:
-    """Judges orbits: ``scale`` is the size of the region, ``cell`` the size of a cell, in the coordinates of the view."""
+    """Judges orbits; ``scale`` is the size of the region and ``cell`` that of a cell, where distances are taken."""
 
     orbits: Orbits
     scale: float
@@ -118,7 +118,7 @@ class Judge:
         refined = newton.refine(system if period == 1 else IteratedMap(system, period), tail[-1].reshape(system.shape))
         if refined is None or not np.isfinite(refined).all():
             return None
-        points = self._cycle(refined.ravel(), period)
+        points = self.cycle(refined.ravel(), period)
         where = self.orbits.view(points)
         if np.abs(where - seen[-1]).max(axis=1).min() > 1e-2 * self.scale:
             return None  # Newton's method went to another one
@@ -131,7 +131,7 @@ class Judge:
                     return fixed
         return self.described(points, where)
 
-    def _cycle(self, x: Array, period: int) -> Array:
+    def cycle(self, x: Array, period: int) -> Array:
         """The points of a cycle in their order, from the least on, over its prime period."""
         system = self.orbits.system
         points = IteratedMap(system, period).orbit(x.reshape(system.shape))[:-1].reshape(period, -1)
@@ -147,12 +147,13 @@ class Judge:
         """A cycle, given by its points, with its multipliers and what they say."""
         period = len(points)
         kind = "fixed point" if period == 1 else "cycle"
-        multipliers, verdict = self._multipliers(points)
+        multipliers, verdict = self.multipliers(points)
         if verdict == NEUTRAL:
             verdict = self.tried(seen, 1e-3 * self.scale, period)
         return Candidate(points, seen, kind, period, multipliers, verdict)
 
-    def _multipliers(self, points: Array) -> tuple[Array, int]:
+    def multipliers(self, points: Array) -> tuple[Array, int]:
+        """Multipliers of a cycle (n, d), or exp(hλ) at a fixed point of the flow, and what they say."""
         system, d = self.orbits.system, self.orbits.size
         if d > _LARGEST_DENSE:
             return np.empty(0), NEUTRAL
@@ -245,8 +246,10 @@ class Judge:
         return Candidate(points, seen, kind, 0, np.empty(0), self._tried_sample(seen, radius), radius)
 
     def _tried_sample(self, seen: Array, radius: float) -> int:
-        """Orbits from outside the resolution of the sample must come back into it; where they begin in another basin,
-        orbits from nearer by must at least stay."""
+        """Orbits from beyond the resolution of the sample must come back into it.
+
+        Where some of them begin in another basin, those from nearer by must at least stay.
+        """
         spacing = max(64, min(self.depth // 4, 4096))
         far = self._distances(seen, 3 * radius, spacing)[1]
         if (far <= 1.5 * radius).all():

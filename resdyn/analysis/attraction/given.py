@@ -27,7 +27,12 @@ def known_attractors(judge: Judge, given: Any, *, every: int, distance: float | 
                 f"shape {orbits.system.shape}; pass those of the same system and dynamics."
             )
         near = given.radii if distance is None else np.full(len(given), distance)
-        own = {"rtol": orbits.rtol, "atol": orbits.atol, "solver": orbits.solver, "system": orbits.system}
+        own: dict[str, Any] = {
+            "rtol": orbits.rtol,
+            "atol": orbits.atol,
+            "solver": orbits.solver,
+            "system": orbits.system,
+        }
         return replace(given, radii=near, every=every, depth=judge.depth, method="given", reason=_REASON, **own)
     if not isinstance(given, list | tuple) or not len(given):
         raise TypeError(f"attractors must be an Attractors, or a list of arrays of points, but is {given!r}.")

@@ -308,7 +308,7 @@ class Basins(Result):
     # --- more questions --------------------------------------------------------------------------
 
     def classify(self, x: Any) -> NDArray[np.int64]:
-        r"""The labels of any states, shape (\*batch,) for x of shape (\*batch, \*shape), by the same attractors and rule."""
+        r"""The labels of any states, shape (\*batch,) for x of shape (\*batch, \*shape), by the same rule."""
         from resdyn.analysis.attraction.basins import classified
 
         return classified(self.attractors, x)[0]
@@ -376,7 +376,7 @@ class Basins(Result):
                 "fraction_intervals": (["attractor", "end"], self.fraction_intervals),
             },
             coords={
-                **{dim: axis for dim, axis in zip(dims, self.axes, strict=True)},
+                **dict(zip(dims, self.axes, strict=True)),
                 "attractor": np.arange(len(self.kinds)),
                 "end": ["low", "high"],
             },
@@ -394,7 +394,7 @@ class Basins(Result):
 
 
 def wilson_interval(counts: Any, n: int) -> Array:
-    """Wilson's 95 % intervals for shares of n, shape (\\*counts.shape, 2)."""
+    """Wilson's 95 % intervals for shares of n, two numbers for each count."""
     z = 1.959963984540054
     share = np.asarray(counts) / validate.count(n, "n", least=1)
     middle = (share + z**2 / (2 * n)) / (1 + z**2 / n)

@@ -13,7 +13,8 @@ from resdyn.analysis.attraction.grids import checked_region, shuffled
 from resdyn.analysis.attraction.orbits import Orbits, make_orbits
 from resdyn.analysis.attraction.result import Attractors
 from resdyn.analysis.attraction.settling import BOUNDARY, NONE, Targets, settle
-from resdyn.analysis.equilibria import newton
+from resdyn.analysis.attraction.unstable import newton_points
+from resdyn.iterated import IteratedMap
 
 Array = NDArray[Any]
 
@@ -26,6 +27,7 @@ _ROUNDS = 8
 _TOUCH = 1e-6
 _SAMPLED_DWELL = 16
 _UNSTABLE = 16
+_LARGEST_NEWTON = 64
 
 
 @dataclass
@@ -41,22 +43,21 @@ class Catalogue:
     def add(self, candidates: list[Candidate | None]) -> bool:
         """Whether there was anything new among them."""
         self.judged += len(candidates)
-        new = False
-        for candidate in candidates:
-            if candidate is None:
-                continue
-            if candidate.verdict == NEUTRAL:
-                self.neutral += 1
-                continue
-            own = self.attracting if candidate.verdict == ATTRACTS else self.repelling
-            full = len(own) >= (MOST if candidate.verdict == ATTRACTS else _UNSTABLE)
-            if full or any(self._same(candidate, other) for other in own):
-                continue
-            if candidate.verdict == REPELS and (candidate.is_sampled or candidate.saturated):
-                continue  # no point that an orbit could come to
-            own.append(candidate)
-            new = True
-        return new
+        ended = [candidate for candidate in candidates if candidate is not None]
+        self.neutral += sum(candidate.verdict == NEUTRAL for candidate in ended)
+        kept = [self.keep(candidate) for candidate in ended if candidate.verdict != NEUTRAL]
+        return any(kept)
+
+    def keep(self, candidate: Candidate) -> bool:
+        """Whether it is new."""
+        attracts = candidate.verdict == ATTRACTS
+        if not attracts and (candidate.is_sampled or candidate.saturated):
+            return False  # no point that an orbit could come to
+        own, most = (self.attracting, MOST) if attracts else (self.repelling, _UNSTABLE)
+        if len(own) >= most or any(self._same(candidate, other) for other in own):
+            return False
+        own.append(candidate)
+        return True
 
     def _same(self, a: Candidate, b: Candidate) -> bool:
         from scipy.spatial import cKDTree
@@ -83,22 +84,17 @@ class Catalogue:
     def look_for_unstable(self, starts: Array) -> None:
         """Unstable fixed points and 2-cycles near which orbits may get stuck, by Newton's method."""
         orbits = self.judge.orbits
-        if orbits.size > 64 or orbits.in_residuals:
-            return  # of saturated states there is none that an orbit could come to in finite time
-        from resdyn.iterated import IteratedMap
-
-        shape = orbits.system.shape
-        for period in (1, 2) if orbits.is_map and orbits.size <= 16 else (1,):
+        if orbits.size > _LARGEST_NEWTON or orbits.in_residuals or not hasattr(orbits.system, "jacobian"):
+            return  # no orbit comes to a saturated state in finite time
+        for period in (1, 2) if orbits.is_map else (1,):
             system: System = orbits.system if period == 1 else IteratedMap(orbits.system, period)
-            for x in newton.deflated_newton(system, list(starts.reshape(-1, *shape))).reshape(-1, orbits.size):
-                points = self.judge._cycle(x, period)
+            for x in newton_points(system, starts, self.judge.scale):
+                points = self.judge.cycle(x, period)
                 if len(points) != period:
                     continue
-                multipliers, verdict = self.judge._multipliers(points)
+                multipliers, verdict = self.judge.multipliers(points)
                 if verdict == REPELS:
-                    kind = "fixed point" if period == 1 else "cycle"
-                    self.add([Candidate(points, orbits.view(points), kind, period, multipliers, REPELS)])
-                    self.judged -= 1
+                    self.keep(Candidate(points, orbits.view(points), "unstable", period, multipliers, REPELS))
 
 
 def radii(catalogue: Catalogue, distance: float | None) -> Array:
@@ -181,7 +177,7 @@ def discover(judge: Judge, pool: Array, every: int, distance: float | None) -> t
     """
     catalogue = Catalogue(judge)
     pool = pool[shuffled(pool)]
-    catalogue.look_for_unstable(pool[: _SOURCES // 4])
+    catalogue.look_for_unstable(pool[:_SOURCES])
     for part in (pool[:_FIRST], pool):
         _explain(catalogue, part, every, distance)
         if len(part) == len(pool):
