@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from resdyn import _validation as validate
 from resdyn._results import Result, dataset
 from resdyn.analysis.boundaries import jackknife
-from resdyn.analysis.boundaries.labelled import LabelledGrid, counted, grid
+from resdyn.analysis.boundaries.labelled import LabelledGrid, counted_cells, grid
 
 if TYPE_CHECKING:
     import xarray
@@ -28,6 +28,7 @@ Array = NDArray[Any]
 _LEAST_BOXES = 8
 # beyond three standard errors a threshold counts as passed
 _CERTAIN = 3.0
+_ROUNDING = 1e-12
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -104,7 +105,8 @@ class BasinEntropy(Result):
         """
         excess = self.boundary_value - np.log(2)
         error = self.boundary_standard_error[self._place]
-        return True if excess > 0 and excess > _CERTAIN * error else None
+        # NaN errors certify nothing; boxes that are all cut evenly have log 2, to rounding
+        return True if excess > _CERTAIN * error + _ROUNDING else None
 
     def __repr__(self) -> str:
         axes = "1 axis" if self.dimension == 1 else f"{self.dimension} axes"
@@ -175,7 +177,8 @@ def basin_entropy(
     sizes : ints, optional
         All sizes to use. By default ``box`` and its multiples by powers of two, as long as eight fit along each axis.
     unlabelled : "class" or "ignore"
-        Whether −1 is a label like any other (say, divergence), or its cells are not there.
+        Whether −1 is a label like any other (divergence), or its cells are not there. Of :class:`resdyn.Basins` only
+        states that diverged count; those on a boundary or in a long transient are never there.
     placement : "tiles" or "everywhere"
         Boxes side by side from the first cell on, as in the paper, where cells at the far ends that fill no box are
         left out; or all places of a box, by single cells, which uses all cells and has no preferred origin.
@@ -195,7 +198,7 @@ def basin_entropy(
     if side > min(labels.shape):
         raise ValueError(f"box = {side} does not fit into a grid of shape {labels.shape}; take smaller boxes.")
     where = validate.choice(placement, "placement", ("tiles", "everywhere"))
-    present = counted(labels, unlabelled)
+    present = counted_cells(basins, labels, unlabelled)
     if not present.any():
         raise ValueError('no cell has a label of its own (all are -1); use unlabelled="class" to count -1 as one.')
     chosen = _sizes(sizes, side, labels.shape)

@@ -30,6 +30,8 @@ Array = NDArray[Any]
 # layers run at once between two looks at the distance
 _CHUNK = 32
 _MOST_PERIOD = 16
+# the two orbits may at least drift apart by this factor before they are brought together again
+_LEAST_GROWTH = 10.0
 # the last stretch of the track that has to stand still, or to repeat itself, before Newton's method is asked
 _TAIL = 8
 
@@ -90,11 +92,10 @@ class EdgeState(Result):
         return int((np.abs(self.multipliers) > 1).sum()) if self.multipliers.size else -1
 
     def __repr__(self) -> str:
-        head = (
-            f"EdgeState of {self.system.name!r} ({self.dynamics}) between basins {self.labels[0]} and {self.labels[1]}"
-        )
+        first, second = (f"basin {label}" if label >= 0 else "no attractor" for label in self.labels)
+        head = f"EdgeState of {self.system.name!r} ({self.dynamics}) between {first} and {second}"
         if self.status == "same basin":
-            return f"{head}: none, both states lie in basin {self.labels[0]}."
+            return f"{head}: none, both states have one label."
         shown = np.array2string(np.ravel(self.x)[:6], precision=4, suppress_small=True)
         shown += ", …" if self.x.size > 6 else ""
         over = f"{len(self.track)} layers and {self.n_bisections} bisections"
@@ -269,23 +270,24 @@ class _Track:
 
     def follow(self, pair: Array, depth: int) -> str:
         """Track for so many layers; the outcome in words, "not settled" if nothing went wrong."""
-        first = True
+        first, far = True, self.far
+        self.labels = self.classify(pair)
         while len(self.states) < depth:
-            if first or self._gap(pair) > self.far:
+            if first or self._gap(pair) > far:
                 met = bisect_boundary(self.classify, pair[:1], pair[1:], tolerance=self.near)
                 self.n_bisections += 1
-                if first:
-                    self.labels = met.labels[0]
                 if not np.isfinite(met.gap[0]):
                     return "same basin" if first else "labels changed"
                 pair, first = np.concatenate([met.inside, met.outside]), False
+                # classifiers do not tell all states near the boundary apart: closer than that they do not come
+                far = max(self.far, _LEAST_GROWTH * float(met.gap[0]))
             layers = min(_CHUNK, depth - len(self.states))
             orbit = simulate(self.system, pair, depth=layers, **self.options)
             for states in orbit.x[:-1]:
                 gap = self._gap(states)
                 if not np.isfinite(gap):
                     return "diverged"
-                if gap > self.far:
+                if gap > far:
                     pair = states
                     break
                 self.states.append(states.mean(axis=0))

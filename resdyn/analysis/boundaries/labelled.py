@@ -29,8 +29,9 @@ class LabelledGrid(Protocol):
 class ClassifiedGrid(LabelledGrid, Protocol):
     r"""Labels on a grid, and the attractors that they number.
 
-    Where the grid is a plane through a larger state space, ``states(coordinates)`` takes coordinates (n, k) to states
-    (n, \*shape); without it the coordinates are the states.
+    Where the grid is a plane through a larger state space, ``plane_origin`` and ``plane_directions`` say which; where
+    it is in residuals, ``coordinates`` is "y". Without them the grid is in states. ``outcomes`` says which of the
+    states labelled −1 diverged.
     """
 
     @property
@@ -102,23 +103,63 @@ def classifier(basins: Any, what: str) -> Any:
     return labels
 
 
-def states_at(basins: Any, coordinates: Array) -> Array:
-    """The states at grid coordinates (n, k)."""
-    embed = getattr(basins, "states", None)
-    if callable(embed):
-        return np.asarray(embed(coordinates), dtype=float)
+def in_residuals(basins: Any) -> bool:
+    """Whether the grid is in residuals y on the unit cube, and not in states."""
+    return getattr(basins, "coordinates", "x") == "y"
+
+
+def places_at(basins: Any, coordinates: Array) -> Array:
+    r"""Grid coordinates (n, k) as points (n, \*shape) of the state space, or of the cube of residuals."""
+    directions = np.asarray(getattr(basins, "plane_directions", np.empty(0)), dtype=float)
+    places = coordinates
+    if directions.size:
+        places = np.ravel(basins.plane_origin) + coordinates @ directions.reshape(len(directions), -1)
     system = getattr(basins, "system", None)
     if system is None:
-        return coordinates
-    if int(np.prod(system.shape)) != coordinates.shape[1]:
+        return places
+    if int(np.prod(system.shape)) != places.shape[1]:
         raise ValueError(
-            f"the grid has {coordinates.shape[1]} axes, but {system.name!r} has {int(np.prod(system.shape))} state "
-            "variables, and the basins do not say how one becomes the other (states(coordinates))."
+            f"the grid has {places.shape[1]} axes, but {system.name!r} has {int(np.prod(system.shape))} state "
+            "variables, and the basins name no plane."
         )
-    return coordinates.reshape(len(coordinates), *system.shape)
+    return places.reshape(len(places), *system.shape)
 
 
-def counted(labels: Array, unlabelled: str) -> Array:
-    """Which labels count: all, or those that are not −1."""
-    word = validate.choice(unlabelled, "unlabelled", UNLABELLED)
-    return np.ones(labels.shape, dtype=bool) if word == "class" else labels >= 0
+def states_at(basins: Any, places: Array) -> Array:
+    """The states of such points; residuals are cut to the cube, which rounding may leave."""
+    return np.asarray(basins.system.from_residuals(np.clip(places, 0.0, 1.0)) if in_residuals(basins) else places)
+
+
+def counted_cells(basins: Any, labels: Array, unlabelled: str) -> Array:
+    """Which cells of the grid have an outcome of their own.
+
+    Basins that tell what became of each state count −1 where it diverged. A state on a boundary, in a long transient,
+    or in a neutral family is in no basin, and would be one more label in every box on the boundary.
+    """
+    if validate.choice(unlabelled, "unlabelled", UNLABELLED) == "ignore":
+        return labels >= 0
+    diverged = _diverged(basins)
+    return np.ones(labels.shape, dtype=bool) if diverged is None else (labels >= 0) | diverged
+
+
+def on_boundary(basins: Any, labels: Array) -> Array:
+    """Which cells hold a state that is known to lie on a boundary itself."""
+    known = getattr(basins, "boundary", None)
+    return np.zeros(labels.shape, dtype=bool) if known is None else np.asarray(known, dtype=bool)
+
+
+def counted(basins: Any, labels: Array, unlabelled: str) -> Array:
+    """Which labels of single states count; of these it is not told what −1 means, so that the grid has to tell."""
+    if validate.choice(unlabelled, "unlabelled", UNLABELLED) == "ignore":
+        return labels >= 0
+    diverged = _diverged(basins)
+    return np.ones(labels.shape, dtype=bool) if diverged is None or diverged.any() else labels >= 0
+
+
+def _diverged(basins: Any) -> Array | None:
+    outcomes = getattr(basins, "outcomes", None)
+    if outcomes is None:
+        return None
+    from resdyn.analysis.attraction.result import OUTCOMES
+
+    return np.asarray(outcomes == OUTCOMES["diverged"])

@@ -32,7 +32,7 @@ class BoundaryPoints(Result):
     gap : array, shape (m,)
         The length of that interval.
     inside, outside : array, shape (m, \*shape)
-        Its ends: the last state known to have the label of the start, and a state known to have another one.
+        Its ends: a state known to have the label of the start, and a state known to have another one.
     labels : int array, shape (m, 2)
         The labels of both.
     """
@@ -83,7 +83,8 @@ def boundary_points(basins: Any, starts: Any, ends: Any, *, tolerance: float = 1
     Returns
     -------
     BoundaryPoints
-        A segment whose ends have one label is an outcome: NaN.
+        A segment whose ends have one label is an outcome: NaN. Between two basins, states labelled −1 count as
+        undecided and stay inside the interval, which then cannot become shorter than they allow.
 
     Raises
     ------
@@ -109,24 +110,30 @@ def bisect_boundary(classify: Classify, starts: Array, ends: Array, *, tolerance
     labels = np.asarray(classify(np.concatenate([inside, outside]).reshape(2 * m, *shape))).reshape(2, m).T.copy()
     crosses = labels[:, 0] != labels[:, 1]
     least = validate.positive(tolerance, "tolerance")
+    # between two basins −1 says that a state is too near to the boundary to tell
+    between: Array = np.all(labels >= 0, axis=1)
+    stuck = np.zeros(m, dtype=bool)
     shares = np.arange(1, _INNER + 1) / (_INNER + 1)
     while True:
         size = np.linalg.norm(outside - inside, axis=1)
         rounding = 4 * np.finfo(float).eps * np.abs(outside).max(axis=1, initial=0.0)
-        open_ = np.flatnonzero(crosses & (size > np.maximum(least, rounding)))
+        open_ = np.flatnonzero(crosses & ~stuck & (size > np.maximum(least, rounding)))
         if not len(open_):
             break
         a, b = inside[open_, None], outside[open_, None]
         points = a + shares[:, None] * (b - a)
         found = np.asarray(classify(points.reshape(-1, *shape))).reshape(len(open_), _INNER)
-        left = found != labels[open_, :1]
-        # the first point with another label; the end of the segment where none has
-        place = np.where(left.any(axis=1), left.argmax(axis=1), _INNER)
-        rows = np.arange(len(open_))
         points = np.concatenate([a, points, b], axis=1)
-        found = np.concatenate([found, labels[open_, 1:]], axis=1)
-        inside[open_], outside[open_] = points[rows, place], points[rows, place + 1]
-        labels[open_, 1] = found[rows, place]
+        found = np.concatenate([labels[open_, :1], found, labels[open_, 1:]], axis=1)
+        # the first point that has another label for certain, and the last one before it with that of the start
+        away = (found != found[:, :1]) & ~(between[open_, None] & (found == -1))
+        after = away.argmax(axis=1)
+        stayed = (found == found[:, :1]) & (np.arange(_INNER + 2) < after[:, None])
+        before = _INNER + 1 - stayed[:, ::-1].argmax(axis=1)
+        rows = np.arange(len(open_))
+        inside[open_], outside[open_] = points[rows, before], points[rows, after]
+        labels[open_, 1] = found[rows, after]
+        stuck[open_] = after - before > _INNER
     inside[~crosses], outside[~crosses] = np.nan, np.nan
     return BoundaryPoints(
         x=((inside + outside) / 2).reshape(m, *shape),

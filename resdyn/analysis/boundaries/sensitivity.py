@@ -17,7 +17,16 @@ from numpy.typing import NDArray
 from resdyn import _validation as validate
 from resdyn._results import Result, dataset
 from resdyn.analysis.boundaries import jackknife, power_law
-from resdyn.analysis.boundaries.labelled import LabelledGrid, classifier, counted, grid, states_at
+from resdyn.analysis.boundaries.labelled import (
+    LabelledGrid,
+    classifier,
+    counted,
+    counted_cells,
+    grid,
+    on_boundary,
+    places_at,
+    states_at,
+)
 
 if TYPE_CHECKING:
     import xarray
@@ -182,7 +191,8 @@ def uncertainty_exponent(
     n_samples : int, optional
         Pairs of states for each size.
     unlabelled : "class" or "ignore"
-        Whether −1 is a label like any other, or pairs with it are left out.
+        Whether −1 is a label like any other, or pairs with it are left out. Of :class:`resdyn.Basins` only states that
+        diverged count; for samples, −1 counts if any state of the grid diverged.
     rng : numpy Generator or seed
         For the samples.
 
@@ -204,7 +214,9 @@ def uncertainty_exponent(
     labelled = grid(basins, needs_axes=n_samples is not None)
     validate.choice(unlabelled, "unlabelled", ("class", "ignore"))
     if n_samples is None:
-        return _from_grid(labelled.labels, labelled.axes, epsilons, unlabelled)
+        present = counted_cells(basins, labelled.labels, unlabelled)
+        between = on_boundary(basins, labelled.labels)
+        return _from_grid(labelled.labels, present, between, labelled.axes, epsilons, unlabelled)
     count = validate.count(n_samples, "n_samples", least=1)
     assert labelled.axes is not None
     return _from_samples(basins, labelled.axes, epsilons, count, unlabelled, validate.generator(rng))
@@ -213,12 +225,14 @@ def uncertainty_exponent(
 # --- pairs of grid points --------------------------------------------------------------------------------
 
 
-def _from_grid(labels: Array, axes: Sequence[Array] | None, epsilons: Any, unlabelled: str) -> UncertaintyExponent:
+def _from_grid(
+    labels: Array, present: Array, between: Array, axes: Sequence[Array] | None, epsilons: Any, unlabelled: str
+) -> UncertaintyExponent:
     spacing = _spacing(axes)
     shifts = _shifts(epsilons, spacing, min(labels.shape))
     margin = int(shifts.max())
     inner = tuple(slice(margin, n - margin) for n in labels.shape)
-    here, present = labels[inner], counted(labels, unlabelled)
+    here, present = labels[inner], present & ~between
     numbers = jackknife.block_numbers(here.shape)
     events, trials = [], []
     for shift in shifts:
@@ -227,9 +241,12 @@ def _from_grid(labels: Array, axes: Sequence[Array] | None, epsilons: Any, unlab
             for sign in (-1, 1):
                 moved = list(inner)
                 moved[axis] = slice(margin + sign * shift, labels.shape[axis] - margin + sign * shift)
-                both = present[inner] & present[tuple(moved)]
-                compared += both
-                changed += both & (here != labels[tuple(moved)])
+                there = tuple(moved)
+                both = present[inner] & present[there]
+                # a state on the boundary itself belongs half to either side
+                half = (between[inner] & present[there]) | (present[inner] & between[there])
+                compared += both | half | (between[inner] & between[there])
+                changed += np.where(half, 0.5, both & (here != labels[there]))
         events.append(jackknife.sums_per_block(changed, numbers))
         trials.append(jackknife.sums_per_block(compared, numbers))
     return _of_blocks(shifts * spacing, np.array(events), np.array(trials), labels.ndim, unlabelled)
@@ -337,8 +354,8 @@ def _from_samples(
         there = here.copy()
         along = rng.integers(len(axes), size=n)
         there[np.arange(n), along] += rng.choice([-1.0, 1.0], size=n) * (epsilon * lengths / side)[along]
-        labels = classify(states_at(basins, np.concatenate([here, there]))).reshape(2, n)
-        both = counted(labels, unlabelled).all(axis=0)
+        labels = classify(states_at(basins, places_at(basins, np.concatenate([here, there])))).reshape(2, n)
+        both = counted(basins, labels, unlabelled).all(axis=0)
         events[i], trials[i] = (both & (labels[0] != labels[1])).sum(), both.sum()
     estimate, errors, degrees = _binomial(sizes, events, trials)
     with np.errstate(invalid="ignore", divide="ignore"):

@@ -15,7 +15,16 @@ from numpy.typing import NDArray
 
 from resdyn import _validation as validate
 from resdyn._results import Result, dataset, unit_dims
-from resdyn.analysis.boundaries.labelled import ClassifiedGrid, classifier, counted, grid, states_at
+from resdyn.analysis.boundaries.labelled import (
+    ClassifiedGrid,
+    classifier,
+    counted,
+    counted_cells,
+    grid,
+    in_residuals,
+    places_at,
+    states_at,
+)
 from resdyn.analysis.boundaries.segments import bisect_boundary
 
 if TYPE_CHECKING:
@@ -29,6 +38,8 @@ _MOST_POINTS, _CANDIDATES = 512, 16
 _DIRECTIONS, _ROUNDS, _LAST_SPREAD = 64, 200, 1e-5
 # a direction is kept if it shortens the shock by more than this
 _GAIN = 1e-9
+# a state so near to the boundary that it reaches no attractor: how much further the basin behind is looked for
+_BEHIND = np.geomspace(1e-9, 1e-4, 11)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -38,7 +49,8 @@ class MinimalShock(Result):
     Attributes
     ----------
     shock : array, shape (\*shape,)
-        The displacement; NaN if no state of another basin is known.
+        The displacement, of the state, or of the residuals y if the grid is in these; NaN if no state of another basin
+        is known.
     size : float
         Its norm: an upper bound of the smallest one, with :attr:`x` as witness; infinite if none is known.
     origin : array, shape (\*shape,)
@@ -119,7 +131,8 @@ def minimal_shock(
     refine : bool
         False stops at the nearest grid point.
     unlabelled : "class" or "ignore"
-        Whether a state that reaches no attractor (−1) has left the basin.
+        Whether a state that reaches no attractor (−1) has left the basin. Of :class:`resdyn.Basins` only states that
+        diverged count; off the grid, −1 counts if any state of the grid diverged.
     rng : numpy Generator or seed
         For the directions.
 
@@ -140,22 +153,24 @@ def minimal_shock(
     order = _norm(norm)
     generator = validate.generator(rng)
     assert labelled.axes is not None
-    points = np.asarray(basins.attractors[label].points, dtype=float)
+    points = _points(basins, label)
     shape = points.shape[1:]
     points = points.reshape(len(points), -1)
     points = points[:: -(-len(points) // _MOST_POINTS)]
     spacing = max(float(np.abs(np.diff(axis)).max(initial=0.0)) for axis in labelled.axes)
-    other = (labelled.labels != label) & counted(labelled.labels, unlabelled)
+    other = (labelled.labels != label) & counted_cells(basins, labelled.labels, unlabelled)
     if not other.any():
         nothing = np.full(shape, np.nan)
         return MinimalShock(nothing, np.inf, points[0].reshape(shape), -1, np.inf, spacing, label, order, 0)
     coordinates = np.stack([axis[i] for axis, i in zip(labelled.axes, np.nonzero(other), strict=True)], axis=1)
-    away = states_at(basins, coordinates).reshape(len(coordinates), -1)
+    away = places_at(basins, coordinates).reshape(len(coordinates), -1)
     starts, ends, sizes = _nearest(points, away, order)
     to = int(labelled.labels[other][np.flatnonzero((away == ends[0]).all(axis=1))[0]])
     origin, target, grid_size, used = starts[0], ends[0], float(sizes[0]), 0
     if refine:
-        search = _Search(classifier(basins, "refinement of a shock"), label, unlabelled, shape, order)
+        search = _Search(
+            _classifier(basins, label), label, lambda labels: counted(basins, labels, unlabelled), shape, order
+        )
         origin, target, to = search.best(starts, ends, generator)
         used = search.used
     shock = target - origin
@@ -170,6 +185,31 @@ def minimal_shock(
         norm=order,
         n_classified=used,
     )
+
+
+def _points(basins: ClassifiedGrid, label: int) -> Array:
+    attractor = basins.attractors[label]
+    points = np.asarray(attractor.y if in_residuals(basins) else attractor.points, dtype=float)
+    if not np.isfinite(points).all():
+        raise ValueError(
+            f"attractor {label} lies at infinity, where shocks have no size; take basins over a grid of residuals "
+            '(basins_of_attraction(..., coordinates="y")).'
+        )
+    return points
+
+
+def _classifier(basins: ClassifiedGrid, label: int) -> Callable[[Array], NDArray[np.int64]]:
+    """Labels of points of the space that the grid lies in; what is outside the cube of residuals cannot be reached."""
+    classify = classifier(basins, "refinement of a shock")
+
+    def labels(places: Array) -> NDArray[np.int64]:
+        found = classify(states_at(basins, places))
+        if in_residuals(basins):
+            outside = ((places < 0) | (places > 1)).reshape(len(places), -1).any(axis=1)
+            found = np.where(outside, label, found)
+        return np.asarray(found)
+
+    return labels
 
 
 def _norm(norm: Any) -> float:
@@ -197,18 +237,18 @@ class _Search:
         self,
         classify: Callable[[Array], NDArray[np.int64]],
         label: int,
-        unlabelled: str,
+        counts: Callable[[Array], Array],
         shape: tuple[int, ...],
         order: float,
     ) -> None:
-        self.classify, self.label, self.unlabelled = classify, label, unlabelled
+        self.classify, self.label, self.counts = classify, label, counts
         self.shape, self.order, self.used = shape, order, 0
 
     def _has_left(self, x: Array) -> NDArray[np.int64]:
         """1 where a state is in another basin."""
         self.used += len(x)
         labels = self._labels(x)
-        return ((labels != self.label) & counted(labels, self.unlabelled)).astype(np.int64)
+        return ((labels != self.label) & self.counts(labels)).astype(np.int64)
 
     def _labels(self, x: Array) -> NDArray[np.int64]:
         return self.classify(x.reshape(-1, *self.shape))
@@ -248,4 +288,12 @@ class _Search:
                 origin, target = begin, end
             else:
                 spread /= 2
-        return origin, target, int(self._labels(target[None])[0])
+        return origin, *self._named(origin, target)
+
+    def _named(self, origin: Array, target: Array) -> tuple[Array, int]:
+        """The end, and where it leads; on the boundary itself, what is just behind it."""
+        behind = origin + (1 + np.append(0.0, _BEHIND))[:, None] * (target - origin)
+        labels = self._labels(behind)
+        reached = np.flatnonzero((labels >= 0) & (labels != self.label))
+        place = int(reached[0]) if labels[0] == -1 and reached.size else 0
+        return behind[place], int(labels[place])
