@@ -137,8 +137,8 @@ def test_newton_fractal_exceeds_log_2():
     found = basin_entropy(basins_of(newton_map, fine, fine))
     assert found.is_fractal is True
     assert "fractal" in repr(found)
-    # log S_b grows like the uncertainty exponent, 2 less the box dimension of the Julia set
-    assert found.slope == pytest.approx(0.58, abs=0.05)
+    # log S_b grows like the uncertainty exponent, 0.555, and more steeply in small boxes
+    assert found.slope == pytest.approx(0.57, abs=0.04)
 
 
 def test_one_basin_has_no_entropy():
@@ -242,10 +242,10 @@ def test_cantor_set_has_its_dimension():
 def test_newton_fractal_has_one_exponent_by_grid_and_by_samples():
     grid = uncertainty_exponent(NEWTON)
     sampled = uncertainty_exponent(NEWTON, n_samples=6_000)
-    # box counting of this Julia set in the literature gives 1.42 to 1.44
-    for found in (grid, sampled):
+    # 200,000 pairs gave 1.445 ± 0.010; three standard errors of the fewer pairs here are 0.05 and 0.08
+    for found, tolerance in ((grid, 0.05), (sampled, 0.08)):
         assert found.verdict == "fractal"
-        assert found.boundary_dimension == pytest.approx(1.43, abs=0.04)
+        assert found.boundary_dimension == pytest.approx(1.445, abs=tolerance)
     assert abs(grid.exponent - sampled.exponent) < 3 * np.hypot(grid.standard_error, sampled.standard_error)
 
 
