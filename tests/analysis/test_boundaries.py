@@ -261,20 +261,22 @@ def test_a_scale_in_the_boundary_is_no_power_law():
     stripes = np.arange(400) // 8 % 2  # below 8 cells a smooth boundary, above it none but noise
     found = uncertainty_exponent(np.broadcast_to(stripes[:, None], (400, 400)))
     assert found.is_power_law is False
+    # the exponent is a limit: what the slope changes by over the range is part of the doubt
+    assert found.interval[1] - found.exponent > 0.3 * abs(found.slope_change)
     assert "No power law" in repr(found)
 
 
 def test_fit_keeps_sizes_at_which_nothing_was_met():
     basins = basins_of(half_plane([1.0, 0.3], 0.0), PLANE, PLANE)
-    sizes = np.geomspace(1e-3, 1e-1, 6)
-    estimates = [uncertainty_exponent(basins, n_samples=1_000, rng=seed, epsilons=sizes) for seed in range(40)]
+    sizes = np.geomspace(1e-3, 1e-1, 12)
+    estimates = [uncertainty_exponent(basins, n_samples=300, rng=seed, epsilons=sizes) for seed in range(60)]
     assert any((found.shares == 0).any() for found in estimates)
     exponents = np.array([found.exponent for found in estimates])
-    assert exponents.mean() == pytest.approx(1, abs=3 * exponents.std() / np.sqrt(40))
+    assert exponents.mean() == pytest.approx(1, abs=3 * exponents.std() / np.sqrt(60))
     met = [(np.log(sizes[found.shares > 0]), np.log(found.shares[found.shares > 0])) for found in estimates]
-    assert np.mean([np.polyfit(x, y, 1)[0] for x, y in met]) < 0.95  # what a line through logarithms would say
+    assert np.mean([np.polyfit(x, y, 1)[0] for x, y in met]) < 0.8  # what a line through logarithms would say
     covered = np.mean([found.interval[0] <= 1 <= found.interval[1] for found in estimates])
-    assert covered > 0.85  # 95 % of 40, less three standard errors
+    assert covered > 0.85  # 95 % of 60, less three standard errors
 
 
 def test_no_boundary_is_an_outcome():
@@ -367,6 +369,17 @@ def test_a_chaotic_edge_does_not_settle():
     assert "not settled" in repr(found)
 
 
+def test_a_slow_track_has_not_settled_where_it_is_heading():
+    # within eight layers the track moves by less than the two orbits' distance, but it is far from its end at x = 1
+    def rule(t, x, params):
+        return np.stack([1e-6 * (1 - x[..., 0]), 0.3 * x[..., 1] - x[..., 1] ** 3], axis=-1)
+
+    system = resdyn.ResidualSystem(rule, 2, name="slow")
+    found = edge_state(system, [0.3, 0.2], [0.3, -0.1], classify=half_plane([0.0, 1.0], 0.0), depth=300)
+    assert found.status == "not settled"
+    assert found.x[0] == pytest.approx(0.3, abs=1e-3)
+
+
 def test_wrong_labels_and_divergence_are_outcomes():
     # labels that the dynamics does not keep
     moving = resdyn.ResidualSystem(lambda t, x, p: np.ones_like(x), 1, name="drift")
@@ -427,6 +440,17 @@ def test_shock_out_of_an_ellipsoid_is_its_shortest_axis():
     coarse = minimal_shock(basins, 0, refine=False)
     assert coarse.size == coarse.grid_size == pytest.approx(4 / 7)
     assert coarse.n_classified == 0
+
+
+def test_shock_in_six_dimensions_finds_its_direction():
+    normal = np.array([0.3, -0.5, 0.2, 0.7, 0.1, -0.4])
+    axis = np.linspace(-2, 2, 5)
+    found = minimal_shock(
+        basins_of(half_plane(normal, 0.9), *[axis] * 6, attractors=[SimpleNamespace(points=np.zeros((1, 6)))]), 0
+    )
+    distance = 0.9 / np.linalg.norm(normal)
+    assert found.grid_size > 1.2 * distance  # the grid alone is far off
+    assert distance <= found.size <= distance * (1 + 1e-6)
 
 
 def test_divergence_counts_as_leaving_unless_ignored():
