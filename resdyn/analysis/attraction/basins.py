@@ -140,9 +140,10 @@ def basins_of_attraction(
 
 def _extent(orbits: Orbits, x: Array) -> float:
     """The longest side of the box of the initial states; of one state alone its own size."""
-    finite = orbits.view(x)
-    extent = float((finite.max(axis=0) - finite.min(axis=0)).max())
-    return extent if extent > 0 else 1.0 + float(np.abs(finite).max())
+    # column by column: along the short axis of a long array NumPy is ten times slower
+    sides = [(float(column.min()), float(column.max())) for column in orbits.view(x).T]
+    extent = max(high - low for low, high in sides)
+    return extent if extent > 0 else 1.0 + max(max(abs(low), abs(high)) for low, high in sides)
 
 
 def _labelled(judge: Judge, found: Attractors, x: Array) -> tuple[NDArray[np.int64], NDArray[np.int8], Array]:

@@ -31,6 +31,8 @@ def newton_points(system: System, starts: Array, scale: float) -> Array:
             # a long step is a guess: cut it to the size of the region
             x = x + step * np.minimum(1.0, scale / np.maximum(length, 1e-300))[:, None]
             arrived = length <= 1e-6 * scale
+            if (arrived | ~np.isfinite(length)).all():
+                break
     found: list[Array] = []
     for candidate in x[arrived & np.isfinite(x).all(axis=1)]:
         if found and np.abs(np.array(found) - candidate).max(axis=1).min() <= 1e-5 * scale:
