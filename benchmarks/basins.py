@@ -3,9 +3,9 @@
     python -m benchmarks.basins [--out results/bench] [--threads 2] [--quick]
 
 A grid of initial states of a bistable network of two units; every orbit is run until it is within 1e-3 of one of two
-known attractors. The peers are written as a careful user would: numba as a parallel loop over states that tests in every
-layer and ends with its orbit; JAX as a loop over chunks, NumPy with the orbits that are done taken out, both with a test
-every eight layers. The last job is the search without prior knowledge, ours on one thread against ours on all.
+known attractors. The peers are written as a careful user would: numba as a parallel loop over states that tests in
+every layer and ends with its orbit; JAX as a loop over chunks, NumPy with the orbits that are done taken out, both with
+a test every eight layers. The last job is the search without prior knowledge, on one thread against all.
 """
 
 # ruff: noqa: E402
