@@ -328,7 +328,7 @@ def test_many_units_through_a_plane():
 
 def test_a_thousand_certified_networks_have_one_basin():
     rng = np.random.default_rng(0)
-    axis = np.linspace(-3, 3, 4)
+    axis = np.linspace(-3, 3, 3)
     certified = 0
     for trial in range(1000):
         W = rng.normal(size=(2, 2))
@@ -336,7 +336,7 @@ def test_a_thousand_certified_networks_have_one_basin():
         system = resdyn.ResidualMap(W, rng.normal(size=2), damping=1.0, activation="tanh", step=rng.uniform(0.1, 1.0))
         if trial % 50 == 0:
             certified += bool(resdyn.lyapunov_function(system))
-        basins = resdyn.basins_of_attraction(system, (axis, axis), depth=2000, threads=1)
+        basins = resdyn.basins_of_attraction(system, (axis, axis), depth=400, threads=1)
         assert basins.fractions.tolist() == [1.0], (trial, basins)
         assert basins.kinds == ("fixed point",)
     assert certified == 20
@@ -441,3 +441,37 @@ def test_wrong_arguments_are_refused_with_the_remedy():
     found = resdyn.attractors(bistable(), (-1, 1), dynamics="flow", n_starts=4)
     with pytest.raises(ValueError, match="of the flow"):
         resdyn.basins_of_attraction(bistable(), (axis, axis), attractors=found)
+
+
+def test_features_find_the_same_basins_as_recurrences():
+    axis = np.linspace(-1.9, 1.9, 16)
+    by_place = resdyn.basins_of_attraction(bistable(), (axis, axis + 0.01))
+    seen = []
+
+    def last_difference(x):
+        seen.append(x.shape)
+        return (x[-1, :, 0] - x[-1, :, 1])[:, None]
+
+    grouped = resdyn.basins_of_attraction(bistable(), (axis, axis + 0.01), features=last_difference, depth=1000)
+    assert grouped.method == "features"
+    assert_array_equal(grouped.labels, by_place.labels)
+    assert_allclose(grouped.points, by_place.points, atol=1e-12)
+    assert seen[0][1:] == (256, 2)
+    found = resdyn.attractors(bistable(), (-2, 2), features=last_difference, n_starts=60, depth=1000)
+    assert_allclose(found.points, by_place.points, atol=1e-12)
+    strip = resdyn.basins_of_attraction(
+        pitchfork(r=0.9, step=1.0), (np.linspace(-2, 2, 40),), features=lambda x: x[-1], depth=500
+    )
+    assert_array_equal(strip.outcomes == OUTCOMES["diverged"], np.abs(strip.axes[0]) > np.sqrt(2.9))
+    with pytest.raises(ValueError, match="one row for each of the 256 orbits"):
+        resdyn.basins_of_attraction(bistable(), (axis, axis), features=lambda x: x[0, :, 0])
+
+
+def test_questions_about_the_boundary_are_passed_on():
+    axis = np.linspace(-2, 2, 30)
+    basins = resdyn.basins_of_attraction(bistable(), (axis, axis))
+    assert basins.entropy().value == resdyn.basin_entropy(basins).value
+    assert basins.uncertainty_exponent().exponent == resdyn.uncertainty_exponent(basins).exponent
+    assert basins.minimal_shock(0).size == resdyn.minimal_shock(basins, 0).size
+    states = [1.0, 0.0], [0.0, 1.0]
+    assert_array_equal(basins.edge_state(*states).x, resdyn.edge_state(basins, *states).x)

@@ -150,11 +150,11 @@ def _labelled(judge: Judge, found: Attractors, x: Array) -> tuple[NDArray[np.int
     labels, outcomes, times = classified(found, x, threads=judge.orbits.threads)
     left = np.flatnonzero(outcomes == result.LONG_TRANSIENT)
     if len(left) and found.method != "given":
-        # of those that settled nowhere, some at least are looked at more closely
         chosen = left[shuffled(x[left])[:_SOURCES]]
-        for i, candidate in zip(chosen, judge.candidates(x[chosen]), strict=True):
-            if candidate is not None and candidate.verdict == NEUTRAL:
-                outcomes[i] = result.NEUTRAL
+        ended = judge.candidates(x[chosen])
+        neutral = np.array([candidate is not None and candidate.verdict == NEUTRAL for candidate in ended])
+        # what holds for each of the many that were looked at is said of all; else only of those it was seen of
+        outcomes[left if neutral.all() else chosen[neutral]] = result.NEUTRAL
     return labels, outcomes, times
 
 

@@ -23,6 +23,8 @@ MOST = 64
 _SOURCES = 64
 _FIRST = 2048
 _ROUNDS = 8
+# so many rounds in which nothing new came up are enough
+_IDLE_ROUNDS = 2
 # relative to the size of the region: as near as this to an unstable point no float tells on which side a state lies
 _TOUCH = 1e-6
 _SAMPLED_DWELL = 16
@@ -95,9 +97,11 @@ class Catalogue:
         orbits = self.judge.orbits
         if orbits.size > _LARGEST_NEWTON or orbits.in_residuals or not hasattr(orbits.system, "jacobian"):
             return  # no orbit comes to a saturated state in finite time
+        known = np.empty((0, orbits.size))
         for period in (1, 2) if orbits.is_map else (1,):
             system: System = orbits.system if period == 1 else IteratedMap(orbits.system, period)
-            for x in newton_points(system, starts, self.judge.scale):
+            known = newton_points(system, starts, self.judge.scale, known)
+            for x in known:
                 points = self.judge.cycle(x, period)
                 if len(points) != period:
                     continue
@@ -194,16 +198,17 @@ def discover(judge: Judge, pool: Array, every: int, distance: float | None) -> t
 
 def _explain(catalogue: Catalogue, pool: Array, every: int, distance: float | None) -> None:
     judge = catalogue.judge
-    left = pool
+    left, news = pool, True
+    idle = 0
     for _ in range(_ROUNDS):
-        if catalogue.attracting or catalogue.repelling:
+        if news and (catalogue.attracting or catalogue.repelling):
             targets = targets_of(catalogue, radii(catalogue, distance), every)
             left = left[settle(judge.orbits, left, targets, judge.depth)[0] == NONE]
-        if not len(left) or len(catalogue.attracting) >= MOST:
+        if not len(left) or len(catalogue.attracting) >= MOST or idle == _IDLE_ROUNDS:
             return
-        if not catalogue.add(judge.candidates(left[:_SOURCES])):
-            return
-        left = left if len(left) > 1 else left[:0]
+        news = catalogue.add(judge.candidates(left[:_SOURCES]))
+        idle = 0 if news else idle + 1
+        left = left[_SOURCES:]
 
 
 def answer(
