@@ -3,6 +3,7 @@
 Every function draws into ``ax`` (or a new figure) and returns the Axes.
 """
 
+from resdyn.plotting.attraction import basins, convergence_times
 from resdyn.plotting.boundaries import basin_entropy, edge_track, resilience, uncertainty
 from resdyn.plotting.canvas import COLOURS
 from resdyn.plotting.certificates import lyapunov_function
@@ -16,6 +17,8 @@ from resdyn.plotting.perturbations import noise_variance, propagation
 __all__ = [
     "COLOURS",
     "basin_entropy",
+    "basins",
+    "convergence_times",
     "cumulative_states",
     "edge_track",
     "finite_time_exponents",
