@@ -1,0 +1,1 @@
+PoincareMap = poincare_map = None
