@@ -13,7 +13,7 @@ from resdyn.systems.matrices import (
     symmetric_weights,
 )
 from resdyn.systems.pretrained import Readout, TrainedNetwork, trained
-from resdyn.systems.toys import henon, linear, logistic_map, lorenz, pitchfork
+from resdyn.systems.toys import henon, hopf, linear, logistic_map, lorenz, pitchfork, van_der_pol
 
 __all__ = [
     "Readout",
@@ -23,6 +23,7 @@ __all__ = [
     "cooperative_weights",
     "cyclic_weights",
     "henon",
+    "hopf",
     "linear",
     "logistic_map",
     "lorenz",
@@ -31,6 +32,7 @@ __all__ = [
     "skew_weights",
     "symmetric_weights",
     "trained",
+    "van_der_pol",
 ]
 
 
@@ -42,6 +44,8 @@ def catalogue() -> dict[str, Callable[[], System]]:
         "logistic map": logistic_map,
         "Hénon map": henon,
         "Lorenz flow": lorenz,
+        "van der Pol oscillator": van_der_pol,
+        "Hopf normal form": hopf,
         "residual network": lambda: ResidualMap.residual(random_weights(5), [0.1, -0.2, 0.0, 0.3, -0.1], step=0.5),
         "plain network": lambda: ResidualMap.mlp(random_weights(4), activation="tanh"),
         "interpolated network": lambda: ResidualMap.interpolated(random_weights(3), coefficient=0.25),

@@ -39,3 +39,13 @@ def lorenz(
 ) -> SymbolicResidualSystem:
     r"""The Lorenz flow, shape (3,): :math:`f = (\sigma(y - x),\ x(\rho - z) - y,\ xy - \beta z)`. [lorenz1963]_"""
     return from_symbolic(_definition("lorenz"), params={"sigma": sigma, "rho": rho, "beta": beta}, step=step)
+
+
+def van_der_pol(*, mu: float = 1.0, step: float = 0.1) -> SymbolicResidualSystem:
+    r"""The van der Pol oscillator, one limit cycle, shape (2,): :math:`f = (y,\ \mu(1 - x^2)y - x)`. [vanderpol1926]_"""
+    return from_symbolic(_definition("van_der_pol"), params={"mu": mu}, step=step)
+
+
+def hopf(*, mu: float = 1.0, omega: float = 1.0, step: float = 0.1) -> SymbolicResidualSystem:
+    r"""The Hopf normal form, shape (2,): :math:`\dot r = r(\mu - r^2),\ \dot\theta = \omega`. [strogatz2015]_"""
+    return from_symbolic(_definition("hopf"), params={"mu": mu, "omega": omega}, step=step)

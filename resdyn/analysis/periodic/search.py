@@ -12,6 +12,7 @@ from resdyn.analysis.periodic.limit_cycles import limit_cycles
 from resdyn.analysis.periodic.multipliers import multipliers
 from resdyn.analysis.periodic.question import Question, box
 from resdyn.analysis.periodic.result import Cycles
+from resdyn.analysis.periodic.sections import PoincareMap
 from resdyn.analysis.periodic.shooting import Layer, gaps, shoot
 from resdyn.analysis.periodic.starts import Source
 from resdyn.matrix_family import LogisticResiduals
@@ -21,6 +22,7 @@ Array = NDArray[Any]
 ALGORITHMS = ("auto", "contraction", "intervals", "newton")
 
 _FIRST, _LARGEST_ROUND = 256, 4096
+_CHANCE = 1e-3
 MOST = 20_000
 """So many cycles are looked for: more are rather a continuum, or too many to list."""
 
@@ -52,8 +54,8 @@ def cycles(
     * **Maps whose layer contracts** ("contraction"): there is one fixed point and nothing else.
     * **Damped networks with tanh or logistic activation** ("intervals"): all cycles, proved by interval arithmetic on
       the activations of all p layers; tried up to N·p = 12.
-    * **Any map** ("newton"): multiple shooting from many starts side by side. Starts are drawn until every cycle was
-      found at least twice, or ``n_starts`` are used up. Never complete.
+    * **Any map** ("newton"): multiple shooting from many starts side by side. Starts are drawn until fewer than one
+      search in a thousand meets a cycle for the only time, or ``n_starts`` are used up. Never complete.
     * **Flows** ("shooting"): multiple shooting with the time T as an unknown, from where orbits nearly return. Never
       complete.
 
@@ -77,7 +79,7 @@ def cycles(
         States to start from instead. Newton begins at the orbits through them; nothing is drawn.
     n_starts : int, optional
         The most starts drawn. By default 32,768 for maps with up to 64 unknowns p·d, 512 up to 512 unknowns, 32 beyond;
-        16 for flows.
+        64 for return maps (:func:`resdyn.poincare_map`), 16 for flows.
     rng : Generator or seed
     max_boxes : int
         After so many boxes "intervals" stops, incomplete.
@@ -98,7 +100,7 @@ def cycles(
 
     Notes
     -----
-    Multiple shooting: [stoer2002]_, sec. 7.3.5. Counting: [cvitanovic2005]_. Interval search: [neumaier1990]_.
+    Multiple shooting: [stoer2002]_, sec. 7.3. Interval search: [neumaier1990]_.
     """
     if not isinstance(system, System):
         raise TypeError(f"cycles needs a System, but got {type(system).__name__}; make one with resdyn.ResidualMap(W, b).")
@@ -167,11 +169,11 @@ def _newton(ask: Question, given: Array | None, n_starts: int | None, rng: np.ra
     system, p = ask.system, int(ask.period)
     layer = Layer(system)
     unknowns = p * layer.size
-    most = n_starts or (32_768 if unknowns <= 64 else 512 if unknowns <= 512 else 32)
+    most = n_starts or _most_starts(system, unknowns)
     bounds = None
     if ask.region is not None:
         bounds = (ask.region[0].ravel(), ask.region[1].ravel())
-    source = Source(system, p, ask.region, given, rng)
+    source = Source(system, p, ask.region, given, rng, most)
     collected = _Collected(p, layer.size)
     if given is not None:
         guesses = source.from_given()
@@ -179,7 +181,7 @@ def _newton(ask: Question, given: Array | None, n_starts: int | None, rng: np.ra
         used = len(given)
     else:
         used, size = 0, _FIRST
-        while used < most and not (used >= 2 * _FIRST and collected.each_twice) and len(collected) < MOST:
+        while used < most and not (used >= 2 * _FIRST and collected.nearly_all) and len(collected) < MOST:
             size = min(size, most - used)
             collected.add(*shoot(layer, source.draw(size), bounds))
             used, size = used + size, min(2 * size, _LARGEST_ROUND)
@@ -197,6 +199,12 @@ def _newton(ask: Question, given: Array | None, n_starts: int | None, rng: np.ra
     )
 
 
+def _most_starts(system: System, unknowns: int) -> int:
+    if isinstance(system, PoincareMap):
+        return 64
+    return 32_768 if unknowns <= 64 else 512 if unknowns <= 512 else 32
+
+
 class _Collected:
     """The distinct closed orbits so far."""
 
@@ -209,9 +217,12 @@ class _Collected:
         return len(self.orbits)
 
     @property
-    def each_twice(self) -> bool:
-        """Whether each was found at least twice: then what is missing is rarely met (Good and Turing)."""
-        return bool((self.hits > 1).all())
+    def nearly_all(self) -> bool:
+        """Whether the next search would hardly lead to a new cycle.
+
+        The share of what was met once estimates that chance (Good and Turing).
+        """
+        return int((self.hits == 1).sum()) <= _CHANCE * int(self.hits.sum())
 
     def add(self, orbits: Array, known: Array) -> None:
         joined, error = np.concatenate([self.orbits, orbits]), np.concatenate([self.known, known])

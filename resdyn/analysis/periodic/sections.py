@@ -243,22 +243,24 @@ class PoincareMap:
         g_low = np.where(start, -np.sign(g_high) * np.finfo(float).tiny, g_low)
         with np.errstate(all="ignore"):
             time = np.where(start, h / 2, h * g_low / (g_low - g_high))
-        x = before
+        x, left = self._advance(before, time), np.arange(len(before))
         for _ in range(_NEWTON):
-            x = self._advance(before, time)
-            g = self._height(x)
-            same = np.sign(g) == np.sign(g_high)
-            low, high = np.where(same, low, time), np.where(same, time, high)
+            g = self._height(x[left])
+            same = np.sign(g) == np.sign(g_high[left])
+            low[left] = np.where(same, low[left], time[left])
+            high[left] = np.where(same, time[left], high[left])
             with np.errstate(all="ignore"):
-                after = time - g / (self._slope(x) @ self.normal)
+                after = time[left] - g / (self._slope(x[left]) @ self.normal)
             # Newton within the bracket, bisection where it would leave it
-            inside = (after >= low) & (after <= high)
-            after = np.where(inside, after, (low + high) / 2)
-            settled = np.abs(after - time) <= 4 * _UNIT * h
-            time = after
-            if settled.all():
+            inside = (after >= low[left]) & (after <= high[left])
+            after = np.where(inside, after, (low[left] + high[left]) / 2)
+            ahead = after - time[left]
+            x[left] = self._advance(x[left], ahead)
+            time[left] = after
+            left = left[~(np.abs(ahead) <= 4 * _UNIT * h)]
+            if not left.size:
                 break
-        return self._advance(before, time), time
+        return x, time
 
     def _advance(self, x: Array, times: Array) -> Array:
         """The flow over at most one layer, each state for a time of its own, to the tolerances."""

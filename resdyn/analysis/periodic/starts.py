@@ -11,6 +11,7 @@ from resdyn.simulation import simulate
 Array = NDArray[Any]
 
 _SETTLE, _RUNS = 300, 256
+_FEW = 512
 _LARGE = 1e8
 
 
@@ -29,11 +30,15 @@ class Source:
         region: tuple[Array, Array] | None,
         starts: Array | None,
         rng: np.random.Generator,
+        most: int,
     ) -> None:
         self.system, self.period, self.region, self.rng = system, period, region, rng
         self.size = int(np.prod(system.shape))
         self.given = None if starts is None else starts.reshape(-1, *system.shape)
-        self._pool = self._settled()
+        self._pool = np.empty((0, 0, self.size))
+        if starts is None:
+            # where a few starts have to do, a layer is expensive
+            self._pool = self._settled(*((_RUNS, _SETTLE) if most > _FEW else (16, _SETTLE // 3)))
 
     def draw(self, n: int) -> Array:
         """n guesses."""
@@ -76,11 +81,10 @@ class Source:
             cloud[mine] = near[mine]
         return cloud
 
-    def _settled(self) -> Array:
+    def _settled(self, runs: int, layers: int) -> Array:
         """Long orbits after a transient, (length, orbits, d); none where everything diverges."""
-        self._pool = np.empty((0, 0, self.size))
-        first = self._drawn(_RUNS)
-        later = simulate(self.system, first, depth=_SETTLE, save="final").final
+        first = self._drawn(runs)
+        later = simulate(self.system, first, depth=layers, save="final").final
         with np.errstate(invalid="ignore"):
             keep = (np.abs(later) < _LARGE).reshape(len(later), -1).all(axis=1)
         if not keep.any():
