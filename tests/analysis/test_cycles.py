@@ -48,7 +48,7 @@ def test_two_cycle_of_the_logistic_map(r):
     assert np.allclose(cycle.x[:, 0], [(r + 1 - root) / (2 * r), (r + 1 + root) / (2 * r)], rtol=1e-13)
     assert cycle.multipliers[0] == pytest.approx(4 + 2 * r - r**2, rel=1e-12)
     assert cycle.exponents[0] == pytest.approx(np.log(abs(4 + 2 * r - r**2)) / 2, rel=1e-12)
-    assert cycle.is_stable() is (r < 1 + np.sqrt(6))
+    assert cycle.is_stable() is bool(r < 1 + np.sqrt(6))
     assert not found.complete
     assert cycle.period == 2 and cycle.duration == 2.0
 

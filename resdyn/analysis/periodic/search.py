@@ -39,7 +39,7 @@ def cycles(
     starts: Any = None,
     n_starts: int | None = None,
     rng: np.random.Generator | int = 0,
-    max_boxes: int = 100_000,
+    max_boxes: int = 500_000,
     segments: int | None = None,
     rtol: float | None = None,
     atol: float | None = None,
@@ -129,11 +129,13 @@ def cycles(
     drawn = region is not None or starts is not None
     if drawn and algorithm not in ("auto", "newton"):
         raise ValueError(f"region and starts belong to Newton's method, but algorithm is {algorithm!r}; leave them out.")
+    not_proved = ""
     if not drawn and algorithm != "newton":
         found = _proved(ask, algorithm, validate.count(max_boxes, "max_boxes", least=1))
-        if found is not None:
+        if found is not None and (found.complete or algorithm == "intervals"):
             return found
-    return _newton(ask, given, n_starts, generator)
+        not_proved = "" if found is None else f" Before, {found.reason}"
+    return _newton(ask, given, n_starts, generator, not_proved)
 
 
 def _proved(ask: Question, algorithm: str, max_boxes: int) -> Cycles | None:
@@ -152,11 +154,10 @@ def _proved(ask: Question, algorithm: str, max_boxes: int) -> Cycles | None:
     if proofs.applies(system, p) and (small or algorithm == "intervals"):
         with np.errstate(all="ignore"):
             found = proofs.enclosed(system, p, max_boxes)  # type: ignore[arg-type]
-        if found.complete or algorithm == "intervals":
-            known = np.full(len(found.orbits), 1e-9)
-            return _answer(
-                ask, found.orbits, known, None, complete=found.complete, method="intervals", reason=f"{found.reason}."
-            )
+        known = np.full(len(found.orbits), 1e-9)
+        return _answer(
+            ask, found.orbits, known, None, complete=found.complete, method="intervals", reason=f"{found.reason}."
+        )
     elif algorithm == "intervals":
         raise ValueError(
             "algorithm 'intervals' needs a ResidualMap with shared weights, tanh or logistic activation, and (1 − hλ)^p "
@@ -165,7 +166,7 @@ def _proved(ask: Question, algorithm: str, max_boxes: int) -> Cycles | None:
     return None
 
 
-def _newton(ask: Question, given: Array | None, n_starts: int | None, rng: np.random.Generator) -> Cycles:
+def _newton(ask: Question, given: Array | None, n_starts: int | None, rng: np.random.Generator, not_proved: str) -> Cycles:
     system, p = ask.system, int(ask.period)
     layer = Layer(system)
     unknowns = p * layer.size
@@ -193,7 +194,7 @@ def _newton(ask: Question, given: Array | None, n_starts: int | None, rng: np.ra
     reason += f"; {once} cycles were met only once" if once and given is None else ""
     if isinstance(system, LogisticResiduals):
         reason += "; cycles with saturated units (infinite z) were not looked for"
-    reason += "; that there are no others is not proved."
+    reason += f"; that there are no others is not proved.{not_proved}"
     return _answer(
         ask, collected.orbits, collected.known, collected.hits, complete=False, method="newton", reason=reason
     )
