@@ -132,7 +132,9 @@ def test_complex_multipliers_come_in_pairs():
     angle = 0.3
     turn = 1.1 * np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     values, _ = multipliers.multipliers(np.broadcast_to(turn, (1, 6, 2, 2)).copy())
-    assert np.allclose(np.sort_complex(values[0]), np.sort_complex(1.1**6 * np.exp([6j * angle, -6j * angle])), rtol=1e-9)
+    assert np.allclose(
+        np.sort_complex(values[0]), np.sort_complex(1.1**6 * np.exp([6j * angle, -6j * angle])), rtol=1e-9
+    )
 
 
 @settings(max_examples=30, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])

@@ -43,9 +43,7 @@ def _products() -> Iterator[Statement]:
             "ones. The matrix that holds the blocks around the cycle has all p-th roots of the multipliers as its "
             "eigenvalues, and loses none; for two blocks,"
         ),
-        left=(
-            r"\det\left(\lambda I - \begin{pmatrix} 0 & J_1 \\ J_0 & 0 \end{pmatrix}\right)"
-        ),
+        left=(r"\det\left(\lambda I - \begin{pmatrix} 0 & J_1 \\ J_0 & 0 \end{pmatrix}\right)"),
         derived=sympy.expand((lam * sympy.eye(4) - cyclic).det()),
         closed_form=sympy.expand((lam**2 * sympy.eye(2) - second * first).det()),
         right=r"\det(\lambda^2 I - J_1 J_0)",
@@ -92,9 +90,7 @@ def _logistic() -> Iterator[Statement]:
 def _damped() -> Iterator[Statement]:
     a, g = symbols("a g", real=True)
     y = symbols("y0:3", real=True)
-    states = [
-        sum(g * a**j / (1 - a**3) * y[(k - 1 - j) % 3] for j in range(3)) for k in range(3)
-    ]
+    states = [sum(g * a**j / (1 - a**3) * y[(k - 1 - j) % 3] for j in range(3)) for k in range(3)]
     yield Statement(
         label="damped-cycle",
         text=(

@@ -70,15 +70,10 @@ def orbit(system: System, states: Array, step: float, n: int, tolerances: Tolera
         rtol=tolerances.rtol,
         atol=tolerances.atol,
     )
-    x = run.x.copy()
-    # a state that ran away has no later ones, also where the integrator left large numbers
-    x[1:, np.asarray(run.status) != 0] = np.nan
-    return x
+    return run.x
 
 
-def flow_with_derivative(
-    system: System, states: Array, duration: float, tolerances: Tolerances
-) -> tuple[Array, Array]:
+def flow_with_derivative(system: System, states: Array, duration: float, tolerances: Tolerances) -> tuple[Array, Array]:
     """The states after ``duration``, (M, *shape), and ∂φ/∂x, (M, d, d); NaN where the integrator failed."""
     size, d = len(states), int(np.prod(system.shape))
     x = np.ascontiguousarray(states, dtype=float).reshape(size, d).copy()

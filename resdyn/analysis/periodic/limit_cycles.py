@@ -84,7 +84,9 @@ def _near_return(system: System, start: Array, guess: float, segments: int) -> t
     if not np.isfinite(x).all():
         x = x[: int(np.argmin(np.isfinite(x).all(axis=1)))]
     lags = np.arange(int(0.6 * _SAMPLES), int(1.4 * _SAMPLES) + 1)
-    if len(x) <= lags[-1] + 1:
+    # from near an unstable cycle an orbit may run away before long
+    lags = lags[lags < len(x)]
+    if not lags.size:
         return None
     extent = np.ptp(x, axis=0).max()
     if extent <= 1e-6 * (1.0 + np.abs(x).max()):
@@ -225,7 +227,5 @@ def _without_the_trivial(loop: _Loop, tolerances: Tolerances) -> tuple[Array, Ar
     away = float(np.abs(values[0, place] - 1.0))
     rest = np.delete(values[0], place)
     # the trivial multiplier is known exactly, so its error says how well the others are known, relative to their size
-    doubt = np.delete(errors[0], place) + np.maximum(np.abs(rest), 1e-300) * max(
-        10 * away, 1e3 * tolerances.rtol
-    )
+    doubt = np.delete(errors[0], place) + np.maximum(np.abs(rest), 1e-300) * max(10 * away, 1e3 * tolerances.rtol)
     return rest, doubt, away

@@ -103,7 +103,9 @@ def cycles(
     Multiple shooting: [stoer2002]_, sec. 7.3. Interval search: [neumaier1990]_.
     """
     if not isinstance(system, System):
-        raise TypeError(f"cycles needs a System, but got {type(system).__name__}; make one with resdyn.ResidualMap(W, b).")
+        raise TypeError(
+            f"cycles needs a System, but got {type(system).__name__}; make one with resdyn.ResidualMap(W, b)."
+        )
     is_map = validate.dynamics(dynamics, rtol=rtol, atol=atol, method=method, segments=segments) == "map"
     validate.autonomous(system, "a cycle")
     if stable is not None and not isinstance(stable, bool | np.bool_):
@@ -128,7 +130,9 @@ def cycles(
     ask = Question(system, validate.count(period, "period", least=1), stable, bool(prime), bounds)
     drawn = region is not None or starts is not None
     if drawn and algorithm not in ("auto", "newton"):
-        raise ValueError(f"region and starts belong to Newton's method, but algorithm is {algorithm!r}; leave them out.")
+        raise ValueError(
+            f"region and starts belong to Newton's method, but algorithm is {algorithm!r}; leave them out."
+        )
     not_proved = ""
     if not drawn and algorithm != "newton":
         found = _proved(ask, algorithm, validate.count(max_boxes, "max_boxes", least=1))
@@ -166,7 +170,9 @@ def _proved(ask: Question, algorithm: str, max_boxes: int) -> Cycles | None:
     return None
 
 
-def _newton(ask: Question, given: Array | None, n_starts: int | None, rng: np.random.Generator, not_proved: str) -> Cycles:
+def _newton(
+    ask: Question, given: Array | None, n_starts: int | None, rng: np.random.Generator, not_proved: str
+) -> Cycles:
     system, p = ask.system, int(ask.period)
     layer = Layer(system)
     unknowns = p * layer.size

@@ -75,9 +75,7 @@ def poincare_map(
     the map is discontinuous there. A smaller ``step`` (``system.replace(step=...)``) finds closer crossings.
     Sources: [henon1982]_, [guckenheimer1983]_.
     """
-    return PoincareMap(
-        system, section, direction=direction, max_time=max_time, rtol=rtol, atol=atol, method=method
-    )
+    return PoincareMap(system, section, direction=direction, max_time=max_time, rtol=rtol, atol=atol, method=method)
 
 
 class PoincareMap:
@@ -113,7 +111,9 @@ class PoincareMap:
         validate.autonomous(system, "a return map")
         self.flow, self._size = system, int(np.prod(system.shape))
         if self._size < 2:
-            raise ValueError(f"{system.name!r} has one variable, so its orbits never return; a section needs two or more.")
+            raise ValueError(
+                f"{system.name!r} has one variable, so its orbits never return; a section needs two or more."
+            )
         self.normal, self.offset, self.basis, where = _section(section, self._size)
         if isinstance(direction, bool) or direction not in (-1, 0, 1):
             raise ValueError(f"direction must be 1, −1 or 0, but is {direction!r}.")
@@ -160,7 +160,9 @@ class PoincareMap:
         _, times, _ = self._returns(flat)
         out = np.full((len(flat), *self.shape, *self.shape), np.nan)
         for i in np.flatnonzero(np.isfinite(times)):
-            end, derivative = flow_with_derivative(self.flow, self.lift(flat[i])[None], float(times[i]), self._tolerances)
+            end, derivative = flow_with_derivative(
+                self.flow, self.lift(flat[i])[None], float(times[i]), self._tolerances
+            )
             velocity = self._slope(end.reshape(1, -1))[0]
             with np.errstate(all="ignore"):
                 flight = np.outer(velocity, self.normal) / float(self.normal @ velocity)

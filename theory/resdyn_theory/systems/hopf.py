@@ -25,7 +25,9 @@ def statements() -> Iterator[Statement]:
     """The cycle, its time and its multiplier."""
     t, m = symbols("t", real=True), symbols("mu", positive=True)
     orbit = {x: sqrt(m) * cos(omega * t), y: sqrt(m) * sin(omega * t)}
-    defect = [sympy.diff(orbit[s], t) - f.subs({mu: m}).subs(orbit) for s, f in zip((x, y), SYSTEM.residual, strict=True)]
+    defect = [
+        sympy.diff(orbit[s], t) - f.subs({mu: m}).subs(orbit) for s, f in zip((x, y), SYSTEM.residual, strict=True)
+    ]
     yield Statement(
         label="hopf-cycle",
         text="For μ > 0 the circle x = √μ cos ωt, y = √μ sin ωt is an orbit of the flow, with T = 2π/ω:",
