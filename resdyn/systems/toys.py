@@ -42,7 +42,7 @@ def lorenz(
 
 
 def van_der_pol(*, mu: float = 1.0, step: float = 0.1) -> SymbolicResidualSystem:
-    r"""The van der Pol oscillator, one limit cycle, shape (2,): :math:`f = (y,\ \mu(1 - x^2)y - x)`. [vanderpol1926]_"""
+    r"""The van der Pol oscillator, shape (2,): :math:`f = (y,\ \mu(1 - x^2)y - x)`. [vanderpol1926]_"""
     return from_symbolic(_definition("van_der_pol"), params={"mu": mu}, step=step)
 
 

@@ -50,7 +50,8 @@ def test_two_cycle_of_the_logistic_map(r):
     assert cycle.exponents[0] == pytest.approx(np.log(abs(4 + 2 * r - r**2)) / 2, rel=1e-12)
     assert cycle.is_stable() is bool(r < 1 + np.sqrt(6))
     assert not found.complete
-    assert cycle.period == 2 and cycle.duration == 2.0
+    assert cycle.period == 2
+    assert cycle.duration == 2.0
 
 
 @pytest.mark.parametrize("p", [1, 2, 3, 4, 5, 6, 7, 8, 9])
@@ -84,13 +85,16 @@ def test_cycles_of_the_henon_map():
 
 def test_cycles_of_the_delayed_logistic_map_turn():
     # x' = r x (1 − y), y' = x: the fixed point 1 − 1/r has multipliers of modulus √(r − 1), a focus
-    rule = lambda t, x, r: np.stack([r * x[..., 0] * (1 - x[..., 1]) - x[..., 0], x[..., 0] - x[..., 1]], axis=-1)
+    def rule(t, x, r):
+        return np.stack([r * x[..., 0] * (1 - x[..., 1]) - x[..., 0], x[..., 0] - x[..., 1]], axis=-1)
+
     system = resdyn.ResidualSystem(rule, (2,), params=1.9, name="delayed logistic map")
     inner = cycles(system, 1, region=([0.1, 0.1], [0.9, 0.9]))[0]
     assert np.allclose(inner.x, 1 - 1 / 1.9)
     # central differences know the block to 1e-10
     assert np.allclose(np.abs(inner.multipliers), np.sqrt(0.9), atol=1e-7)
-    assert inner.kind == "focus" and inner.is_stable()
+    assert inner.kind == "focus"
+    assert inner.is_stable()
     assert len(cycles(system, 1)) == 2
 
 
@@ -108,7 +112,8 @@ def test_a_fold_is_found_once():
 def test_superstable_cycle_is_stable():
     # r = 1 + √5: the 2-cycle holds x = 1/2, where the slope vanishes
     cycle = cycles(logistic_map(r=1 + np.sqrt(5)), 2)[0]
-    assert abs(cycle.multipliers[0]) < 1e-12 and cycle.is_stable()
+    assert abs(cycle.multipliers[0]) < 1e-12
+    assert cycle.is_stable()
 
 
 # --- multipliers ---------------------------------------------------------------------------------------
@@ -156,7 +161,8 @@ def test_multipliers_do_not_depend_on_the_beginning(seed, p, d):
 def test_proved_cycles_are_those_that_newton_finds(seed, p):
     system = nonlinear(seed, 2)
     proved = cycles(system, p)
-    assert proved.complete and proved.method == "intervals"
+    assert proved.complete
+    assert proved.method == "intervals"
     searched = cycles(system, p, algorithm="newton", n_starts=2000)
     assert len(proved) == len(searched)
     assert np.allclose(proved.x, searched.x, atol=1e-8)
@@ -176,7 +182,8 @@ def test_circulant_sums_the_linear_part():
 
 
 def test_period_two_of_one_unit_by_hand():
-    # x' = (1 − h)x + h tanh(wx) is odd and, for w < 0, falls steeply at 0: its 2-cycle is x, −x with (2 − h)x = −h tanh(wx)
+    # x' = (1 − h)x + h tanh(wx) is odd and, for w < 0, falls steeply at 0: its 2-cycle is x, −x
+    # with (2 − h)x = −h tanh(wx)
     from scipy.optimize import brentq
 
     h, w = 0.9, -4.0
@@ -191,13 +198,16 @@ def test_period_two_of_one_unit_by_hand():
 def test_contraction_leaves_no_cycle():
     system = resdyn.ResidualMap(0.5 * random_weights(20) / np.linalg.norm(random_weights(20), 2), step=0.5, damping=1.0)
     found = cycles(system, 7)
-    assert found.complete and len(found) == 0 and found.method == "contraction"
+    assert found.complete
+    assert len(found) == 0
+    assert found.method == "contraction"
     assert found.x.shape == (0, 7, 20)
 
 
 def test_stopping_early_is_not_complete():
     found = cycles(nonlinear(1, 2), 3, algorithm="intervals", max_boxes=3)
-    assert not found.complete and "max_boxes" in found.reason
+    assert not found.complete
+    assert "max_boxes" in found.reason
 
 
 # --- other systems -----------------------------------------------------------------------------------------
@@ -233,7 +243,8 @@ def test_large_systems_use_krylov_steps(monkeypatch):
 
 def test_logistic_residuals_say_what_was_left_out():
     found = cycles(resdyn.LogisticResiduals(cyclic_weights(), step=0.1), 2, n_starts=64)
-    assert "saturated" in found.reason and not found.complete
+    assert "saturated" in found.reason
+    assert not found.complete
 
 
 def test_starts_and_region():
@@ -248,7 +259,8 @@ def test_stable_and_unstable_partition():
     system = logistic_map(r=3.84)
     stable, unstable = (cycles(system, 3, stable=word) for word in (True, False))
     assert len(stable) == len(unstable) == 1
-    assert stable[0].is_stable() and not unstable[0].is_stable()
+    assert stable[0].is_stable()
+    assert not unstable[0].is_stable()
     assert "1 stable cycle of period 3" in repr(stable)
 
 
@@ -257,7 +269,8 @@ def test_shortest_periods_and_rotations():
     assert loops.shortest_periods(orbit, np.array([1e-9])).tolist() == [2]
     both = np.concatenate([orbit, np.roll(orbit, 1, axis=1), orbit + 0.1])
     best, group = loops.distinct(loops.signatures_of(both), np.full(3, 1e-9))
-    assert len(best) == 2 and group[0] == group[1] != group[2]
+    assert len(best) == 2
+    assert group[0] == group[1] != group[2]
 
 
 # --- results ------------------------------------------------------------------------------------------------
@@ -269,17 +282,21 @@ def test_save_load_and_dataset(tmp_path):
     found.save(tmp_path / "cycles.npz")
     again = Cycles.load(tmp_path / "cycles.npz")
     assert repr(again) == repr(found)
-    assert np.array_equal(again.x, found.x) and np.array_equal(again.multipliers, found.multipliers)
+    assert np.array_equal(again.x, found.x)
+    assert np.array_equal(again.multipliers, found.multipliers)
     data = found.to_dataset()
-    assert data["x"].dims == ("cycle", "point", "unit") and data.sizes["cycle"] == len(found)
+    assert data["x"].dims == ("cycle", "point", "unit")
+    assert data.sizes["cycle"] == len(found)
     assert "<table>" in found._repr_html_()
 
 
 def test_sequence():
     found = cycles(logistic_map(r=4.0), 4)
-    assert len(found[:2]) == 2 and not found[:2].complete
+    assert len(found[:2]) == 2
+    assert not found[:2].complete
     assert found[np.array([True, False, True])].x.shape == (2, 4, 1)
-    assert len(list(found)) == 3 and repr(found[-1]).startswith("Cycle of period 4 through x = ")
+    assert len(list(found)) == 3
+    assert repr(found[-1]).startswith("Cycle of period 4 through x = ")
     with pytest.raises(IndexError, match="there are 3 cycles"):
         found[3]
     with pytest.raises(TypeError, match="indexed by an integer"):

@@ -22,7 +22,9 @@ def test_hopf_cycle_in_closed_form(mu, omega):
     assert cycle.multipliers[0] == pytest.approx(np.exp(-4 * np.pi * mu / omega), rel=1e-8)
     assert cycle.exponents[0] == pytest.approx(-2 * mu, rel=1e-8)
     assert cycle.trivial_multiplier_error < 1e-8
-    assert cycle.is_stable() and cycle.kind == "node" and not found.complete
+    assert cycle.is_stable()
+    assert cycle.kind == "node"
+    assert not found.complete
     # equal times: the angle grows by equal steps
     angles = np.unwrap(np.arctan2(cycle.x[:, 1], cycle.x[:, 0]))
     assert np.allclose(np.diff(angles), 2 * np.pi / len(cycle.x), atol=1e-8)
@@ -90,7 +92,8 @@ def test_save_load(tmp_path):
     found = cycles(system, 6.0, dynamics="flow", n_starts=2)
     found.save(tmp_path / "cycles.npz")
     again = Cycles.load(tmp_path / "cycles.npz", system=system)
-    assert repr(again) == repr(found) and "T = 6.28319" in repr(found)
+    assert repr(again) == repr(found)
+    assert "T = 6.28319" in repr(found)
     assert repr(again[0]).startswith("Cycle with T = 6.28319 through x = ")
     assert found.to_dataset().attrs["dynamics"] == "flow"
 
@@ -142,7 +145,7 @@ def test_returns_do_not_depend_on_the_search_step():
 def test_derivative_agrees_with_differences():
     P = poincare_map(lorenz(), ([0.1, 0.2, 1.0], 27.0), direction=-1)
     u = P.project(np.array([-2.1, 2.0, 26.8]))
-    differenced, error = central_differences(lambda v: P.residual(0.0, v), u)
+    differenced, _ = central_differences(lambda v: P.residual(0.0, v), u)
     # differences of a function known to 1e-9 over 6e-6
     assert np.allclose(P.jacobian(0.0, u), differenced, atol=1e-4)
     assert np.array_equal(P.linearize(0.0, u).to_dense(), P.jacobian(0.0, u))
@@ -169,7 +172,8 @@ def test_no_return_is_a_value():
     # below the bifurcation a spiral comes back for ever, but a section beyond its reach is never met
     P = poincare_map(hopf(mu=-0.5), (0, 1.0), max_time=20.0)
     assert np.isnan(P.residual(0.0, np.array([0.2]))).all()
-    assert P.outcome([0.2]) == "no return" and np.isnan(P.return_time([0.2]))
+    assert P.outcome([0.2]) == "no return"
+    assert np.isnan(P.return_time([0.2]))
     assert resdyn.simulate(P, [0.2], depth=2).status == resdyn.Status.DIVERGED
     outward = resdyn.ResidualSystem(lambda t, x, p: x + x**3, (2,), step=0.01, name="outward")
     assert poincare_map(outward, (0, 1.0)).outcome([2.0]) == "diverged"

@@ -24,9 +24,9 @@ def _products() -> Iterator[Statement]:
     yield Statement(
         label="cycle-multipliers",
         text=(
-            "One round of a cycle multiplies a small perturbation by the product of its blocks :math:`J_k = I + hA(x_k)`. "
-            "Where it begins does not matter for the multipliers, as two blocks in either order have the same "
-            "characteristic polynomial (a longer cycle is two blocks, the first states and the rest):"
+            "One round of a cycle multiplies a small perturbation by the product of its blocks :math:`J_k = I + "
+            "hA(x_k)`. Where it begins does not matter for the multipliers, as two blocks in either order have the "
+            "same characteristic polynomial (a longer cycle is two blocks, the first states and the rest):"
         ),
         left=r"\det(\lambda I - J_1 J_0)",
         derived=sympy.expand((lam * sympy.eye(2) - second * first).det()),
@@ -39,9 +39,9 @@ def _products() -> Iterator[Statement]:
     yield Statement(
         label="cyclic-matrix",
         text=(
-            "Long cycles have multipliers that differ by many powers of ten, and the product of the blocks loses the small "
-            "ones. The matrix that holds the blocks around the cycle has all p-th roots of the multipliers as its "
-            "eigenvalues, and loses none; for two blocks,"
+            "Long cycles have multipliers that differ by many powers of ten, and the product of the blocks loses the "
+            "small ones. The matrix that holds the blocks around the cycle has all p-th roots of the multipliers as "
+            "its eigenvalues, and loses none; for two blocks,"
         ),
         left=(r"\det\left(\lambda I - \begin{pmatrix} 0 & J_1 \\ J_0 & 0 \end{pmatrix}\right)"),
         derived=sympy.expand((lam * sympy.eye(4) - cyclic).det()),
@@ -57,7 +57,7 @@ def _logistic() -> Iterator[Statement]:
     point = (r + 1 + root) / (2 * r)
     yield Statement(
         label="logistic-two-cycle",
-        text="For r > 3 the logistic map has one 2-cycle, through (r + 1 ± √((r − 3)(r + 1)))/(2r), which it exchanges:",
+        text="For r > 3 the logistic map has one 2-cycle, x± = (r + 1 ± √((r − 3)(r + 1)))/(2r), exchanged by it:",
         left=r"F(x_+)",
         derived=sympy.simplify(image.subs(x, point)),
         closed_form=(r + 1 - root) / (2 * r),
@@ -76,9 +76,9 @@ def _logistic() -> Iterator[Statement]:
     yield Statement(
         label="logistic-doubling",
         text=(
-            "At r = 4 the map doubles an angle, x = sin²θ. A state returns after p layers where 2\\ :sup:`p` θ = ± θ modulo "
-            "π, so that there are 2\\ :sup:`p` such states, and :math:`\\tfrac1p\\sum_{q|p}\\mu(p/q)\\,2^q` prime cycles (μ of "
-            "Möbius: 2, 1, 2, 3, 6, 9, 18, 30, …):"
+            "At r = 4 the map doubles an angle, x = sin²θ. A state returns after p layers where 2\\ :sup:`p` θ = ± θ "
+            "modulo π, so that there are 2\\ :sup:`p` such states, and :math:`\\tfrac1p\\sum_{q|p}\\mu(p/q)\\,2^q` "
+            "prime cycles (μ of Möbius: 2, 1, 2, 3, 6, 9, 18, 30, …):"
         ),
         left=r"F(\sin^2\theta)",
         derived=image.subs(r, 4).subs(x, sympy.sin(angle) ** 2),
@@ -94,10 +94,10 @@ def _damped() -> Iterator[Statement]:
     yield Statement(
         label="damped-cycle",
         text=(
-            "Around a p-cycle of a damped network, :math:`x_{k+1} = ax_k + g\\,y_k` with :math:`y_k = \\varphi(Wx_k + b)`, "
-            ":math:`a = 1 - h\\lambda` and :math:`g = h\\alpha`, the states are sums of activations, "
-            ":math:`x_k = \\sum_j g a^j y_{k-1-j} / (1 - a^p)`. So a p-cycle of N units is a fixed point of a network of pN. "
-            "For p = 3, with these sums,"
+            "Around a p-cycle of a damped network, :math:`x_{k+1} = ax_k + g\\,y_k` with :math:`y_k = \\varphi(Wx_k "
+            "+ b)`, :math:`a = 1 - h\\lambda` and :math:`g = h\\alpha`, the states are sums of activations, "
+            ":math:`x_k = \\sum_j g a^j y_{k-1-j} / (1 - a^p)`. So a p-cycle of N units is a fixed point of a "
+            "network of pN. For p = 3, with these sums,"
         ),
         left=r"x_{k+1} - a x_k",
         derived=ImmutableMatrix([sympy.simplify(states[(k + 1) % 3] - a * states[k]) for k in range(3)]),
@@ -115,9 +115,9 @@ def _returns() -> Iterator[Statement]:
     yield Statement(
         label="poincare-derivative",
         text=(
-            "A perturbation of a state on a section becomes :math:`v = D\\varphi\\,\\delta` at the return, and the orbit reaches "
-            "the section a little earlier or later, so that it ends at :math:`v + f\\,\\delta\\tau` with :math:`n\\cdot(v + "
-            "f\\,\\delta\\tau) = 0`:"
+            "A perturbation of a state on a section becomes :math:`v = D\\varphi\\,\\delta` at the return, and the "
+            "orbit reaches the section a little earlier or later, so that it ends at :math:`v + f\\,\\delta\\tau` "
+            "with :math:`n\\cdot(v + f\\,\\delta\\tau) = 0`:"
         ),
         left=r"v + f\,\delta\tau",
         derived=ImmutableMatrix(sympy.simplify(moved.subs(tau, change))),
@@ -142,9 +142,9 @@ def _returns() -> Iterator[Statement]:
     yield Statement(
         label="trivial-multiplier",
         text=(
-            "The velocity itself solves the variational equation along any orbit, :math:`\\tfrac{d}{dt} f(x(t)) = A(x(t))\\, "
-            "f(x(t))`. After one round of a cycle it is what it was, so one multiplier of a limit cycle is 1. On the cycle "
-            "of the Hopf normal form,"
+            "The velocity itself solves the variational equation along any orbit, :math:`\\tfrac{d}{dt} f(x(t)) = "
+            "A(x(t))\\, f(x(t))`. After one round of a cycle it is what it was, so one multiplier of a limit cycle "
+            "is 1. On the cycle of the Hopf normal form,"
         ),
         left=r"\frac{d}{dt} f(x(t))",
         derived=ImmutableMatrix(sympy.simplify(sympy.diff(velocity, t))),

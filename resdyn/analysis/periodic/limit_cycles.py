@@ -173,7 +173,7 @@ def _answer(ask: Question, found: list[_Loop], tolerances: Tolerances, reason: s
     keep = np.ones(len(best), dtype=bool)
     if ask.region is not None:
         low, high = (end.ravel() for end in ask.region)
-        keep = ((sampled[best] >= low) & (sampled[best] <= high)).all(axis=(1, 2))
+        keep &= ((sampled[best] >= low) & (sampled[best] <= high)).all(axis=(1, 2))
     best, hits = best[keep], hits[keep]
     duration = np.array([found[i].duration for i in best])
     order = np.lexsort(np.round(np.column_stack([sampled[best, 0], duration]), 6).T) if len(best) else np.arange(0)

@@ -20,7 +20,7 @@ def shortest_periods(orbits: Array, known: Array) -> Array:
 
 
 def distinct(signatures: Array, known: Array) -> tuple[Array, Array]:
-    """The index of one member of each group of rows that agree within ``known`` (relative), and the group of each row."""
+    """The index of one member of each group of rows that agree within ``known`` (relative), and each row's group."""
     n = len(signatures)
     if not n:
         return np.empty(0, dtype=np.int64), np.empty(0, dtype=np.int64)

@@ -1,8 +1,8 @@
 r"""Multipliers of a product of blocks, without forming it where that would lose them.
 
-With blocks J_0 … J_{p−1} around the cycle, the pd × pd matrix that has J_k at (k+1, k), cyclically, has the p-th roots of
-the multipliers as eigenvalues. They differ by factors that are p-th roots of those by which the multipliers differ, so
-that a multiplier of 1e−30 is found to as many digits as one of 1e+6.
+With blocks J_0 … J_{p−1} around the cycle, the pd × pd matrix that has J_k at (k+1, k), cyclically, has the p-th roots
+of the multipliers as eigenvalues. Roots are close together where multipliers are many powers of ten apart, so that a
+multiplier of 1e−30 is found to as many digits as one of 1e+6.
 """
 
 from typing import Any
@@ -20,7 +20,7 @@ _UNIT = float(np.finfo(float).eps)
 
 def multipliers(blocks: Array) -> tuple[Array, Array]:
     """Eigenvalues of J_{p−1} … J_0 for blocks (n, p, d, d), largest first, and how far off each may be, both (n, d)."""
-    n, p, d, _ = blocks.shape
+    n, _, d, _ = blocks.shape
     values, errors = np.empty((n, d), dtype=complex), np.empty((n, d))
     for i in range(n):
         values[i], errors[i] = _of_one(blocks[i])

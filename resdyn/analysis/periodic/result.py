@@ -65,7 +65,7 @@ class Cycle:
             return np.asarray(np.log(np.abs(self.multipliers)) / self.duration)
 
     def is_stable(self) -> bool | None:
-        """Whether the cycle attracts its neighbourhood; None where a multiplier is as near to |μ| = 1 as it is known."""
+        """Whether the cycle attracts its neighbourhood; None where a multiplier is too near |μ| = 1 to tell."""
         verdict = int(stability.verdict(*_growth_and_margin(self.multipliers, self.errors)))
         return None if verdict < 0 else bool(verdict)
 

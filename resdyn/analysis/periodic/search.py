@@ -162,10 +162,10 @@ def _proved(ask: Question, algorithm: str, max_boxes: int) -> Cycles | None:
         return _answer(
             ask, found.orbits, known, None, complete=found.complete, method="intervals", reason=f"{found.reason}."
         )
-    elif algorithm == "intervals":
+    if algorithm == "intervals":
         raise ValueError(
-            "algorithm 'intervals' needs a ResidualMap with shared weights, tanh or logistic activation, and (1 − hλ)^p "
-            f"other than 1, which {system.name!r} does not have; use 'auto'."
+            "algorithm 'intervals' needs a ResidualMap with shared weights, tanh or logistic activation, and "
+            f"(1 − hλ)^p other than 1, which {system.name!r} does not have; use 'auto'."
         )
     return None
 

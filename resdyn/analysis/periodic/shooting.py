@@ -1,7 +1,7 @@
 r"""Multiple shooting: all states of a cycle at once, for many cycles at once.
 
-A p-cycle of :math:`F(x) = x + hf(x)` is a root of the pd equations :math:`x_{k+1} - F(x_k) = 0`, k taken modulo p, and a
-Newton step solves
+A p-cycle of :math:`F(x) = x + hf(x)` is a root of the pd equations :math:`x_{k+1} - F(x_k) = 0`, k taken modulo p, and
+a Newton step solves
 
 .. math:: \delta_{k+1} - (I + hA_k)\,\delta_k = F(x_k) - x_{k+1}.
 
@@ -71,11 +71,11 @@ def gaps(layer: Layer, orbits: Array) -> Array:
 def cyclic_solve(blocks: Array, right: Array) -> Array:
     """δ with δ_{k+1} − J_k δ_k = right_k around each cycle; NaN where the equations are singular."""
     n, p, d = right.shape
-    matrix = np.zeros((n, p, d, p, d))
+    parts = np.zeros((n, p, d, p, d))
     for k in range(p):
-        matrix[:, k, :, k, :] -= blocks[:, k]
-        matrix[:, k, :, (k + 1) % p, :] += np.eye(d)
-    matrix, flat = matrix.reshape(n, p * d, p * d), right.reshape(n, p * d, 1)
+        parts[:, k, :, k, :] -= blocks[:, k]
+        parts[:, k, :, (k + 1) % p, :] += np.eye(d)
+    matrix, flat = parts.reshape(n, p * d, p * d), right.reshape(n, p * d, 1)
     try:
         solution = np.linalg.solve(matrix, flat)
     except np.linalg.LinAlgError:
@@ -160,7 +160,7 @@ def shoot(layer: Layer, orbits: Array, bounds: tuple[Array, Array] | None = None
 
 
 def _advance(layer: Layer, x: Array, missing: Array, step: Array) -> tuple[Array, Array]:
-    """The full step where it closes the gaps better, else a shorter one; in the end the shortest, to leave a bad place."""
+    """The full step where it closes the gaps better, else a shorter one; in the end the shortest."""
     longest = 10.0 * (1.0 + np.abs(x).max(axis=(1, 2), keepdims=True))
     length = np.abs(step).max(axis=(1, 2), keepdims=True)
     step = step * np.minimum(1.0, longest / np.maximum(length, 1e-300))
@@ -172,6 +172,7 @@ def _advance(layer: Layer, x: Array, missing: Array, step: Array) -> tuple[Array
             worse = ~(np.linalg.norm(value, axis=(1, 2)) < before) & ~small
         if not worse.any():
             break
+        # in the end the shortest, to leave a bad place
         step[worse] /= 2
         after[worse] = x[worse] + step[worse]
         value[worse] = gaps(layer, after[worse])

@@ -67,7 +67,7 @@ class Source:
         return simulate(self.system, states, depth=layers).x
 
     def _drawn(self, n: int) -> Array:
-        """States from the region; without one from three sizes of normal clouds, and from around where orbits settle."""
+        """States from the region; without one from three normal clouds, and from around where orbits settle."""
         shape = self.system.shape
         if self.region is not None:
             return self.rng.uniform(*self.region, size=(n, *shape))

@@ -41,8 +41,8 @@ def statements() -> Iterator[Statement]:
     yield Statement(
         label="hopf-multiplier",
         text=(
-            "Its multipliers are 1, along the flow, and the factor by which areas change in one round (Liouville), which is "
-            "less than 1, so that the cycle attracts:"
+            "Its multipliers are 1, along the flow, and the factor by which areas change in one round (Liouville), "
+            "which is less than 1, so that the cycle attracts:"
         ),
         left=r"\exp \oint \mathrm{tr}\, A\, dt",
         derived=exp(growth),

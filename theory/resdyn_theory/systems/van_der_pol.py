@@ -39,8 +39,8 @@ def statements() -> Iterator[Statement]:
     yield Statement(
         label="van-der-pol-balance",
         text=(
-            "For small μ orbits are nearly circles. Along a circle of radius R the energy ½(x² + y²) gains in one round, to "
-            "first order in μ, which vanishes at R = 2:"
+            "For small μ orbits are nearly circles. Along a circle of radius R the energy ½(x² + y²) gains in one "
+            "round, to first order in μ, which vanishes at R = 2:"
         ),
         left=r"\oint \dot E\, dt",
         derived=sympy.simplify(sympy.integrate(sympy.expand(along), (theta, 0, 2 * sympy.pi))),
@@ -59,8 +59,8 @@ def _period(s: sympy.Symbol) -> Iterator[Statement]:
     yield Statement(
         label="van-der-pol-first-order",
         text=(
-            "Their shape to first order, x = 2 cos s + μ(¾ sin s − ¼ sin 3s) in the phase s = ωt, leaves at that order of "
-            "the equation"
+            "Their shape to first order, x = 2 cos s + μ(¾ sin s − ¼ sin 3s) in the phase s = ωt, leaves at that "
+            "order of the equation"
         ),
         left=r"\ddot x_1 + x_1 - (1 - x_0^2)\dot x_0",
         derived=sympy.simplify(first),
