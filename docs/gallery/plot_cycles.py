@@ -38,11 +38,11 @@ for ax, found in zip(axes, (shortest, longer[np.isclose(longer.duration, 2.306, 
 # now with two and three states; its multipliers are those of the flow without the trivial one.
 
 section = resdyn.poincare_map(flow, (2, 27.0), direction=-1)
-crossings = resdyn.simulate(section, [[5.0, 5.0], [-3.0, 2.0]], depth=400)
+crossings = resdyn.simulate(section, np.random.default_rng(0).normal(scale=5.0, size=(40, 2)), depth=30)
 
 ax = resdyn.plotting.poincare_section(crossings, transient=10, ax=plt.subplots(layout="constrained")[1])
 begin = np.array([cycle.x[np.argmin(np.abs(cycle.x[:, 2] - 27.0))] for cycle in shortest])
-two = resdyn.cycles(section, 2, starts=np.concatenate([section.project(begin), crossings.x[-50:, 0]]))
+two = resdyn.cycles(section, 2, starts=section.project(begin))
 ax.plot(*two.x.reshape(-1, 2).T, "o", ms=8, fillstyle="none", color=resdyn.plotting.COLOURS[3], label="2-cycle")
 ax.legend(frameon=False)
 print(two)

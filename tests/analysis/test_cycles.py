@@ -75,7 +75,7 @@ def test_all_states_of_period_dividing_six_at_four():
 
 
 def test_cycles_of_the_henon_map():
-    # the counts by period of the literature (Galias 2001 lists them), with the fixed point that lies off the attractor
+    # the counts by period of the literature [galias2001]_, with the fixed point that lies off the attractor
     for p, count in zip(range(1, 11), [2, 1, 0, 1, 0, 2, 4, 7, 6, 10], strict=True):
         found = cycles(henon(), p)
         assert len(found) == count, p

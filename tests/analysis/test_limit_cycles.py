@@ -54,7 +54,7 @@ def test_unstable_limit_cycle():
 def test_shortest_cycles_of_the_lorenz_flow():
     found = cycles(lorenz(), 1.6, dynamics="flow")
     assert len(found) == 1
-    # known: 1.55865221… [viswanath2003]
+    # the value of the literature, 1.5586522107…
     assert found.duration[0] == pytest.approx(1.558652210716, rel=1e-9)
     # Liouville: the trace of A is −41/3 everywhere
     product = np.prod(found.multipliers[0]).real

@@ -16,6 +16,7 @@ from resdyn.simulation import simulate
 Array = NDArray[Any]
 
 _MAX_STEPS = 1_000_000
+_FEW = 16
 
 
 @dataclass(frozen=True)
@@ -69,6 +70,8 @@ def orbit(system: System, states: Array, step: float, n: int, tolerances: Tolera
         method=tolerances.method,
         rtol=tolerances.rtol,
         atol=tolerances.atol,
+        # a second thread costs more than a few states take
+        threads=1 if len(states) < _FEW else None,
     )
     return run.x
 
@@ -94,6 +97,7 @@ def flow_with_derivative(system: System, states: Array, duration: float, toleran
             rtol=tolerances.rtol,
             atol=tolerances.atol,
             max_steps=_MAX_STEPS,
+            threads=1 if size < _FEW else None,
         )
     else:
         joined = np.concatenate([x, frames.reshape(size, -1)], axis=1)

@@ -223,8 +223,8 @@ class PoincareMap:
             hit = crossed.any(axis=0)
             first = np.argmax(crossed, axis=0)
             if hit.any():
-                before = x[first[hit], np.flatnonzero(hit)]
-                states[rows[hit]], spent = self._crossing(before, h, start=(done + first[hit]) == 0)
+                before, after = (x[first[hit] + k, np.flatnonzero(hit)] for k in (0, 1))
+                states[rows[hit]], spent = self._crossing(before, after, h, start=(done + first[hit]) == 0)
                 times[rows[hit]] = (done + first[hit]) * h + spent
                 outcome[rows[hit]] = np.where(np.isfinite(spent), 0, 1)
             gone = ~np.isfinite(x[-1]).all(axis=1) & ~hit
@@ -236,9 +236,8 @@ class PoincareMap:
         states[late], times[late], outcome[late] = np.nan, np.nan, 1
         return states.reshape(*batch, self._size), times.reshape(batch), outcome.reshape(batch)
 
-    def _crossing(self, before: Array, h: float, start: Array) -> tuple[Array, Array]:
-        """The states where g = 0, and the times from ``before`` (M, d), each less than h."""
-        ahead = self._advance(before, np.full(len(before), h))
+    def _crossing(self, before: Array, ahead: Array, h: float, start: Array) -> tuple[Array, Array]:
+        """States (M, d) where g = 0, and times, between ``before`` and ``ahead``, which is later by h."""
         low, high = np.zeros(len(before)), np.full(len(before), h)
         g_low, g_high = self._height(before), self._height(ahead)
         # a state that starts on the section has left it to the other side of where it returns
@@ -256,12 +255,15 @@ class PoincareMap:
             # Newton within the bracket, bisection where it would leave it
             inside = (after >= low[left]) & (after <= high[left])
             after = np.where(inside, after, (low[left] + high[left]) / 2)
-            ahead = after - time[left]
-            x[left] = self._advance(x[left], ahead)
-            time[left] = after
-            left = left[~(np.abs(ahead) <= 4 * _UNIT * h)]
+            more = after - time[left]
+            # what is left of g is rounding of the sum n·x
+            rounding = 4 * _UNIT * (np.abs(x[left]).max(axis=1) + abs(self.offset))
+            settled = (np.abs(g) <= rounding) | (np.abs(more) <= 4 * _UNIT * h)
+            left, more = left[~settled], more[~settled]
             if not left.size:
                 break
+            x[left] = self._advance(x[left], more)
+            time[left] += more
         return x, time
 
     def _advance(self, x: Array, times: Array) -> Array:
