@@ -12,6 +12,7 @@ from resdyn.plotting.exponents import finite_time_exponents, lyapunov_spectrum
 from resdyn.plotting.interactions import influence, relations
 from resdyn.plotting.layerwise import layer_contributions, residual_norms, separability, transients
 from resdyn.plotting.orbits import cumulative_states, interaction_matrix, residual_transients, spread_per_layer
+from resdyn.plotting.periodic import cycles, poincare_section
 from resdyn.plotting.perturbations import noise_variance, propagation
 
 __all__ = [
@@ -21,6 +22,7 @@ __all__ = [
     "convergence_times",
     "cumulative_states",
     "edge_track",
+    "cycles",
     "finite_time_exponents",
     "fixed_points",
     "influence",
@@ -30,6 +32,7 @@ __all__ = [
     "lyapunov_spectrum",
     "multipliers",
     "noise_variance",
+    "poincare_section",
     "propagation",
     "relations",
     "residual_norms",

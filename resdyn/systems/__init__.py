@@ -14,6 +14,7 @@ from resdyn.systems.matrices import (
 )
 from resdyn.systems.pretrained import Readout, TrainedNetwork, trained
 from resdyn.systems.toys import bistable, henon, linear, logistic_map, lorenz, newton_map, pitchfork
+from resdyn.systems.toys import henon, hopf, linear, logistic_map, lorenz, pitchfork, van_der_pol
 
 __all__ = [
     "Readout",
@@ -24,6 +25,7 @@ __all__ = [
     "cooperative_weights",
     "cyclic_weights",
     "henon",
+    "hopf",
     "linear",
     "logistic_map",
     "lorenz",
@@ -33,6 +35,7 @@ __all__ = [
     "skew_weights",
     "symmetric_weights",
     "trained",
+    "van_der_pol",
 ]
 
 
@@ -46,6 +49,8 @@ def catalogue() -> dict[str, Callable[[], System]]:
         "Lorenz flow": lorenz,
         "Newton map": newton_map,
         "bistable network": bistable,
+        "van der Pol oscillator": van_der_pol,
+        "Hopf normal form": hopf,
         "residual network": lambda: ResidualMap.residual(random_weights(5), [0.1, -0.2, 0.0, 0.3, -0.1], step=0.5),
         "plain network": lambda: ResidualMap.mlp(random_weights(4), activation="tanh"),
         "interpolated network": lambda: ResidualMap.interpolated(random_weights(3), coefficient=0.25),

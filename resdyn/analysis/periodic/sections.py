@@ -1,0 +1,318 @@
+r"""The map that a flow makes of a section: where an orbit that leaves a hyperplane next crosses it.
+
+The flow is integrated over pieces of time until :math:`g = n\cdot x - c` changes its sign; from the last state before,
+Runge–Kutta steps and Newton's method for :math:`g = 0` find the time of the crossing. The derivative is that of the
+flow, corrected for the time of flight,
+
+.. math:: DP = \Bigl(I - \frac{f\, n^{\mathsf T}}{n\cdot f}\Bigr)\, D\varphi_\tau,
+
+seen in coordinates on the section.
+"""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from resdyn import _validation as validate
+from resdyn._types import System
+from resdyn.analysis.periodic.flowing import Tolerances, flow_with_derivative, orbit
+from resdyn.operators import DenseOperator
+
+Array = NDArray[Any]
+
+# layers integrated at once before crossings are looked for
+_PIECE = 32
+_NEWTON, _SUBSTEPS = 12, (2, 4, 8, 16, 32, 64)
+_UNIT = float(np.finfo(float).eps)
+_MAX_LAYERS = 5000
+
+OUTCOMES = ("returned", "no return", "diverged")
+"""What may become of a state."""
+
+
+def poincare_map(
+    system: System,
+    section: tuple[Any, Any],
+    *,
+    direction: int = 1,
+    max_time: float | None = None,
+    rtol: float | None = None,
+    atol: float | None = None,
+    method: str | None = None,
+) -> "PoincareMap":
+    r"""The return map of a flow to a hyperplane, as a system for every analysis of maps.
+
+    .. math:: u' = P(u), \qquad \text{lift}(u') = \varphi_{\tau(u)}(\text{lift}(u))
+
+    Parameters
+    ----------
+    system : System
+        Autonomous; its flow is followed, and ``step`` says how densely it is searched for crossings.
+    section : (int, float) or (array, float)
+        ``(i, value)`` for the hyperplane :math:`x_i =` value, whose coordinates u are the other variables in order;
+        ``(normal, offset)`` for :math:`n\cdot x =` offset, with coordinates along an orthonormal basis of it.
+    direction : 1, −1 or 0
+        Count crossings where :math:`n\cdot x` grows (1), falls (−1), or both (0).
+    max_time : float, optional
+        A state that has not returned after this time has no image: NaN. By default 5000 steps of the system.
+    rtol, atol, method
+        Of the integration, by default 1e-10, 1e-12, "RK45".
+
+    Returns
+    -------
+    PoincareMap
+        A :class:`resdyn.System` with states of shape (d − 1,), step 1 and no depth.
+
+    Raises
+    ------
+    TypeError, ValueError
+        For a layer-wise system, one variable only, or a section that is none.
+
+    Notes
+    -----
+    Two crossings within one ``step`` are not seen, and an orbit that only touches the section is not seen to cross it:
+    the map is discontinuous there. A smaller ``step`` (``system.replace(step=...)``) finds closer crossings.
+    Sources: [henon1982]_, [guckenheimer1983]_.
+    """
+    return PoincareMap(system, section, direction=direction, max_time=max_time, rtol=rtol, atol=atol, method=method)
+
+
+class PoincareMap:
+    """A flow seen where it crosses a section; made by :func:`resdyn.poincare_map`.
+
+    Attributes
+    ----------
+    flow : System
+    normal : array, shape (d,)
+        Unit normal of the section.
+    offset : float
+        n·x on the section.
+    basis : array, shape (d, d − 1)
+        Orthonormal directions of the section.
+    """
+
+    step = 1.0
+    depth = None
+
+    def __init__(
+        self,
+        system: System,
+        section: tuple[Any, Any],
+        *,
+        direction: int = 1,
+        max_time: float | None = None,
+        rtol: float | None = None,
+        atol: float | None = None,
+        method: str | None = None,
+    ) -> None:
+        if not isinstance(system, System):
+            raise TypeError(f"poincare_map needs a System, but got {type(system).__name__}.")
+        validate.autonomous(system, "a return map")
+        self.flow, self._size = system, int(np.prod(system.shape))
+        if self._size < 2:
+            raise ValueError(
+                f"{system.name!r} has one variable, so its orbits never return; a section needs two or more."
+            )
+        self.normal, self.offset, self.basis, where = _section(section, self._size)
+        if isinstance(direction, bool) or direction not in (-1, 0, 1):
+            raise ValueError(f"direction must be 1, −1 or 0, but is {direction!r}.")
+        self.direction = int(direction)
+        longest = _MAX_LAYERS * system.step if max_time is None else validate.positive(max_time, "max_time")
+        self.max_time = longest
+        self._tolerances = Tolerances.of(rtol, atol, method)
+        self.name = f"{system.name}, returns to {where}"
+        self.shape = (self._size - 1,)
+
+    def __repr__(self) -> str:
+        ways = {1: "upwards", -1: "downwards", 0: "either way"}[self.direction]
+        return (
+            f"PoincareMap {self.name!r} ({ways}): states of shape {self.shape}, at most {self.max_time:g} of time, "
+            f"tolerances {self._tolerances.rtol:g} and {self._tolerances.atol:g}, of {self.flow!r}"
+        )
+
+    # --- coordinates -------------------------------------------------------------------------------------
+
+    def lift(self, u: Any) -> Array:
+        r"""States on the section, (\*batch, \*flow.shape), from coordinates (\*batch, d − 1)."""
+        given = validate.states(validate.real_array(u, "u", nan=True), self.shape, self.name, name="u")
+        x = given @ self.basis.T + self.offset * self.normal
+        return np.asarray(x.reshape(*given.shape[:-1], *self.flow.shape))
+
+    def project(self, x: Any) -> Array:
+        r"""Coordinates (\*batch, d − 1) of states (\*batch, \*flow.shape), seen along the normal."""
+        given = validate.states(validate.real_array(x, "x", nan=True), self.flow.shape, self.flow.name)
+        batch = given.shape[: given.ndim - len(self.flow.shape)]
+        return np.asarray(given.reshape(*batch, self._size) @ self.basis)
+
+    # --- a system ----------------------------------------------------------------------------------------
+
+    def residual(self, t: float, x: Array) -> Array:
+        """P(u) − u; NaN where there is no return."""
+        u = validate.states(x, self.shape, self.name)
+        states, _, _ = self._returns(u)
+        return np.asarray(states @ self.basis - u)
+
+    def jacobian(self, t: float, x: Array) -> Array:
+        r"""DP − I, (\*batch, d − 1, d − 1), by the variational equation; one state after the other."""
+        u = validate.states(x, self.shape, self.name)
+        flat = u.reshape(-1, *self.shape)
+        _, times, _ = self._returns(flat)
+        out = np.full((len(flat), *self.shape, *self.shape), np.nan)
+        for i in np.flatnonzero(np.isfinite(times)):
+            end, derivative = flow_with_derivative(
+                self.flow, self.lift(flat[i])[None], float(times[i]), self._tolerances
+            )
+            velocity = self._slope(end.reshape(1, -1))[0]
+            with np.errstate(all="ignore"):
+                flight = np.outer(velocity, self.normal) / float(self.normal @ velocity)
+            onto = (np.eye(self._size) - flight) @ derivative[0]
+            out[i] = self.basis.T @ onto @ self.basis - np.eye(self._size - 1)
+        return out.reshape(*u.shape, *self.shape)
+
+    def linearize(self, t: float, x: Array) -> DenseOperator:
+        """DP − I at one state."""
+        return DenseOperator(self.jacobian(t, validate.one_state(x, self.shape, self.name)))
+
+    def return_time(self, u: Any) -> Array:
+        r"""The time of flight τ(u), (\*batch,); NaN where there is no return."""
+        given = validate.states(validate.real_array(u, "u"), self.shape, self.name, name="u")
+        return self._returns(given)[1]
+
+    def outcome(self, u: Any) -> Array:
+        r"""What becomes of each state, (\*batch,) of words: "returned", "no return" within ``max_time``, "diverged"."""
+        given = validate.states(validate.real_array(u, "u"), self.shape, self.name, name="u")
+        return np.asarray(OUTCOMES)[self._returns(given)[2]]
+
+    # --- crossings ---------------------------------------------------------------------------------------
+
+    def _slope(self, x: Array) -> Array:
+        """f of flattened states (M, d)."""
+        with np.errstate(all="ignore"):
+            f = self.flow.residual(0.0, x.reshape(len(x), *self.flow.shape))
+        return np.asarray(f, dtype=float).reshape(len(x), self._size)
+
+    def _height(self, x: Array) -> Array:
+        return np.asarray(x @ self.normal - self.offset)
+
+    def _returns(self, u: Array) -> tuple[Array, Array, NDArray[np.int64]]:
+        r"""The next states on the section (\*batch, d), the times and the outcomes, (\*batch,)."""
+        batch = u.shape[:-1]
+        current = self.lift(u).reshape(-1, self._size)
+        size = len(current)
+        states, times = np.full((size, self._size), np.nan), np.full(size, np.nan)
+        outcome = np.full(size, 1)
+        outcome[~np.isfinite(current).all(axis=1)] = 2
+        rows = np.flatnonzero(outcome == 1)
+        # on the section itself the height is rounding: the side is the one that the flow goes to
+        side = np.sign(self._slope(current) @ self.normal)
+        h, done = self.flow.step, 0
+        layers = int(np.ceil(self.max_time / h * (1 - 1e-12)))
+        while rows.size and done < layers:
+            n = min(_PIECE, layers - done)
+            x = orbit(self.flow, current[rows].reshape(-1, *self.flow.shape), h, n, self._tolerances)
+            x = x.reshape(n + 1, rows.size, self._size)
+            height = self._height(x)
+            signs = np.sign(height)
+            if done == 0:
+                signs[0] = side
+            crossed = (signs[:-1] != signs[1:]) & (signs[:-1] != 0) & np.isfinite(height[1:])
+            crossed |= (signs[:-1] == 0) & (signs[1:] != 0) & np.isfinite(height[1:]) & (done > 0)
+            if self.direction:
+                crossed &= (signs[1:] == self.direction) | (signs[:-1] == -self.direction)
+            hit = crossed.any(axis=0)
+            first = np.argmax(crossed, axis=0)
+            if hit.any():
+                before, after = (x[first[hit] + k, np.flatnonzero(hit)] for k in (0, 1))
+                states[rows[hit]], spent = self._crossing(before, after, h, start=(done + first[hit]) == 0)
+                times[rows[hit]] = (done + first[hit]) * h + spent
+                outcome[rows[hit]] = np.where(np.isfinite(spent), 0, 1)
+            gone = ~np.isfinite(x[-1]).all(axis=1) & ~hit
+            outcome[rows[gone]] = 2
+            stay = ~hit & ~gone
+            current[rows[stay]] = x[-1, stay]
+            rows, done = rows[stay], done + n
+        late = times > self.max_time
+        states[late], times[late], outcome[late] = np.nan, np.nan, 1
+        return states.reshape(*batch, self._size), times.reshape(batch), outcome.reshape(batch)
+
+    def _crossing(self, before: Array, ahead: Array, h: float, start: Array) -> tuple[Array, Array]:
+        """States (M, d) where g = 0, and times, between ``before`` and ``ahead``, which is later by h."""
+        low, high = np.zeros(len(before)), np.full(len(before), h)
+        g_low, g_high = self._height(before), self._height(ahead)
+        # a state that starts on the section has left it to the other side of where it returns
+        g_low = np.where(start, -np.sign(g_high) * np.finfo(float).tiny, g_low)
+        with np.errstate(all="ignore"):
+            time = np.where(start, h / 2, h * g_low / (g_low - g_high))
+        x, left = self._advance(before, time), np.arange(len(before))
+        for _ in range(_NEWTON):
+            g = self._height(x[left])
+            same = np.sign(g) == np.sign(g_high[left])
+            low[left] = np.where(same, low[left], time[left])
+            high[left] = np.where(same, time[left], high[left])
+            with np.errstate(all="ignore"):
+                after = time[left] - g / (self._slope(x[left]) @ self.normal)
+            # Newton within the bracket, bisection where it would leave it
+            inside = (after >= low[left]) & (after <= high[left])
+            after = np.where(inside, after, (low[left] + high[left]) / 2)
+            more = after - time[left]
+            # what is left of g is rounding of the sum n·x
+            rounding = 4 * _UNIT * (np.abs(x[left]).max(axis=1) + abs(self.offset))
+            settled = (np.abs(g) <= rounding) | (np.abs(more) <= 4 * _UNIT * h)
+            left, more = left[~settled], more[~settled]
+            if not left.size:
+                break
+            x[left] = self._advance(x[left], more)
+            time[left] += more
+        return x, time
+
+    def _advance(self, x: Array, times: Array) -> Array:
+        """The flow over at most one layer, each state for a time of its own, to the tolerances."""
+        out, rows = self._steps(x, times, 1), np.arange(len(x))
+        for n in _SUBSTEPS:
+            finer = self._steps(x[rows], times[rows], n)
+            allowed = self._tolerances.atol + self._tolerances.rtol * np.abs(finer)
+            # halved steps leave a 32nd of the error, so the difference is nearly all of it
+            rough = ~(np.abs(finer - out[rows]) <= 31 * allowed / 32).all(axis=1) & np.isfinite(finer).all(axis=1)
+            out[rows] = finer
+            rows = rows[rough]
+            if not rows.size:
+                break
+        return out
+
+    def _steps(self, x: Array, times: Array, n: int) -> Array:
+        """n Runge–Kutta steps of order five."""
+        from scipy.integrate import RK45
+
+        dt = (times / n)[:, None]
+        for _ in range(n):
+            slopes = [self._slope(x)]
+            for weights in RK45.A[1:]:
+                inner = sum(w * k for w, k in zip(weights, slopes, strict=False))
+                slopes.append(self._slope(x + dt * inner))
+            x = x + dt * sum(w * k for w, k in zip(RK45.B, slopes, strict=True))
+        return x
+
+
+def _section(section: Any, d: int) -> tuple[Array, float, Array, str]:
+    """Normal, offset, basis, and the section in words."""
+    if not isinstance(section, tuple | list) or len(section) != 2:
+        raise ValueError(f"section must be (index, value) or (normal, offset), but is {section!r}.")
+    first, offset = section
+    value = float(validate.real_array(offset, "section").reshape(()))
+    if isinstance(first, int | np.integer) and not isinstance(first, bool):
+        if not 0 <= first < d:
+            raise ValueError(f"section {section!r} names variable {first}, but states have {d}: 0 to {d - 1}.")
+        identity = np.eye(d)
+        return identity[first], value, np.delete(identity, first, axis=1), f"x_{first} = {value:g}"
+    normal = validate.real_array(first, "section").ravel()
+    length = float(np.linalg.norm(normal)) if normal.size == d else 0.0
+    if length == 0:
+        raise ValueError(
+            f"the normal of the section is {first!r}, but must be a vector of {d} numbers, not all zero; "
+            "or give the index of a variable."
+        )
+    normal, value = normal / length, value / length
+    # a QR decomposition of the normal alone: the other columns span the section
+    basis = np.linalg.qr(normal[:, None], mode="complete")[0][:, 1:]
+    return normal, value, basis, f"n·x = {value:g}"
