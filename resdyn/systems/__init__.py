@@ -13,7 +13,7 @@ from resdyn.systems.matrices import (
     symmetric_weights,
 )
 from resdyn.systems.pretrained import Readout, TrainedNetwork, trained
-from resdyn.systems.toys import henon, linear, logistic_map, lorenz, pitchfork
+from resdyn.systems.toys import delayed_logistic, henon, linear, logistic_map, lorenz, pitchfork
 
 __all__ = [
     "Readout",
@@ -22,6 +22,7 @@ __all__ = [
     "competitive_weights",
     "cooperative_weights",
     "cyclic_weights",
+    "delayed_logistic",
     "henon",
     "linear",
     "logistic_map",
@@ -40,6 +41,7 @@ def catalogue() -> dict[str, Callable[[], System]]:
         "linear": linear,
         "pitchfork": pitchfork,
         "logistic map": logistic_map,
+        "delayed logistic map": delayed_logistic,
         "Hénon map": henon,
         "Lorenz flow": lorenz,
         "residual network": lambda: ResidualMap.residual(random_weights(5), [0.1, -0.2, 0.0, 0.3, -0.1], step=0.5),

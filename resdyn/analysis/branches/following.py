@@ -212,7 +212,7 @@ def _branch(problem: Problem, points: list[Point], events: list[Event], reason: 
         bifurcation_coefficients=np.array([form.coefficient for form in forms]),
         bifurcation_multiplicities=np.array([event.multiplicity for event in events], dtype=np.int64),
         bifurcation_steps=h,
-        name=problem.system(points[0].value).name,
+        name=problem.name,
         period=problem.period,
         dynamics=problem.dynamics,
         interval=(problem.low, problem.high),

@@ -36,7 +36,8 @@ class Problem:
         self.family, self.dynamics, self.period, self.scale = family, dynamics, period, scale
         self.low, self.high = min(interval), max(interval)
         self.width = self.high - self.low
-        self.shape = self._checked(interval[0]).shape
+        first = self._checked(interval[0])
+        self.shape, self.name = first.shape, first.name
         self.size = int(np.prod(self.shape))
         self.length = scale * float(np.sqrt(self.size))
         # each point of a branch is looked at several times, and making a system may cost more than evaluating it

@@ -25,6 +25,13 @@ _CRITICALITY = {"flip": 1.0, "Neimark–Sacker": -1.0, "Hopf": -1.0}
 _UNDECIDED = 1e-6
 
 
+
+
+def _shown(value: float) -> str:
+    """A parameter in words; what is 0 but for rounding is 0."""
+    return f"{0.0 if abs(value) < 1e-12 else value:.6g}"
+
+
 @dataclass(frozen=True, eq=False, repr=False)
 class Bifurcation:
     r"""A parameter at which the number or the stability of fixed points (or cycles) changes.
@@ -110,7 +117,7 @@ class Bifurcation:
             turning = f", frequency {self.frequency:.4g}"
         several = f", {self.multiplicity}-fold" if self.multiplicity > 1 else ""
         of = f" of a {self.period}-cycle" if self.period > 1 else ""
-        return f"Bifurcation at {self.value:.6g}: {words}{of}{several}{turning}, x = {shown}{more}."
+        return f"Bifurcation at {_shown(self.value)}: {words}{of}{several}{turning}, x = {shown}{more}."
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -243,14 +250,12 @@ class Branch(Result):
 
     def __repr__(self) -> str:
         what = "fixed points" if self.period == 1 else f"{self.period}-cycles"
-        span = f"from {self.values[0]:.6g} to {self.values[-1]:.6g}"
-        if self.closed:
-            span = f"between {self.values.min():.6g} and {self.values.max():.6g}, closed"
+        span = f"between {_shown(self.values.min())} and {_shown(self.values.max())}"
         stable = {1: "all stable", 0: "none stable"}.get(
             int(self.stable[0]) if (self.stable == self.stable[0]).all() else 2,
             f"{int((self.stable == 1).sum())} of them stable",
         )
-        met = ", ".join(f"{b.kind} at {b.value:.6g}" for b in self.bifurcations[:6]) or "no bifurcations"
+        met = ", ".join(f"{b.kind} at {_shown(b.value)}" for b in self.bifurcations[:6]) or "no bifurcations"
         more = f" and {len(self.bifurcations) - 6} more" if len(self.bifurcations) > 6 else ""
         return (
             f"Branch of {what} of {self.name!r} ({self.dynamics}) {span}: {len(self)} points, {stable}; {met}{more}.\n"
@@ -261,7 +266,7 @@ class Branch(Result):
         if not self.bifurcations:
             return None
         rows = [
-            [b.kind, f"{b.value:.6g}", f"{b.multiplier:.4g}", b.criticality or "", f"{b.coefficient:.4g}"]
+            [b.kind, _shown(b.value), f"{b.multiplier:.4g}", b.criticality or "", f"{b.coefficient:.4g}"]
             for b in self.bifurcations[:12]
         ]
         return ["kind", "parameter", "multiplier", "criticality", "coefficient"], rows
