@@ -3,6 +3,7 @@
 Every function draws into ``ax`` (or a new figure) and returns the Axes.
 """
 
+from resdyn.plotting.branches import bifurcation_diagram
 from resdyn.plotting.canvas import COLOURS
 from resdyn.plotting.certificates import lyapunov_function
 from resdyn.plotting.equilibria import fixed_points, multipliers
@@ -14,6 +15,7 @@ from resdyn.plotting.perturbations import noise_variance, propagation
 
 __all__ = [
     "COLOURS",
+    "bifurcation_diagram",
     "cumulative_states",
     "finite_time_exponents",
     "fixed_points",

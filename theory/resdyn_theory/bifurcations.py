@@ -68,7 +68,7 @@ def _one_eigenvalue() -> Iterator[Statement]:
     )
     yield Statement(
         label="transcritical-eigenvalues",
-        text="and at a transcritical branch point, f = px − x², two branches pass through each other and exchange signs:",
+        text="and at a transcritical branch point, f = px − x², two branches cross and exchange their signs:",
         left=r"f'(0),\ f'(p)",
         derived=ImmutableMatrix([[diff(transcritical, x).subs(x, at) for at in (0, p)]]),
         closed_form=ImmutableMatrix([[p, -p]]),
@@ -79,8 +79,8 @@ def _one_eigenvalue() -> Iterator[Statement]:
         label="neutral-saddle",
         text=(
             "A product of multipliers that passes 1 is no Neimark–Sacker bifurcation if they are real: with μ and 1/μ "
-            "the fixed point is a saddle on both sides. What tells them from a pair on the unit circle is the discriminant, which "
-            "is negative for a pair but here"
+            "the fixed point is a saddle on both sides. What tells them from a pair on the unit circle is the "
+            "discriminant, which is negative for a pair but here"
         ),
         left=r"(\mu_1 + \mu_2)^2 - 4\mu_1\mu_2\ \text{ with }\ \mu_1\mu_2 = 1,\ \mu_1 = e^{k}",
         derived=((exp(k) + exp(-k)) ** 2 - 4).rewrite(exp),
@@ -96,8 +96,9 @@ def _flip() -> Iterator[Statement]:
     yield Statement(
         label="flip-coefficient",
         text=(
-            "At a flip one unit has the map :math:`F = -x + \\tfrac12 B x^2 + \\tfrac16 C x^3 + \\dots` around its fixed "
-            "point, and the coefficient of the flip is :math:`c = \\tfrac16(C + 3B(1 - \\mu)^{-1}B)` with μ = −1. Two "
+            "At a flip one unit has the map :math:`F = -x + \\tfrac12 B x^2 + \\tfrac16 C x^3 + \\dots` around its "
+            "fixed point. The coefficient of the flip is "
+            ":math:`c = \\tfrac16(C + 3B(1 - \\mu)^{-1}B)` with μ = −1. Two "
             "layers take x to"
         ),
         left=r"F(F(x))",
@@ -197,8 +198,9 @@ def _neimark_sacker() -> Iterator[Statement]:
         text=(
             "At a Neimark–Sacker bifurcation the first Lyapunov coefficient is :math:`\\tfrac12\\,\\mathrm{Re}\\,"
             "\\bar\\mu\\, w^{\\mathsf H}[C(v, v, \\bar v) + 2B(v, (I - M)^{-1}B(v, \\bar v)) "
-            "+ B(\\bar v, (\\mu^2 I - M)^{-1}B(v, v))]`, with M = I + hA, |v| = 1 and :math:`w^{\\mathsf H}v = 1`; where it "
-            "is negative, the closed curve that is born is stable (supercritical). For the delayed logistic map, whose "
+            "+ B(\\bar v, (\\mu^2 I - M)^{-1}B(v, v))]`, "
+            "with M = I + hA, |v| = 1 and :math:`w^{\\mathsf H}v = 1`; where it is "
+            "negative, the closed curve that is born is stable (supercritical). For the delayed logistic map, whose "
             "pair leaves the unit circle at r = 2 (:eq:`delayed-logistic-angle`),"
         ),
         left="d",
@@ -229,8 +231,8 @@ def _hopf() -> Iterator[Statement]:
     yield Statement(
         label="lorenz-hopf",
         text=(
-            "A cubic has the roots ±iω, ω² the coefficient of λ, where the coefficient of λ² times that of λ equals the "
-            "last one. This is the Hopf bifurcation at"
+            "A cubic has the roots ±iω, ω² the coefficient of λ, where the coefficient of λ² times that of λ equals "
+            "the last one. This is the Hopf bifurcation at"
         ),
         left=r"\rho_H",
         derived=sympy.factor(critical),
@@ -259,8 +261,8 @@ def _networks() -> Iterator[Statement]:
     yield Statement(
         label="network-flip",
         text=(
-            "A damped logistic unit that inhibits itself, f = −λx + ασ(−w(x − α/2λ)), rests at α/2λ. Its flow is stable "
-            "there for all weights; its map flips at the step"
+            "A damped logistic unit that inhibits itself, f = −λx + ασ(−w(x − α/2λ)), rests at α/2λ. Its flow is "
+            "stable there for all weights; its map flips at the step"
         ),
         left=r"h^\ast",
         derived=sympy.simplify(flip),
@@ -282,7 +284,7 @@ def _networks() -> Iterator[Statement]:
     along = [p.subs({a: x, b: -x}) for p in pair]
     yield Statement(
         label="pair-pitchfork-cubic",
-        text="which vanishes at α = λ/w. There, with states (x, −x), the next term attracts, a supercritical pitchfork:",
+        text="which vanishes at α = λ/w. There, with states (x, −x), the next term attracts (supercritical):",
         left=r"f_1(x, -x)\big|_{\alpha = \lambda/w}",
         derived=sympy.series(along[0].subs(gain, damping / w), x, 0, 4).removeO(),
         closed_form=-damping * w**2 * x**3 / 3,

@@ -28,11 +28,11 @@ def correct(problem: Problem, predicted: Array, normal: Array, tolerance: float)
     for count in range(_MOST):
         if not problem.contains(u):
             return None
-        f = problem.residual(u)
-        change = solved(np.vstack([problem.derivative(u), normal]), np.append(-f, normal @ (predicted - u)))
+        f, derivative = problem.residual(u), problem.derivative(u)
+        change = solved(np.vstack([derivative, normal]), np.append(-f, normal @ (predicted - u)))
         if change is None:
             # where two branches meet, or where f cannot be differentiated
-            return (u, count) if not f.any() else None
+            return (u, count) if _is_rounding(f, derivative, u) else None
         length = float(np.linalg.norm(change))
         if length > 4 * before or length > 1e3:
             return None
@@ -54,10 +54,10 @@ def at_value(problem: Problem, predicted: Array, tolerance: float) -> tuple[Arra
     u = predicted
     before = np.inf
     for count in range(4 * _MOST):
-        f = problem.residual(u)
-        change = solved(problem.matrix(u) * problem.length, -f)
+        f, matrix = problem.residual(u), problem.matrix(u) * problem.length
+        change = solved(matrix, -f)
         if change is None:
-            return (u, count) if not f.any() else None
+            return (u, count) if _is_rounding(f, matrix, u) else None
         length = float(np.linalg.norm(change))
         u = np.append(u[:-1] + change, last)
         if length <= tolerance or (length <= _ROUNDING and length > before / 4):
@@ -66,6 +66,12 @@ def at_value(problem: Problem, predicted: Array, tolerance: float) -> tuple[Arra
             return None
         before = length
     return None
+
+
+def _is_rounding(f: Array, derivative: Array, u: Array) -> bool:
+    """Whether f is no more than what rounding of u makes of zero."""
+    unit = 8 * float(np.finfo(float).eps) * len(u) * (1.0 + float(np.abs(u).max()))
+    return bool(np.abs(f).max() <= unit * float(np.abs(derivative).max()))
 
 
 def solved(matrix: Array, right: Array) -> Array | None:

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdyn._types import System
-from resdyn.analysis.branches.location import BRANCH, FLIP, FOLD, ROTATION, Event, located
+from resdyn.analysis.branches.location import BRANCH, FLIP, FOLD, Event, located
 from resdyn.analysis.branches.normal_forms import normal_form
 from resdyn.analysis.branches.points import Point, make_point
 from resdyn.analysis.branches.problem import Problem
@@ -64,7 +64,8 @@ def continuation(
     period : int, optional
         Of the cycle, in layers: 1 (the default) for fixed points. Maps only.
     direction : str, optional
-        "up" or "down": follow the branch only to the side on which the parameter first rises or falls. Both if left out.
+        "up" or "down": follow the branch only to the side on which the parameter first rises or falls; both if left
+        out.
     step_size, smallest_step, largest_step : float
         In scaled arclength, see :attr:`Branch.arclength`; the whole interval has length one. Steps become shorter where
         the branch bends and longer where it is straight. Two bifurcations that undo each other within one step are
@@ -127,7 +128,7 @@ def _through(question: Question) -> tuple[list[Point], Segments, str, bool]:
         raise ValueError(
             f"branches meet at the start, {first.value:g}, so that no direction can be told; start beside it."
         )
-    sides = []
+    sides: list[tuple[list[Point], str, bool]] = []
     for word in ("down", "up"):
         if question.direction not in (None, word) or (sides and sides[-1][2]):
             continue
@@ -220,4 +221,3 @@ def _branch(problem: Problem, points: list[Point], events: list[Event], reason: 
         closed=closed,
         scale=problem.scale,
     )
-

@@ -13,7 +13,6 @@ Pairs of real multipliers with product 1, and of real eigenvalues with sum 0 (ne
 never enter.
 """
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -32,9 +31,12 @@ FOLD, BRANCH, FLIP, ROTATION = "fold", "branch point", "flip", "rotation"
 # Segments shorter than this, in scaled arclength, are not cut further: what happens there happens at one point.
 _SHORTEST = 1e-7
 _PRECISION = 1e-13
-# Test functions are smooth, and near a branch point no state is known to all digits: interpolate it from states at these
-# distances instead. The error is of sixth order, 1e-15 times a derivative.
+# a fold and a branch point at this distance are one point
+_SAME = 1e-5
+# Near a branch point no state is known to all digits, but what leads through it is smooth: interpolate between states
+# at these distances. The error is of sixth order, 1e-15 times a derivative.
 _AWAY = 2.5e-3 * np.array([-3.0, -2.0, -1.0, 1.0, 2.0, 3.0])
+_WHOLE = 0.01
 
 
 @dataclass(frozen=True, eq=False)
@@ -55,14 +57,18 @@ def located(problem: Problem, a: Point, b: Point, tolerance: float) -> list[Even
     kinds = _crossed(a, b)
     if not kinds:
         return []
-    length = float(np.linalg.norm(b.u - a.u))
-    if len(kinds) > 1 or max(kinds.values()) > 1:
-        middle = between(problem, a, b, 0.5, tolerance) if length > _SHORTEST else None
+    chord = b.u - a.u
+    if max(kinds.values()) > 1:
+        middle = between(problem, a, b, 0.5, tolerance) if np.linalg.norm(chord) > _SHORTEST else None
         if middle is None:
-            return _together(a, b, kinds)
+            # symmetric systems have multipliers that are equal everywhere
+            return [Event(kind, _nearer(a, b, kind), count) for kind, count in kinds.items()]
         return located(problem, a, middle, tolerance) + located(problem, middle, b, tolerance)
-    (kind,) = kinds
-    return [Event(kind, _refined(problem, a, b, kind, tolerance))]
+    found = {kind: _refined(problem, a, b, kind, tolerance) for kind in kinds}
+    if FOLD in found and BRANCH in found and np.linalg.norm(found[FOLD].u - found[BRANCH].u) < _SAME:
+        # the branch turns back where another one crosses it, as both halves of a pitchfork do
+        del found[FOLD]
+    return [Event(kind, found[kind]) for kind in sorted(found, key=lambda kind: float(found[kind].u @ chord))]
 
 
 def _crossed(a: Point, b: Point) -> dict[str, int]:
@@ -87,15 +93,6 @@ def _crossed(a: Point, b: Point) -> dict[str, int]:
     return kinds
 
 
-def _together(a: Point, b: Point, kinds: dict[str, int]) -> list[Event]:
-    """What cannot be told apart: symmetric systems have multipliers that are equal everywhere."""
-    if FOLD in kinds and BRANCH in kinds:
-        # a branch that turns back where another one crosses it, as both sides of a pitchfork do
-        kinds = {kind: count for kind, count in kinds.items() if kind != FOLD}
-    nearer = a if abs(_test(a, next(iter(kinds)))) < abs(_test(b, next(iter(kinds)))) else b
-    return [Event(kind, nearer, count) for kind, count in kinds.items()]
-
-
 def _test(point: Point, kind: str) -> float:
     """The test function of a kind."""
     if kind == FOLD:
@@ -108,30 +105,40 @@ def _test(point: Point, kind: str) -> float:
     return float(growth[np.abs(growth).argmin()]) if len(growth) else np.nan
 
 
+def _nearer(a: Point, b: Point, kind: str) -> Point:
+    return a if abs(_test(a, kind)) < abs(_test(b, kind)) else b
+
+
 def _refined(problem: Problem, a: Point, b: Point, kind: str, tolerance: float) -> Point:
     """The point of a segment at which the test function of ``kind`` vanishes."""
-    if kind == ROTATION and np.isnan(_test(a, kind) * _test(b, kind)):
-        return _halved(problem, a, b, tolerance)
-
-    def value(share: float) -> float:
-        point = between(problem, a, b, share, tolerance)
-        if point is None:
-            raise _LostError
-        return _test(point, kind)
-
     low, high = _test(a, kind), _test(b, kind)
     if low == 0 or high == 0:
         return a if low == 0 else b
     if not low * high < 0:  # a pair that is one on one side only has no number on the other
         return _halved(problem, a, b, tolerance)
+    if kind == BRANCH:
+        try:
+            # near enough for interpolation, and not so near that the corrector meets a singular matrix
+            return _interpolated(problem, a, b, _share(problem, a, b, kind, tolerance, 1e-3), tolerance)
+        except _LostError:
+            pass
     try:
-        share = float(brentq(lambda s: low if s == 0 else high if s == 1 else value(s), 0.0, 1.0, xtol=_PRECISION))
-        if kind == BRANCH:
-            return _interpolated(problem, a, b, share, tolerance)
-        found = between(problem, a, b, share, tolerance)
+        found = between(problem, a, b, _share(problem, a, b, kind, tolerance, _PRECISION), tolerance)
     except _LostError:
         found = None
     return found if found is not None else _halved(problem, a, b, tolerance)
+
+
+def _share(problem: Problem, a: Point, b: Point, kind: str, tolerance: float, precision: float) -> float:
+    """Where over the chord from a to b the test function vanishes."""
+
+    def value(share: float) -> float:
+        point = a if share == 0.0 else b if share == 1.0 else between(problem, a, b, share, tolerance)
+        if point is None:
+            raise _LostError
+        return _test(point, kind)
+
+    return float(brentq(value, 0.0, 1.0, xtol=precision))
 
 
 def _halved(problem: Problem, a: Point, b: Point, tolerance: float) -> Point:
@@ -151,22 +158,41 @@ def _halved(problem: Problem, a: Point, b: Point, tolerance: float) -> Point:
 def _interpolated(problem: Problem, a: Point, b: Point, share: float, tolerance: float) -> Point:
     """The branch point from points at some distance, where the bordered matrix is regular."""
     length = float(np.linalg.norm(b.u - a.u))
-    points = [between(problem, a, b, share + away / length, tolerance) for away in _AWAY]
+    # a short segment was cut to keep others out
+    nodes = _AWAY * min(1.0, length / _WHOLE)
+    points = [between(problem, a, b, share + away / length, tolerance) for away in nodes]
     if any(point is None for point in points):
         raise _LostError
-    tests = np.array([_test(point, BRANCH) for point in points if point is not None])
     states = np.array([point.u for point in points if point is not None])
     tangents = np.array([point.tangent for point in points if point is not None])
+    tests = _smooth_tests(problem, states, tangents)
     if not (np.all(tests[:3] * tests[0] > 0) and np.all(tests[3:] * tests[0] < 0)):
         raise _LostError  # another one is near
-    scaled = _AWAY / np.abs(_AWAY).max()
+    scaled = nodes / nodes[-1]
     size = np.abs(tests).max()
     root = _root(scaled, tests / size)
+    if not -_PRECISION <= share + root * nodes[-1] / length <= 1 + _PRECISION:
+        raise _LostError
     u = _polynomial(scaled, states, root)
     point = make_point(problem, u, b.u - a.u)
     along = _polynomial(scaled, tangents, root)
     # the tangent of this branch, which the singular matrix at its crossing cannot tell
     return replace(point, tangent=along / np.linalg.norm(along))
+
+
+def _smooth_tests(problem: Problem, states: Array, tangents: Array) -> Array:
+    """det B over the determinant of a matrix that is regular nearby: B, bordered by its nearly singular vectors.
+
+    The smallest singular value itself has a kink where another one becomes smaller.
+    """
+    matrices = [np.vstack([problem.derivative(u), t]) for u, t in zip(states, tangents, strict=True)]
+    left, _, right = np.linalg.svd(matrices[len(matrices) // 2])
+    last = np.append(np.zeros(len(left)), 1.0)
+    bordered = [
+        np.block([[matrix, left[:, -1:]], [right[-1:], np.zeros((1, 1))]])  # one row and one column more
+        for matrix in matrices
+    ]
+    return np.array([np.linalg.solve(matrix, last)[-1] for matrix in bordered])
 
 
 def _polynomial(nodes: Array, values: Array, at: float) -> Array:
@@ -176,5 +202,4 @@ def _polynomial(nodes: Array, values: Array, at: float) -> Array:
 
 
 def _root(nodes: Array, values: Array) -> float:
-    inner: Callable[[float], float] = lambda s: float(_polynomial(nodes, values, s))  # noqa: E731
-    return float(brentq(inner, nodes[2], nodes[3], xtol=_PRECISION))
+    return float(brentq(lambda at: float(_polynomial(nodes, values, at)), nodes[2], nodes[3], xtol=_PRECISION))

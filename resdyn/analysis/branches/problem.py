@@ -3,7 +3,7 @@ r"""A family of systems as one equation :math:`G(u) = 0` for state and parameter
 .. math:: u = \Bigl(\frac{x}{S\sqrt d},\ \frac{p - p_0}{p_1 - p_0}\Bigr)
 
 Scaled so, steps have lengths that depend neither on the number of units nor on the unit of the parameter, and the
-Euclidean norm of u is the one in which arclength is measured. Cycles of period q are fixed points of q layers at a time.
+Euclidean norm of u is the one in which arclength is measured. Cycles of period q are fixed points of q layers at once.
 """
 
 from collections.abc import Callable

@@ -65,8 +65,8 @@ def make_question(
     problem = Problem(family, ends, dynamics=word, period=q, scale=validate.positive(scale, "scale"))
     if problem.size > LARGEST_DENSE:
         raise ValueError(
-            f"{problem.system(ends[0]).name!r} has {problem.size} variables, but continuation works with dense matrices "
-            f"of at most {LARGEST_DENSE}; follow a smaller network."
+            f"{problem.name!r} has {problem.size} variables, but continuation works with dense matrices of at most "
+            f"{LARGEST_DENSE}; follow a smaller network."
         )
     steps = _steps(step_size, smallest_step, largest_step, most_points, tolerance)
     if direction is not None:

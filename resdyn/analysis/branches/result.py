@@ -25,8 +25,6 @@ _CRITICALITY = {"flip": 1.0, "Neimark–Sacker": -1.0, "Hopf": -1.0}
 _UNDECIDED = 1e-6
 
 
-
-
 def _shown(value: float) -> str:
     """A parameter in words; what is 0 but for rounding is 0."""
     return f"{0.0 if abs(value) < 1e-12 else value:.6g}"
@@ -55,8 +53,8 @@ class Bifurcation:
     coefficient : float
         Of the normal form: :math:`\tfrac12 w^{\mathsf T}B(v, v)` at fold and branch point (0 at a pitchfork), the cubic
         one at a flip, the first Lyapunov coefficient at Neimark–Sacker and Hopf. From finite differences, to about six
-        digits of the size of the derivatives of f; NaN where it is not known (several critical eigenvalues, rotation by a
-        quarter, a third or a half turn).
+        digits of the size of the derivatives of f; NaN where it is not known (several critical eigenvalues, rotation by
+        a quarter, a third or a half turn).
     multiplicity : int
         The number of eigenvalues (pairs) that are critical together; above 1 in symmetric systems.
     period : int
@@ -96,7 +94,7 @@ class Bifurcation:
 
     @property
     def criticality(self) -> str | None:
-        """ "supercritical" or "subcritical" for flip, Neimark–Sacker and Hopf; None where the coefficient is too small.
+        """Of flip, Neimark–Sacker and Hopf: "supercritical" or "subcritical"; None where the coefficient is too small.
 
         What is born at a supercritical bifurcation (2-cycle, closed curve, limit cycle) is stable if all other
         eigenvalues are; at a subcritical one it is unstable.
@@ -137,8 +135,8 @@ class Branch(Result):
     stable : int8 array, shape (n,)
         1 stable, 0 unstable, −1 undecided: an eigenvalue lies on the boundary within what is known of it.
     arclength : array, shape (n,)
-        From the first point, in the norm :math:`\sqrt{|\delta x|^2/(d S^2) + (\delta p/P)^2}` with S the ``scale`` and P
-        the length of the interval.
+        From the first point, in the norm :math:`\sqrt{|\delta x|^2/(d S^2) + (\delta p/P)^2}` with S the ``scale`` and
+        P the length of the interval.
     tangents : array, shape (n, d + 1)
         In flattened state and parameter, of length one in that norm, in the order of the points.
     bifurcation_kinds, bifurcation_values, …

@@ -19,9 +19,11 @@ from resdyn.analysis.branches.problem import Problem
 Array = NDArray[Any]
 
 _SPACING = 1e-3
-_TRIALS = 6
+_TRIALS = 12
 # a prediction along the other branch is off by the square of its length; farther off it is the known one again
 _FARTHEST = 0.5
+# so near to the bifurcation the branch still runs in the direction in which it begins
+_ALIGNED = 0.9
 
 
 def other_tangent(problem: Problem, u: Array, known: Array) -> Array:
@@ -59,7 +61,10 @@ def starts(problem: Problem, u: Array, direction: Array, length: float, toleranc
             away = length * 0.5**halving
             predicted = u + away * way
             corrected = correct(problem, predicted, way, tolerance)
-            if corrected is not None and np.linalg.norm(corrected[0] - predicted) < _FARTHEST * away:
-                found.append(make_point(problem, corrected[0], way))
+            if corrected is None or np.linalg.norm(corrected[0] - predicted) > _FARTHEST * away:
+                continue
+            point = make_point(problem, corrected[0], way)
+            if point.tangent @ way > _ALIGNED:
+                found.append(point)
                 break
     return found
