@@ -2,8 +2,8 @@
 How a network loses its fixed point
 ===================================
 
-Continuation follows a fixed point over a parameter, past the point at which it becomes unstable, and finds what takes over.
-First the logistic map, whose cascade of period doublings is known; then a pair of units and the step of a network.
+Continuation follows a fixed point over a parameter, past the point at which it becomes unstable, and finds what takes
+over: first in the logistic map, whose cascade of period doublings is known, then in a pair of units and in one.
 """
 
 import matplotlib.pyplot as plt
@@ -12,9 +12,9 @@ import numpy as np
 import resdyn
 
 # %%
-# The fixed point of the logistic map flips at r = 3. From that bifurcation continuation switches to the 2-cycle, whose flip
-# leads on to the 4-cycle, and so on. Distances between successive flips shrink by a ratio that approaches Feigenbaum's
-# number, 4.669….
+# The fixed point of the logistic map flips at r = 3. From that bifurcation continuation switches to the 2-cycle, whose
+# flip leads on to the 4-cycle, and so on. Distances between successive flips shrink by a ratio that approaches
+# Feigenbaum's number, 4.669….
 
 
 def logistic(r):
@@ -32,9 +32,9 @@ figure, ax = plt.subplots(figsize=(6, 4), layout="constrained")
 resdyn.plotting.bifurcation_diagram(branches, parameter="r", ax=ax)
 
 # %%
-# Two tanh units that inhibit each other rest at 0 while their gain is small. At gain 1 a supercritical pitchfork makes two
-# states in which one unit wins: a flip-flop. The map, with its long step, has a flip in the unstable state too; the flow
-# has not.
+# Two tanh units that inhibit each other rest at 0 while their gain is small. At gain 1 a supercritical pitchfork makes
+# two states in which one unit wins: a flip-flop. The map, with its long step, also has a flip, in the state that is
+# unstable by then; the flow has none.
 
 weights = np.array([[0.0, -1.0], [-1.0, 0.0]])
 
@@ -48,8 +48,8 @@ decided = resdyn.continuation(pair, rest.bifurcations[0], (0.2, 2.5))
 print(rest)
 
 # %%
-# One unit that inhibits itself has a fixed point that is stable for the flow whatever its weights. The map overshoots if its
-# step is too long: from h* = 8/(4λ + αw) on, the layers alternate between two states.
+# One unit that inhibits itself has a fixed point that is stable for the flow whatever its weight. The map overshoots if
+# its step is too long: from h* = 8/(4λ + αw) on, the layers alternate between two states.
 
 
 def unit(step):
