@@ -290,6 +290,32 @@ def test_points_are_fixed_points_and_their_stability_is_that_of_fixed_points(see
         assert a.value <= b.value or "fold" in branch.bifurcation_kinds
 
 
+@settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@given(seed=st.integers(0, 10**6), n=st.integers(1, 8), dynamics=st.sampled_from(["map", "flow"]))
+def test_the_number_of_unstable_directions_changes_at_bifurcations_only(seed, n, dynamics):
+    family = network_family(n=n, seed=seed, step=1.0)
+    branch = continuation(family, np.zeros(n), (0.0, 4.0), dynamics=dynamics)
+    growth = np.abs(branch.multipliers) - 1 if dynamics == "map" else branch.eigenvalues.real
+    points = np.column_stack([branch.x / np.sqrt(n), branch.values / 4])
+    passed = np.zeros(len(points) - 1, dtype=int)
+    for bifurcation in branch.bifurcations:
+        at = np.append(bifurcation.x / np.sqrt(n), bifurcation.value / 4)
+        detour = np.linalg.norm(points[:-1] - at, axis=1) + np.linalg.norm(points[1:] - at, axis=1)
+        segment = (detour - np.linalg.norm(np.diff(points, axis=0), axis=1)).argmin()
+        passed[segment] += 2 if bifurcation.kind in ("Hopf", "Neimark–Sacker") else bifurcation.multiplicity
+        values = np.linalg.eigvals(family(bifurcation.value).jacobian(0.0, bifurcation.x))
+        critical = {
+            "flip": 2 + values,
+            "Neimark–Sacker": np.abs(1 + values) - 1,
+            "Hopf": values.real,
+        }.get(bifurcation.kind, values)
+        # of a multiple one only that it lies within 1e-7 in arclength
+        assert np.abs(critical).min() < (1e-8 if bifurcation.multiplicity == 1 else 1e-5)
+    change = np.abs(np.diff((growth > 0).sum(axis=1)))
+    assert (change <= passed).all()
+    assert ((passed - change) % 2 == 0).all()
+
+
 def test_stability_is_that_of_fixed_points():
     branch = continuation(network_family(), np.zeros(6), (0.1, 3.0))
     for k in (0, len(branch) // 2, len(branch) - 1):
@@ -420,11 +446,28 @@ def test_direction_gives_one_side():
     assert (down.tangents[:, 1] < 0).all()
 
 
-def test_branch_that_runs_to_infinity_says_how_far_it_was_followed():
-    branch = continuation(in_one_unit("p*x - 1"), [1.0], (0.0, 1.0), start=1.0, most_points=50)
-    assert len(branch) <= 51
-    assert "50 points" in branch.reason
-    assert branch.x[:, 0] * branch.values == pytest.approx(1.0, abs=1e-12)
+def test_branch_that_runs_to_infinity_ends_there():
+    branch = continuation(in_one_unit("p*x - 1"), [1.0], (0.0, 1.0), start=1.0)
+    assert "beyond 1000 times its scale" in branch.reason
+    assert branch.x.max() > 1000
+    assert branch.x[:, 0] * branch.values == pytest.approx(1.0, abs=1e-11)
+    few = continuation(in_one_unit("p*x - 1"), [1.0], (0.0, 1.0), start=1.0, most_points=20)
+    assert len(few) == 20
+    assert "20 points" in few.reason
+
+
+def test_branches_that_come_near_are_not_mistaken_for_one():
+    # an imperfect pitchfork: p x − x³ + ε has a branch that bends away just where the others begin
+    for size in (1e-2, 1e-3, 1e-4):
+        family = in_one_unit(f"p*x - x**3 + {size}")
+        branch = continuation(family, [0.0], (-1.0, 1.0), dynamics="flow")
+        assert branch.bifurcations == ()
+        assert (branch.stable == 1).all()
+        assert branch.x[-1, 0] > 1
+        other = continuation(family, [-1.0], (-1.0, 1.0), start=1.0, dynamics="flow")
+        # x³ − p x = ε has a double root where p = 3 (ε/2)^(2/3)
+        assert other.bifurcation_kinds == ("fold",)
+        assert other.bifurcation_values == pytest.approx([3 * (size / 2) ** (2 / 3)], abs=LOCATED)
 
 
 def test_branch_ends_at_a_kink_and_says_so():

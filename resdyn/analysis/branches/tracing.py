@@ -17,8 +17,12 @@ _SHARPEST, _STRAIGHT = np.cos(np.deg2rad(15.0)), np.cos(np.deg2rad(5.0))
 _LONGER, _SHORTER = 1.4, 0.5
 _FEW = 4
 # a corrected point farther from its prediction, in steps, may lie on another branch
-_FARTHEST = 0.5
+_FARTHEST = np.tan(np.deg2rad(15.0))
+# so far, in steps, may the middle of a step lie from the cubic through its ends
+_SMOOTH = 0.02
 _CLOSED = 1e-6
+# where the state is beyond so many times its scale a branch is on its way to infinity
+_INFINITE = 1e3
 
 
 @dataclass(frozen=True)
@@ -40,6 +44,10 @@ def trace(problem: Problem, first: Point, steps: Steps) -> tuple[list[Point], st
         at_an_end = here.u[-1] in (0.0, 1.0) and here.tangent[-1] * (here.u[-1] - 0.5) > 0
         if at_an_end:
             return points, f"it reaches the end of the interval, {here.value:g}"
+        # far out, what counts is the relative size of a step
+        size = float(np.linalg.norm(here.u[:-1]))
+        if size > _INFINITE:
+            return points, f"at {here.value:g} the state is beyond {_INFINITE:g} times its scale"
         found, count = _next(problem, here, length, steps.tolerance)
         if found is None:
             length *= _SHORTER
@@ -52,7 +60,7 @@ def trace(problem: Problem, first: Point, steps: Steps) -> tuple[list[Point], st
                 return [*points, closing], "it is closed"
         points.append(found)
         if count <= _FEW and here.tangent @ found.tangent > _STRAIGHT:
-            length = min(length * _LONGER, steps.largest)
+            length = min(length * _LONGER, steps.largest * max(1.0, size))
     return points, f"it has {steps.most} points, as many as were asked for"
 
 
@@ -74,11 +82,25 @@ def _next(problem: Problem, here: Point, length: float, tolerance: float) -> tup
     if np.linalg.norm(u - predicted) > _FARTHEST * length:
         return None, count
     found = make_point(problem, u, here.tangent)
-    if not np.isfinite(found.eigenvalues).all() or here.tangent @ found.tangent < _SHARPEST:
+    if not np.isfinite(found.eigenvalues).all() or not _follows(problem, here, found, tolerance):
         return None, count
     if abs(found.border) < tolerance and not outside:
         return None, count  # exactly where branches meet no side of the tangent can be told; step elsewhere
     return found, count
+
+
+def _follows(problem: Problem, a: Point, b: Point, tolerance: float) -> bool:
+    """Whether b lies on the same branch as a, as far as directions tell."""
+    chord = b.u - a.u
+    length = float(np.linalg.norm(chord))
+    if min(a.tangent @ b.tangent, a.tangent @ chord / length, b.tangent @ chord / length) < _SHARPEST:
+        return False
+    if (a.border >= 0) == (b.border >= 0):
+        return True
+    # Where two branches cross the determinant changes its sign, but also at a jump between two that only come near.
+    middle = between(problem, a, b, 0.5, tolerance)
+    smooth = (a.u + b.u) / 2 + length / 8 * (a.tangent - b.tangent)
+    return middle is not None and bool(np.linalg.norm(middle.u - smooth) < _SMOOTH * length)
 
 
 def between(problem: Problem, a: Point, b: Point, share: float, tolerance: float) -> Point | None:
