@@ -216,35 +216,18 @@ def _hopf() -> Iterator[Statement]:
     side = sqrt(beta * (rho - 1))
     A = Matrix(lorenz.SYSTEM.jacobian).subs(dict(zip(state, (side, side, rho - 1), strict=True)))
     polynomial = sympy.Poly(sympy.expand((value * eye(3) - A).det()), value)
-    yield Statement(
-        label="lorenz-characteristic",
-        text="At the two equilibria of the Lorenz flow that the pitchfork at ρ = 1 makes, eigenvalues are the roots of",
-        left=r"\det(\lambda I - A)",
-        derived=polynomial.as_expr(),
-        closed_form=(
-            value**3 + (sigma + beta + 1) * value**2 + beta * (sigma + rho) * value + 2 * sigma * beta * (rho - 1)
-        ),
-        source="lorenz1963",
-    )
     _, c2, c1, c0 = polynomial.all_coeffs()
     (critical,) = sympy.solve(sympy.expand(c2 * c1 - c0), rho)
     yield Statement(
-        label="lorenz-hopf",
-        text=(
-            "A cubic has the roots ±iω, ω² the coefficient of λ, where the coefficient of λ² times that of λ equals "
-            "the last one. This is the Hopf bifurcation at"
-        ),
-        left=r"\rho_H",
-        derived=sympy.factor(critical),
-        closed_form=sigma * (sigma + beta + 3) / (sigma - beta - 1),
-        source="lorenz1963",
-    )
-    yield Statement(
         label="lorenz-hopf-frequency",
-        text="with the frequency",
+        text=(
+            "A cubic λ³ + c₂λ² + c₁λ + c₀ has the roots ±iω, ω² = c₁, where c₂c₁ = c₀. In the Lorenz flow that is the Hopf "
+            "bifurcation of :eq:`lorenz-hopf`, with the frequency"
+        ),
         left=r"\omega^2",
         derived=sympy.factor(c1.subs(rho, critical)),
         closed_form=2 * sigma * beta * (sigma + 1) / (sigma - beta - 1),
+        source="strogatz2015, sec. 9.2",
     )
 
 

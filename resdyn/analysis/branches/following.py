@@ -67,9 +67,9 @@ def continuation(
         "up" or "down": follow the branch only to the side on which the parameter first rises or falls; both if left
         out.
     step_size, smallest_step, largest_step : float
-        In scaled arclength (see ``arclength`` of :class:`Branch`); the whole interval has length one. Steps become shorter where
-        the branch bends and longer where it is straight; the largest one is relative to the size of the state, where
-        that is beyond ``scale``. Two bifurcations that undo each other within one step are missed: lower
+        In scaled arclength (see ``arclength`` of :class:`Branch`); the whole interval has length one. Steps become
+        shorter where the branch bends and longer where it is straight; the largest one is relative to the size of the
+        state where that is beyond ``scale``. Two bifurcations that undo each other within one step are missed: lower
         ``largest_step``.
     most_points : int
         On either side.
