@@ -391,6 +391,21 @@ def test_eigenvalues_that_cross_together_are_one_bifurcation_of_several():
         continuation(lambda gain: resdyn.ResidualMap(W, damping=1.0, gain=gain), point, (0.2, 3.0))
 
 
+def test_a_pair_that_grows_already_is_not_taken_for_the_one_that_crosses():
+    x = sympy.symbols("x:4", real=True)
+    p = sympy.symbols("p", real=True)
+    # Re λ is 3/50 for one pair, and p for the other
+    grown = sympy.Rational(3, 50)
+    formulas = (grown * x[0] - x[1], x[0] + grown * x[1], p * x[2] - 2 * x[3], 2 * x[2] + p * x[3])
+    symbolic = resdyn_theory.SymbolicSystem(name="two pairs", state=x, residual=formulas, parameters={p: 0.1})
+    branch = continuation(
+        lambda value: resdyn.from_symbolic(symbolic, params={"p": value}), np.zeros(4), (-1.0, 1.0), dynamics="flow"
+    )
+    assert branch.bifurcation_kinds == ("Hopf",)
+    assert branch.bifurcation_values == pytest.approx([0.0], abs=LOCATED)
+    assert branch.bifurcations[0].frequency == pytest.approx(2.0, abs=LOCATED)
+
+
 def test_two_bifurcations_within_one_step_are_told_apart():
     x, y, p = sympy.symbols("x y p", real=True)
     symbolic = resdyn_theory.SymbolicSystem(

@@ -221,8 +221,8 @@ def _hopf() -> Iterator[Statement]:
     yield Statement(
         label="lorenz-hopf-frequency",
         text=(
-            "A cubic λ³ + c₂λ² + c₁λ + c₀ has the roots ±iω, ω² = c₁, where c₂c₁ = c₀. In the Lorenz flow that is the Hopf "
-            "bifurcation of :eq:`lorenz-hopf`, with the frequency"
+            "A cubic λ³ + c₂λ² + c₁λ + c₀ has the roots ±iω, ω² = c₁, where c₂c₁ = c₀. In the Lorenz flow that is the "
+            "Hopf bifurcation of :eq:`lorenz-hopf`, with the frequency"
         ),
         left=r"\omega^2",
         derived=sympy.factor(c1.subs(rho, critical)),

@@ -6,7 +6,7 @@ Each kind has a test function that changes its sign along the branch:
 fold                    the component of the tangent in the direction of the parameter
 branch point            the smallest singular value of the bordered matrix, with the sign of its determinant
 flip                    the distance of the multipliers to −1, with the sign of det(I + M)
-Neimark–Sacker, Hopf    \|μ\| − 1 or Re λ of the complex pair that is nearest to the boundary
+Neimark–Sacker, Hopf    \|μ\| − 1 or Re λ of the complex pair that crosses, counted in order of growth
 ======================  ==========================================================================
 
 Pairs of real multipliers with product 1, and of real eigenvalues with sum 0 (neutral saddles), are no complex pairs and
@@ -93,25 +93,28 @@ def _crossed(a: Point, b: Point) -> dict[str, int]:
     return kinds
 
 
-def _test(point: Point, kind: str) -> float:
-    """The test function of a kind."""
+def _test(point: Point, kind: str, pair: int = 0) -> float:
+    """The test function of a kind; ``pair`` counts complex pairs from the fastest growing one."""
     if kind == FOLD:
         return float(point.tangent[-1])
     if kind == BRANCH:
         return point.border
     if kind == FLIP:
         return point.flips
-    growth = point.growth[point.pairs]
-    return float(growth[np.abs(growth).argmin()]) if len(growth) else np.nan
+    # in order of growth, so that the number of a pair means the same along the branch
+    growth = np.sort(point.growth[point.pairs])[::-1]
+    return float(growth[2 * pair]) if 2 * pair < len(growth) else np.nan
 
 
 def _nearer(a: Point, b: Point, kind: str) -> Point:
+    """The one of two points within 1e-7 at which more is critical; either will do where that cannot be told."""
     return a if abs(_test(a, kind)) < abs(_test(b, kind)) else b
 
 
 def _refined(problem: Problem, a: Point, b: Point, kind: str, tolerance: float) -> Point:
     """The point of a segment at which the test function of ``kind`` vanishes."""
-    low, high = _test(a, kind), _test(b, kind)
+    pair = min(a.counts[2], b.counts[2])
+    low, high = _test(a, kind, pair), _test(b, kind, pair)
     if low == 0 or high == 0:
         return a if low == 0 else b
     if not low * high < 0:  # a pair that is one on one side only has no number on the other
@@ -119,24 +122,24 @@ def _refined(problem: Problem, a: Point, b: Point, kind: str, tolerance: float) 
     if kind == BRANCH:
         try:
             # near enough for interpolation, and not so near that the corrector meets a singular matrix
-            return _interpolated(problem, a, b, _share(problem, a, b, kind, tolerance, 1e-3), tolerance)
+            return _interpolated(problem, a, b, _share(problem, a, b, kind, pair, tolerance, 1e-3), tolerance)
         except _LostError:
             pass
     try:
-        found = between(problem, a, b, _share(problem, a, b, kind, tolerance, _PRECISION), tolerance)
+        found = between(problem, a, b, _share(problem, a, b, kind, pair, tolerance, _PRECISION), tolerance)
     except _LostError:
         found = None
     return found if found is not None else _halved(problem, a, b, tolerance)
 
 
-def _share(problem: Problem, a: Point, b: Point, kind: str, tolerance: float, precision: float) -> float:
+def _share(problem: Problem, a: Point, b: Point, kind: str, pair: int, tolerance: float, precision: float) -> float:
     """Where over the chord from a to b the test function vanishes."""
 
     def value(share: float) -> float:
         point = a if share == 0.0 else b if share == 1.0 else between(problem, a, b, share, tolerance)
         if point is None:
             raise _LostError
-        return _test(point, kind)
+        return _test(point, kind, pair)
 
     return float(brentq(value, 0.0, 1.0, xtol=precision))
 

@@ -36,25 +36,21 @@ class Problem:
         self.family, self.dynamics, self.period, self.scale = family, dynamics, period, scale
         self.low, self.high = min(interval), max(interval)
         self.width = self.high - self.low
-        first = self._checked(interval[0])
+        first = family(interval[0])
+        if not isinstance(first, System):
+            raise TypeError(
+                f"family({interval[0]:g}) must be a resdyn System, but is {first!r}; "
+                "pass a function such as lambda r: resdyn.systems.logistic_map(r=r)."
+            )
         self.shape, self.name = first.shape, first.name
         self.size = int(np.prod(self.shape))
         self.length = scale * float(np.sqrt(self.size))
         # each point of a branch is looked at several times, and making a system may cost more than evaluating it
         self.system = lru_cache(maxsize=8)(self._system)
 
-    def _checked(self, value: float) -> System:
-        system = self.family(value)
-        if not isinstance(system, System):
-            raise TypeError(
-                f"family({value:g}) must be a resdyn System, but is {system!r}; "
-                "pass a function such as lambda r: resdyn.systems.logistic_map(r=r)."
-            )
-        validate.autonomous(system, "a branch of fixed points")
-        return system
-
     def _system(self, value: float) -> System:
-        system = self._checked(value)
+        system = self.family(value)
+        validate.autonomous(system, "a branch of fixed points")
         if system.shape != self.shape:
             raise ValueError(
                 f"family({value:g}) has states of shape {system.shape}, but others of the family have {self.shape}; "
