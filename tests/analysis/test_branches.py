@@ -5,7 +5,7 @@ import pytest
 import scipy.integrate
 import scipy.optimize
 import sympy
-from hypothesis import Phase, given, settings
+from hypothesis import Phase, example, given, settings
 from hypothesis import strategies as st
 
 import resdyn
@@ -291,6 +291,7 @@ def test_points_are_fixed_points_and_their_stability_is_that_of_fixed_points(see
 
 
 @settings(max_examples=12, deadline=None, phases=[Phase.explicit, Phase.reuse, Phase.generate])
+@example(seed=56164, n=6, dynamics="flow")  # two real eigenvalues become a pair within a step of a fold
 @given(seed=st.integers(0, 10**6), n=st.integers(1, 8), dynamics=st.sampled_from(["map", "flow"]))
 def test_the_number_of_unstable_directions_changes_at_bifurcations_only(seed, n, dynamics):
     family = network_family(n=n, seed=seed, step=1.0)

@@ -58,7 +58,8 @@ def located(problem: Problem, a: Point, b: Point, tolerance: float) -> list[Even
     if not kinds:
         return []
     chord = b.u - a.u
-    if max(kinds.values()) > 1:
+    # a fold beside two real eigenvalues that become a pair counts like one beside a pair that crosses: look closer
+    if max(kinds.values()) > 1 or (ROTATION in kinds and len(kinds) > 1):
         middle = between(problem, a, b, 0.5, tolerance) if np.linalg.norm(chord) > _SHORTEST else None
         if middle is None:
             # symmetric systems have multipliers that are equal everywhere
