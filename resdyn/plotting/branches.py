@@ -38,7 +38,7 @@ def bifurcation_diagram(
     parameter : str
         The name of the parameter, for the axis.
     """
-    given = [branches] if hasattr(branches, "orbits") else list(branches)
+    given: list[Any] = [branches] if hasattr(branches, "orbits") else list(branches)
     if not given:
         raise ValueError("there is no branch to draw; pass at least one that resdyn.continuation returned.")
     ax = axes_or_new(ax)
@@ -84,7 +84,7 @@ def _curve(ax: "Axes", values: Array, heights: Array, stable: Array, colour: str
         ax.plot(values[begin:end], heights[begin:end], style, color=colour, linewidth=1.5)
 
 
-def _marks(ax: "Axes", given: "list[Branch]", unit: int | str) -> None:
+def _marks(ax: "Axes", given: "Sequence[Branch]", unit: int | str) -> None:
     """Each bifurcation once, though two branches may meet there; in the legend each kind once."""
     drawn: set[str] = set()
     for branch in given:
