@@ -85,9 +85,13 @@ def solved(matrix: Array, right: Array) -> Array | None:
     return solution if np.isfinite(solution).all() else None
 
 
-def tangent(derivative: Array, reference: Array | None = None) -> Array:
-    """The direction of the branch, a unit vector; on the side of ``reference``, else with a rising parameter."""
+def tangent(derivative: Array, reference: Array | None = None) -> tuple[Array, float]:
+    """The direction of the branch, a unit vector, and the smallest singular value of the derivative.
+
+    The direction is on the side of ``reference``, else that of a rising parameter.
+    """
     # the null vector of ∂G/∂u, also where the reference stands across the branch
-    null: Array = np.linalg.svd(derivative)[2][-1]
+    _, values, right = np.linalg.svd(derivative)
+    null: Array = right[-1]
     along = null[-1] if reference is None else null @ reference
-    return -null if along < 0 else null
+    return -null if along < 0 else null, float(values[-1])

@@ -4,7 +4,7 @@ Each kind has a test function that changes its sign along the branch:
 
 ======================  ==========================================================================
 fold                    the component of the tangent in the direction of the parameter
-branch point            the smallest singular value of the bordered matrix, with the sign of its determinant
+branch point            the smallest singular value of ∂G/∂u, with the sign of the bordered determinant
 flip                    the distance of the multipliers to −1, with the sign of det(I + M)
 Neimark–Sacker, Hopf    \|μ\| − 1 or Re λ of the complex pair that crosses, counted in order of growth
 ======================  ==========================================================================

@@ -29,7 +29,7 @@ class Point:
     stable: int
     """1, 0, or −1 for undecided."""
     border: float
-    """The smallest singular value of the bordered matrix with the sign of its determinant: 0 where branches meet."""
+    """The smallest singular value of ∂G/∂u, with the sign of the bordered determinant: 0 where branches meet."""
     dynamics: str
 
     @property
@@ -78,9 +78,9 @@ def make_point(problem: Problem, u: Array, reference: Array | None = None) -> Po
     """The point of a branch at u; its tangent is on the side of ``reference``."""
     matrix = problem.matrix(u)
     derivative = np.column_stack([matrix * problem.length, problem.slope(u) * problem.width])
-    along = tangent(derivative, reference)
-    bordered = np.vstack([derivative, along])
-    smallest = float(np.linalg.svd(bordered, compute_uv=False)[-1])
+    # the tangent is orthogonal to the rows above it: bordered, they keep their singular values
+    along, smallest = tangent(derivative, reference)
+    sign = float(np.linalg.slogdet(np.vstack([derivative, along]))[0])
     h = problem.step(u)
     values, errors = stability.eigenvalues_with_errors(matrix[None])
     growth, margin = stability.growth_and_margin(values[0], 1.0 + h * values[0], errors[0], h, problem.dynamics)
@@ -92,6 +92,6 @@ def make_point(problem: Problem, u: Array, reference: Array | None = None) -> Po
         step=h,
         eigenvalues=values[0][order],
         stable=int(stability.verdict(growth, margin)),
-        border=smallest if np.linalg.slogdet(bordered)[0] >= 0 else -smallest,
+        border=smallest if sign >= 0 else -smallest,
         dynamics=problem.dynamics,
     )
