@@ -85,6 +85,17 @@ def nonnegative(value: Any, name: str) -> float:
     return number
 
 
+def within(value: Any, name: str, first: float, last: float) -> float:
+    """``value`` as a float between two ends, given in either order."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, but is {value!r} of type {type(value).__name__}.") from None
+    if not min(first, last) <= number <= max(first, last):
+        raise ValueError(f"{name} must lie between {min(first, last):g} and {max(first, last):g}, but is {number!r}.")
+    return number
+
+
 def standard_deviation(value: Any, name: str) -> float:
     """``value`` as a finite float of at least zero."""
     try:

@@ -5,6 +5,7 @@ Every function draws into ``ax`` (or a new figure) and returns the Axes.
 
 from resdyn.plotting.attraction import basins, convergence_times
 from resdyn.plotting.boundaries import basin_entropy, edge_track, resilience, uncertainty
+from resdyn.plotting.branches import bifurcation_diagram
 from resdyn.plotting.canvas import COLOURS
 from resdyn.plotting.certificates import lyapunov_function
 from resdyn.plotting.equilibria import fixed_points, multipliers
@@ -20,6 +21,7 @@ __all__ = [
     "basin_entropy",
     "basins",
     "convergence_times",
+    "bifurcation_diagram",
     "cumulative_states",
     "edge_track",
     "cycles",

@@ -15,6 +15,7 @@ from resdyn.systems.matrices import (
 from resdyn.systems.pretrained import Readout, TrainedNetwork, trained
 from resdyn.systems.toys import bistable, henon, linear, logistic_map, lorenz, newton_map, pitchfork
 from resdyn.systems.toys import henon, hopf, linear, logistic_map, lorenz, pitchfork, van_der_pol
+from resdyn.systems.toys import delayed_logistic, henon, linear, logistic_map, lorenz, pitchfork
 
 __all__ = [
     "Readout",
@@ -24,6 +25,7 @@ __all__ = [
     "competitive_weights",
     "cooperative_weights",
     "cyclic_weights",
+    "delayed_logistic",
     "henon",
     "hopf",
     "linear",
@@ -45,6 +47,7 @@ def catalogue() -> dict[str, Callable[[], System]]:
         "linear": linear,
         "pitchfork": pitchfork,
         "logistic map": logistic_map,
+        "delayed logistic map": delayed_logistic,
         "Hénon map": henon,
         "Lorenz flow": lorenz,
         "Newton map": newton_map,

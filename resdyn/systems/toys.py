@@ -30,6 +30,11 @@ def logistic_map(*, r: float = 3.9) -> SymbolicResidualSystem:
     return from_symbolic(_definition("logistic_map"), params={"r": r})
 
 
+def delayed_logistic(*, r: float = 2.1) -> SymbolicResidualSystem:
+    r"""The delayed logistic map :math:`x' = rx(1 - y),\ y' = x` with step 1, shape (2,). [aronson1982]_"""
+    return from_symbolic(_definition("delayed_logistic"), params={"r": r})
+
+
 def henon(*, a: float = 1.4, b: float = 0.3) -> SymbolicResidualSystem:
     r"""The Hénon map :math:`x' = 1 - ax^2 + y,\ y' = bx` as a residual map with step 1, shape (2,). [henon1976]_"""
     return from_symbolic(_definition("henon"), params={"a": a, "b": b})
