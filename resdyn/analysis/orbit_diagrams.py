@@ -29,6 +29,9 @@ Family = Callable[[float], System]
 # Two states of an orbit count as the same within this share of the size of the orbit. A map settles to rounding; a flow
 # only to the error of its integrator, 1e-6 by default, which adds up over a period.
 _SAME_IN_MAPS, _SAME_IN_FLOWS = 1e-8, 1e-4
+# States are distinct only beyond this times the tolerance. Between, an orbit is still on its way to a cycle or about to
+# leave one, and a multiple of the period would pass where the period itself just fails.
+_DISTINCT = 100
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -45,7 +48,8 @@ class OrbitDiagram(Result):
         that diverged.
     periods : integer array, shape (n, \*batch)
         The smallest p such that all states kept that are multiples of p layers apart are the same within
-        ``tolerance``; 0 if there is none up to half of them. Of maxima: how many there are in a period.
+        ``tolerance``; 0 if there is none up to half of them, or if the states of a shorter period are apart by less
+        than 100 times the tolerance, so that the orbit has not settled. Of maxima: how many there are in a period.
     status : array, shape (n, \*batch)
         :class:`resdyn.Status` of each orbit.
     system_name : str
@@ -485,13 +489,15 @@ def _periods(x: Array, tolerance: float) -> Array:
     with np.errstate(invalid="ignore"):
         size = np.maximum(1.0, np.abs(records).max(axis=(0, -1)))
     periods = np.zeros(size.shape, dtype=np.int64)
+    undecided = np.ones(size.shape, dtype=bool)
     for p in range(1, n // 2 + 1):
         # only orbits that return at the end are worth a comparison of all their states
-        near = np.abs(records[-1] - records[-1 - p]).max(axis=-1) <= tolerance * size
-        where = np.nonzero(near & (periods == 0))
+        gap = np.abs(records[-1] - records[-1 - p]).max(axis=-1)
+        where = np.nonzero((gap <= _DISTINCT * tolerance * size) & undecided)
         if where[0].size:
             some = records[(slice(n % p, None), *where)]
             # all states that are multiples of p apart: a slow drift hides in one period, but not in all of them
-            spread = np.ptp(some.reshape(-1, p, *some.shape[1:]), axis=0).max(axis=(0, -1))
-            periods[where] = np.where(spread <= tolerance * size[where], p, 0)
+            spread = np.ptp(some.reshape(-1, p, *some.shape[1:]), axis=0).max(axis=(0, -1)) / size[where]
+            periods[where] = np.where(spread <= tolerance, p, 0)
+            undecided[where] = spread > _DISTINCT * tolerance
     return periods
