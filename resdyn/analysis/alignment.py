@@ -200,15 +200,15 @@ class ChaosIndicators(Result):
         if self.status != Status.OK:
             return f"{head}the orbit {words}."
         below = float(self.time_below())
-        fell = f"below 1e-12 from t = {below:g}, " if np.isfinite(below) else ""
+        fell = f"is below 1e-12 from t = {below:g} on and " if np.isfinite(below) else ""
         end = self.log_gali[-1, self.orders.index(2)] / np.log(10)
-        return f"{head}{words}. GALI_2 {fell}1e{end:.1f} at the end; growth of a deviation e{self.log_growth[-1]:+.4g}."
+        return f"{head}{words}. GALI_2 {fell}10^{end:.1f} at the end; a deviation has grown by e^{self.log_growth[-1]:.4g}."
 
     def _table(self) -> tuple[Sequence[str], Sequence[Sequence[Any]]] | None:
         if self.batch:
             return None
         rows = [
-            (f"GALI_{k}", f"1e{log / np.log(10):.1f}", f"{rate:.4g}", f"{expected:.4g}")
+            (f"GALI_{k}", f"10^{log / np.log(10):.1f}", f"{rate:.4g}", f"{expected:.4g}")
             for k, log, rate, expected in zip(
                 self.orders, self.log_gali[-1], self.rates, self.expected_rates, strict=True
             )
