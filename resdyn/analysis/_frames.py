@@ -92,9 +92,7 @@ def _integrated(
     return np.ascontiguousarray(factors).reshape(n, size, k, k), x, frames.reshape(n, size, k, d)
 
 
-def _collected(
-    request: Request, frames: Array, stops: NDArray[np.int64], length: int, keep: bool
-) -> Iterator[Stretch]:
+def _collected(request: Request, frames: Array, stops: NDArray[np.int64], length: int, keep: bool) -> Iterator[Stretch]:
     """By any means of carrying vectors."""
     carry = tangents.make_carry(request, frames.shape[1])
     steps = tangents.triangular_factors(carry, request.states, frames, 0, stops, 1 if keep else None)

@@ -23,7 +23,7 @@ Array = NDArray[Any]
 
 @dataclass(frozen=True, eq=False)
 class FamilyForm:
-    """Forms of one rule, stacked. ``numbers`` (n, P + N + 2): parameters, bias, decay and gain of each of n maps."""
+    """Forms of one rule, stacked. ``numbers`` (n, P + B + 2): parameters, bias, decay and gain of each of n maps."""
 
     rule: LaneRule
     numbers: Array
@@ -49,8 +49,8 @@ def stacked(forms: Sequence[SemilinearForm]) -> FamilyForm | None:
         return None
     h = np.array([form.step for form in forms])
     damping, gain = (np.array([getattr(form, name)[0] for form in forms]) for name in ("damping", "gain"))
-    parameters = np.concatenate([form.parameters for form in forms])
-    bias = np.concatenate([form.bias for form in forms])
+    parameters = np.concatenate([form.parameters[:, : rule.n_parameters] for form in forms])
+    bias = np.concatenate([form.bias[:, : rule.n_bias] for form in forms])  # a rule may have none
     numbers = np.column_stack([parameters, bias, 1.0 - h * damping, h * gain])
     return FamilyForm(rule, np.ascontiguousarray(numbers))
 

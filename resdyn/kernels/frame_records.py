@@ -30,7 +30,14 @@ def records_frames(form: SemilinearForm, n_vectors: int) -> bool:
 
 
 def record_frames(
-    form: SemilinearForm, states: Array, frames: Array, factors: Array, x: Array, q: Array, *, threads: int | None = None
+    form: SemilinearForm,
+    states: Array,
+    frames: Array,
+    factors: Array,
+    x: Array,
+    q: Array,
+    *,
+    threads: int | None = None,
 ) -> None:
     """Run an autonomous map of few units and its derivative through ``len(factors)`` layers.
 

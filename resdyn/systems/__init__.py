@@ -13,7 +13,7 @@ from resdyn.systems.matrices import (
     symmetric_weights,
 )
 from resdyn.systems.pretrained import Readout, TrainedNetwork, trained
-from resdyn.systems.toys import henon, linear, logistic_map, lorenz, pitchfork
+from resdyn.systems.toys import henon, linear, logistic_map, lorenz, pitchfork, standard_map
 
 __all__ = [
     "Readout",
@@ -29,6 +29,7 @@ __all__ = [
     "pitchfork",
     "random_weights",
     "skew_weights",
+    "standard_map",
     "symmetric_weights",
     "trained",
 ]
@@ -42,6 +43,7 @@ def catalogue() -> dict[str, Callable[[], System]]:
         "logistic map": logistic_map,
         "Hénon map": henon,
         "Lorenz flow": lorenz,
+        "standard map": standard_map,
         "residual network": lambda: ResidualMap.residual(random_weights(5), [0.1, -0.2, 0.0, 0.3, -0.1], step=0.5),
         "plain network": lambda: ResidualMap.mlp(random_weights(4), activation="tanh"),
         "interpolated network": lambda: ResidualMap.interpolated(random_weights(3), coefficient=0.25),
