@@ -8,9 +8,9 @@ generalised alignment index is the volume that they span,
 Where neighbours separate exponentially all vectors turn into one direction, and it falls like
 :math:`e^{-[(\lambda_1-\lambda_2)+\dots+(\lambda_1-\lambda_k)]t}` (:eq:`gali-rate`).
 
-The vectors themselves lose their digits as they align. Here each is a column of coordinates in an orthonormal frame that
-is carried with it, :math:`c \leftarrow Rc`. The columns are upper triangular, so that the volume is the product of their
-diagonals (:eq:`gali-triangular`), whose logarithms add up: the index keeps its digits however small it becomes.
+The vectors themselves lose their digits as they align. Here each is a column of coordinates in an orthonormal frame
+that is carried with it, :math:`c \leftarrow Rc`. The columns are upper triangular, so that the volume is the product of
+their diagonals (:eq:`gali-triangular`), whose logarithms add up: the index keeps its digits however small it becomes.
 """
 
 from collections.abc import Sequence
@@ -36,8 +36,8 @@ Array = NDArray[Any]
 
 # so many records evenly in t, for what falls exponentially, and so many evenly in log t, for what falls like a power
 _EVEN, _GEOMETRIC = 100, 60
-# Regular motion separates neighbours like a power of t, in practice the first; a growth beyond this power, and a thousand
-# times more, is none of it.
+# Regular motion separates neighbours like a power of t, in practice the first; a growth beyond this power, and a
+# thousand times more, is none of it.
 _STEEPEST_POWER, _SPARE = 3.0, np.log(1e3)
 _FEWEST_LAYERS = 100
 
@@ -200,9 +200,10 @@ class ChaosIndicators(Result):
         if self.status != Status.OK:
             return f"{head}the orbit {words}."
         below = float(self.time_below())
-        fell = f"is below 1e-12 from t = {below:g} on and " if np.isfinite(below) else ""
+        fell = f"below 1e-12 from t = {below:g} on and " if np.isfinite(below) else ""
         end = self.log_gali[-1, self.orders.index(2)] / np.log(10)
-        return f"{head}{words}. GALI_2 {fell}10^{end:.1f} at the end; a deviation has grown by e^{self.log_growth[-1]:.4g}."
+        grown = f"a deviation has grown by e^{self.log_growth[-1]:.4g}"
+        return f"{head}{words}. GALI_2 is {fell}10^{end:.1f} at the end; {grown}."
 
     def _table(self) -> tuple[Sequence[str], Sequence[Sequence[Any]]] | None:
         if self.batch:
@@ -298,7 +299,7 @@ def chaos_indicators(
     records, status = _aligned(start, vectors, stops)
     status = np.where(lost != 0, lost, status)
     # log of the diagonal of the first columns, of all stretching factors, and of all lengths
-    Q, R, _ = tangents.orthonormalised(vectors[None])
+    _, R, _ = tangents.orthonormalised(vectors[None])
     with np.errstate(divide="ignore", invalid="ignore"):
         began = np.log(np.diagonal(R[0]) / np.linalg.norm(R[0], axis=0))
         log_gali = np.cumsum(began + records[:, :, 0] - records[:, :, 1], axis=2)[..., [order - 1 for order in orders]]

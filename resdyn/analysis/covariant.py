@@ -46,7 +46,7 @@ class CovariantVectors(Result):
         Of length one, in the order of the exponents; the sign is arbitrary. NaN where the map is singular in a
         direction (exponent −∞), for it and those behind it, and for orbits that diverged.
     exponents : array, shape (\*batch, k)
-        Lyapunov exponents over the layers from the first to the last saved one, per unit t, from the triangular factors.
+        Lyapunov exponents over the layers from the first to the last saved one, per unit t, from triangular factors.
     local_exponents : array, shape (n_saved − 1, \*batch, k)
         The rates at which each covariant vector grows from one saved layer to the next, per unit t.
     status : array, shape (\*batch,)
@@ -267,8 +267,8 @@ def covariant_vectors(
     layers = np.append(np.arange(0, shown, every), shown)
     _memory.require(
         8 * size * ((shown + after) * (k * k + k) + 3 * len(layers) * (k + 1) * d) + 2**26,
-        f"the factors of {shown + after} layers and {k} vectors of {d} components at {len(layers)} of them, for each of "
-        f"{size} states",
+        f"the factors of {shown + after} layers and {k} vectors of {d} components at {len(layers)} of them, for each "
+        f"of {size} states",
         "ask for fewer layers, fewer vectors (n_vectors=), or every k-th layer (save=k)",
     )
     rng = validate.generator(rng)

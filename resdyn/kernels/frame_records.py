@@ -1,8 +1,8 @@
 r"""Kernels that keep the triangular factors of every layer, and that carry vectors forward or backward by them.
 
 A frame with orthonormal rows Q goes through a layer and becomes :math:`R^T Q'` (see tangent_lanes.py). A vector with
-coordinates c in the first frame has the coordinates Rc in the second. Forward this gives the growth of any vector of the
-span; backward, by substitution, the coordinates of vectors that only the future decides.
+coordinates c in the first frame has the coordinates Rc in the second. Forward this gives the growth of any vector of
+the span; backward, by substitution, the coordinates of vectors that only the future decides.
 """
 
 from functools import cache

@@ -41,6 +41,6 @@ def lorenz(
     return from_symbolic(_definition("lorenz"), params={"sigma": sigma, "rho": rho, "beta": beta}, step=step)
 
 
-def standard_map(*, K: float = 1.0) -> SymbolicResidualSystem:  # noqa: N803  the letter of the literature
+def standard_map(*, K: float = 1.0) -> SymbolicResidualSystem:
     r"""The area-preserving standard map :math:`p' = p + K\sin x,\ x' = x + p'`, step 1, shape (2,). [chirikov1979]_"""
     return from_symbolic(_definition("standard_map"), params={"K": K})

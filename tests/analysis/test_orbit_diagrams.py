@@ -203,8 +203,7 @@ def test_periods_of_maxima():
         unit=2, depth=1500, transient=6000, rtol=1e-8,
     )  # fmt: skip
     assert found.periods[0] == 0
-    assert found.periods[1] == 2  # z turns twice while x changes its sign once and back
-    assert found.x[1, :2, ...] == pytest.approx(found.x[1, 2:4], rel=1e-5)
+    assert found.periods[1] == 1  # z has two maxima in a turn, alike because of the symmetry (x, y) → (−x, −y)
     assert np.isnan(found.x).any()  # padded: the flow is faster at large ρ
 
 

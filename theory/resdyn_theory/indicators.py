@@ -22,8 +22,8 @@ def _alignment() -> Iterator[Statement]:
     yield Statement(
         label="sali-from-gali",
         text=(
-            "Of two vectors of length one at an angle θ up to a right angle, GALI_2 is the area, g = sin θ. The SALI is "
-            "the length of their difference, and both say the same:"
+            "Of two vectors of length one at an angle θ up to a right angle, GALI_2 is the area, g = sin θ. The SALI "
+            "is the length of their difference, and both say the same:"
         ),
         left=r"\mathrm{SALI}^2 = \|w_1 - w_2\|^2",
         derived=difference.dot(difference),
@@ -51,8 +51,8 @@ def _alignment() -> Iterator[Statement]:
     yield Statement(
         label="gali-linear",
         text=(
-            "A linear map with multipliers μ and ν along the axes carries the vectors (1, 1) and (1, −1) in n layers to "
-            "an angle whose sine is"
+            "A linear map with multipliers μ and ν along the axes carries the vectors (1, 1) and (1, −1) in n layers "
+            "to an angle whose sine is"
         ),
         left=r"\mathrm{GALI}_2(n)",
         derived=sympy.simplify(-V.det() / sqrt(V[:, 0].dot(V[:, 0]) * V[:, 1].dot(V[:, 1]))),
@@ -68,8 +68,9 @@ def _alignment() -> Iterator[Statement]:
         text=(
             "In general, along directions with exponents λ₁ > λ₂ > λ₃, all vectors w grow like the first one, and the "
             r"volume by all of them. With :math:`u = e^{-(\lambda_1 - \lambda_2)t}` and "
-            r":math:`v = e^{-(\lambda_1 - \lambda_3)t}`, both of which tend to 0, GALI_3 is uv times a number that tends "
-            "to a limit. So it falls at the rate (λ₁ − λ₂) + (λ₁ − λ₃), and GALI_k at the sum of k − 1 such differences:"
+            r":math:`v = e^{-(\lambda_1 - \lambda_3)t}`, both of which tend to 0, GALI_3 is uv times a number that "
+            "tends to a limit. So it falls at the rate (λ₁ − λ₂) + (λ₁ − λ₃), and GALI_k at the sum of k − 1 such "
+            "differences:"
         ),
         left=r"\lim_{u, v\to 0}\Big(\frac{\mathrm{GALI}_3}{uv}\Big)^2",
         derived=sympy.cancel(carried.det() ** 2 / (u * v) ** 2 / lengths).subs({u: 0, v: 0}),
@@ -122,8 +123,8 @@ def _covariant() -> Iterator[Statement]:
     yield Statement(
         label="covariant-convergence",
         text=(
-            "Backward, coordinates (s, 1) become those of the same direction with s' = (r₂₂ s − r₁₂)/r₁₁, whose distance "
-            "to s* shrinks by the ratio of the two factors, in each layer, and so at the difference of the exponents:"
+            "Backward, coordinates (s, 1) become those of the same direction with s' = (r₂₂ s − r₁₂)/r₁₁, whose "
+            "distance to s* shrinks by the ratio of the two factors, in each layer, and so at the difference of the exponents:"
         ),
         left=r"s' - s^*",
         derived=sympy.simplify(ratio - limit),
@@ -141,8 +142,8 @@ def _windows() -> Iterator[Statement]:
     yield Statement(
         label="logistic-second-flip",
         text=(
-            "The 2-cycle of the logistic map has the multiplier 4 + 2r − r² (:eq:`logistic-map-flip`). It passes −1, and "
-            "a 4-cycle takes over, at"
+            "The 2-cycle of the logistic map has the multiplier 4 + 2r − r² (:eq:`logistic-map-flip`). It passes −1, "
+            "and a 4-cycle takes over, at"
         ),
         left=r"\big(4 + 2r - r^2\big)\big|_{r = 1 + \sqrt6}",
         derived=sympy.expand((4 + 2 * r - r**2).subs(r, 1 + sqrt(6))),
@@ -152,8 +153,8 @@ def _windows() -> Iterator[Statement]:
     yield Statement(
         label="logistic-superstable",
         text=(
-            "A cycle through ½, where the slope vanishes, has the multiplier 0: it is superstable. The fixed point is at "
-            "r = 2, the 2-cycle at the positive root of r² − 2r − 4, 1 + √5, because"
+            "A cycle through ½, where the slope vanishes, has the multiplier 0: it is superstable. The fixed point is "
+            "at r = 2, the 2-cycle at the positive root of r² − 2r − 4, 1 + √5, because"
         ),
         left=r"F^2\big(\tfrac12\big) - \tfrac12",
         derived=sympy.expand(second.subs(x, sympy.Rational(1, 2)) - sympy.Rational(1, 2)),

@@ -42,8 +42,8 @@ def statements() -> Iterator[Statement]:
     yield Statement(
         label="standard-trace-saddle",
         text=(
-            "The product of the two multipliers is 1, so that the trace decides: beyond 2 in size they are real, one of "
-            "them above 1; below they lie on the unit circle. At the fixed point (0, 0) it is"
+            "The product of the two multipliers is 1, so that the trace decides: beyond 2 in size they are real, one "
+            "of them above 1; below they lie on the unit circle. At the fixed point (0, 0) it is"
         ),
         left=r"\mathrm{tr}(I + A)(0, 0)",
         derived=block.trace().subs(x, 0),
