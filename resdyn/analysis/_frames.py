@@ -98,7 +98,7 @@ def _collected(request: Request, frames: Array, stops: NDArray[np.int64], length
     steps = tangents.triangular_factors(carry, request.states, frames, 0, stops, 1 if keep else None)
     layers: list[int] = []
     held: list[tuple[Array, Array, Array]] = []
-    size, k, d = frames.shape
+    size, _, d = frames.shape
     x, status, nothing = request.states, np.zeros(size, dtype=np.uint8), np.empty(0)
     for index, R, x, q, status in steps:
         if len(held) >= length:

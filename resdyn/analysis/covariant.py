@@ -264,13 +264,14 @@ def covariant_vectors(
         system, x0, shown + after, transient, dynamics, None, rtol, atol, method, threads, progress=False
     )
     size, first = len(request.states), request.transient
-    layers = np.append(np.arange(0, shown, every), shown)
+    n_saved = -(-shown // every) + 1
     _memory.require(
-        8 * size * ((shown + after) * (k * k + k) + 3 * len(layers) * (k + 1) * d) + 2**26,
-        f"the factors of {shown + after} layers and {k} vectors of {d} components at {len(layers)} of them, for each "
+        8 * size * ((shown + after) * (k * k + k) + 3 * n_saved * (k + 1) * d) + 2**26,
+        f"the factors of {shown + after} layers and {k} vectors of {d} components at {n_saved} of them, for each "
         f"of {size} states",
         "ask for fewer layers, fewer vectors (n_vectors=), or every k-th layer (save=k)",
     )
+    layers = np.append(np.arange(0, shown, every), shown)
     rng = validate.generator(rng)
     frame = tangents.orthonormal_frame(d, k, rng)
     factors, x, q, status = _forward(request, np.broadcast_to(frame, (size, k, d)).copy(), first + layers)

@@ -124,7 +124,8 @@ def _covariant() -> Iterator[Statement]:
         label="covariant-convergence",
         text=(
             "Backward, coordinates (s, 1) become those of the same direction with s' = (r₂₂ s − r₁₂)/r₁₁, whose "
-            "distance to s* shrinks by the ratio of the two factors, in each layer, and so at the difference of the exponents:"
+            "distance to s* shrinks by the ratio of the two factors, in each layer, and so at the difference of the "
+            "exponents:"
         ),
         left=r"s' - s^*",
         derived=sympy.simplify(ratio - limit),
