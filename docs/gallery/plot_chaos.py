@@ -12,9 +12,9 @@ import numpy as np
 import resdyn
 
 # %%
-# Two orbits for K = 1.5, one around the centre at x = π and one close to the saddle at the origin. Two deviation vectors
-# are carried along each. In the sea they turn into one direction exponentially fast; in the island, too, they align,
-# but like the inverse square of time. Both facts are exact for simple maps; here they are measured.
+# Two orbits for K = 1.5, one around the centre at x = π and one close to the saddle at the origin. Two deviation
+# vectors are carried along each. In the sea they turn into one direction exponentially fast; in the island, too, they
+# align, but like the inverse square of time.
 
 system = resdyn.systems.standard_map(K=1.5)
 indicators = resdyn.chaos_indicators(system, [[np.pi + 0.4, 0.0], [0.05, 0.02]], depth=10_000)
@@ -43,8 +43,8 @@ ax.set_ylabel("p")
 
 # %%
 # On the Hénon attractor the first covariant vector lies along the attractor, the second points where distances
-# shrink. Where the two are nearly parallel the attractor folds: the angle between them comes close to 0, and the map is not
-# hyperbolic.
+# shrink. Where the two are nearly parallel the attractor folds: the angle between them comes close to 0, and the map is
+# not hyperbolic.
 
 vectors = resdyn.covariant_vectors(resdyn.systems.henon(), [0.1, 0.1], depth=20_000)
 print(vectors)

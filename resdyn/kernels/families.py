@@ -45,7 +45,10 @@ def stacked(forms: Sequence[SemilinearForm]) -> FamilyForm | None:
     rule = forms[0].rules.map
     if not isinstance(rule, LaneRule) or rule.uses_time or rule.driven:
         return None
-    if any(form.rules.map != rule or len(form.parameters) > 1 or len(form.bias) > 1 for form in forms):
+    if any(
+        (form.rules.map is not rule and form.rules.map != rule) or len(form.parameters) > 1 or len(form.bias) > 1
+        for form in forms
+    ):
         return None
     h = np.array([form.step for form in forms])
     damping, gain = (np.array([getattr(form, name)[0] for form in forms]) for name in ("damping", "gain"))
