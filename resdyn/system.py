@@ -410,9 +410,21 @@ def from_symbolic(
         name=symbolic.name if name is None else str(name),
     )
     _check_jacobian(symbolic, tuple(symbolic.defaults.values()))
-    if params:
+    if params and not _is_elementary(symbolic):
         _check_jacobian(symbolic, tuple(values.values()))
     return system
+
+
+@lru_cache(maxsize=256)
+def _is_elementary(symbolic: "SymbolicSystem") -> bool:
+    """Whether f has derivatives wherever it is defined, so that one set of parameters says as much as any other.
+
+    A family of a thousand values then takes no longer to make than to run.
+    """
+    import sympy
+
+    smooth = {sympy.exp, sympy.log, sympy.sin, sympy.cos, sympy.sinh, sympy.cosh, sympy.tanh, sympy.atan}
+    return all({type(g) for g in f.atoms(sympy.Function)} <= smooth for f in symbolic.residual)
 
 
 @lru_cache(maxsize=1024)
