@@ -285,7 +285,17 @@ def chaos_indicators(
     d = int(np.prod(system.shape))
     orders = _orders(k, d)
     request = tangents.tangent_request(
-        system, x0, depth, transient, dynamics, None, rtol, atol, method, threads, progress=False
+        system,
+        x0,
+        validate.count(depth, "depth", least=1),
+        transient,
+        dynamics,
+        None,
+        rtol,
+        atol,
+        method,
+        threads,
+        progress=False,
     )
     first, size, most = request.transient, len(request.states), orders[-1]
     stops = _record_layers(request.total - first)

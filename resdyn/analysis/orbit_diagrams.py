@@ -497,7 +497,8 @@ def _periods(x: Array, tolerance: float) -> Array:
         gap = np.abs(records[-1] - records[-1 - p]).max(axis=-1)
         where = np.nonzero((gap <= _DISTINCT * tolerance * size) & undecided)
         if where[0].size:
-            some = np.asarray(records[n % p :])[(slice(None), *where)]
+            along: tuple[Any, ...] = (slice(n % p, None), *where)
+            some = records[along]
             # all states that are multiples of p apart: a slow drift hides in one period, but not in all of them
             spread = np.ptp(some.reshape(-1, p, *some.shape[1:]), axis=0).max(axis=(0, -1)) / size[where]
             periods[where] = np.where(spread <= tolerance, p, 0)

@@ -110,7 +110,7 @@ def covariant_directions(
     v = vectors.vectors.reshape(n, vectors.exponents.shape[-1], -1)[..., list(units)]
     spans = np.ptp(x, axis=0)
     spans[spans == 0] = 1.0
-    ax.scatter(*x.T, s=1.0, color="0.75", linewidths=0, rasterized=n > 5_000)
+    ax.scatter(x[:, 0], x[:, 1], s=1.0, color="0.75", linewidths=0, rasterized=n > 5_000)
     some = np.unique(np.linspace(0, n - 1, min(n, most)).round().astype(int))
     for j in range(v.shape[1]):
         # all lines of one length on the page, in the direction that the axes give the vector

@@ -270,7 +270,8 @@ def test_in_words():
         ({"deviations": [[1.0, 2.0], [-2.0, -4.0]]}, ValueError, "linearly dependent"),
         ({"deviations": [[1.0, 2.0], [0.0, 0.0]]}, ValueError, "linearly dependent"),
         ({"rtol": 1e-3}, ValueError, "belongs to the integration of a flow"),
-        ({"depth": 0}, ValueError, "depth of at least 1"),
+        ({"depth": 0}, ValueError, "depth must be at least 1"),
+        ({"system": "henon"}, TypeError, "must be a resdyn System"),
         ({"system": resdyn.ResidualMap.residual(random_weights(2, depth=3))}, ValueError, "repeats one and the same"),
     ],
 )

@@ -325,6 +325,7 @@ def test_in_words():
     [
         ({"n_vectors": 3}, ValueError, "2 vectors at most"),
         ({"depth": 0}, ValueError, "depth must be at least 1"),
+        ({"system": None}, TypeError, "must be a resdyn System"),
         ({"save": 0}, ValueError, "save must be at least 1"),
         ({"backward": -1}, ValueError, "backward must be at least 0"),
         ({"method": "RK45"}, ValueError, "belongs to the integration of a flow"),

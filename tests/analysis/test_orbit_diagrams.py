@@ -224,6 +224,15 @@ def test_a_drift_is_no_period():
     assert found.periods.tolist() == [0]
 
 
+def test_a_slow_spiral_is_no_cycle():
+    # x' = −0.9999 x from 3e-8: neighbours differ by 6e-8, above the tolerance, and every other state by 6e-12 per layer
+    spiral = resdyn.ResidualSystem(
+        lambda t, x, p: -1.9999 * x, 1, jacobian=lambda t, x, p: np.full((*x.shape, 1), -1.9999)
+    )
+    found = orbit_diagram(lambda _: spiral, [0.0, 1.0], lambda value: [3e-8 if value else 3e-9], depth=20, transient=0)
+    assert found.periods.tolist() == [1, 0]
+
+
 def test_saved_and_loaded(tmp_path, diagram):
     diagram.save(tmp_path / "diagram.npz")
     again = OrbitDiagram.load(tmp_path / "diagram.npz")
