@@ -422,9 +422,11 @@ def _is_elementary(symbolic: "SymbolicSystem") -> bool:
     A family of a thousand values then takes no longer to make than to run.
     """
     import sympy
+    from sympy.core.function import Application
 
     smooth = {sympy.exp, sympy.log, sympy.sin, sympy.cos, sympy.sinh, sympy.cosh, sympy.tanh, sympy.atan}
-    return all({type(g) for g in f.atoms(sympy.Function)} <= smooth for f in symbolic.residual)
+    # Max and Min are Applications, but not Functions, in SymPy
+    return all({type(g) for g in f.atoms(Application)} <= smooth for f in symbolic.residual)
 
 
 @lru_cache(maxsize=1024)

@@ -30,8 +30,8 @@ ax.legend(frameon=False)
 # A grid of initial states, coloured by the time until GALI_2 is below 10⁻⁸: short in the sea, long near the edges of
 # islands, never inside them, where t⁻² takes longer than these steps.
 
-x, p = np.meshgrid(np.linspace(0, 2 * np.pi, 241), np.linspace(-np.pi, np.pi, 241))
-grid = resdyn.chaos_indicators(system, np.stack([x, p], axis=-1), depth=500)
+x, p = np.meshgrid(np.linspace(0, 2 * np.pi, 201), np.linspace(-np.pi, np.pi, 201))
+grid = resdyn.chaos_indicators(system, np.stack([x, p], axis=-1), depth=300)
 times = grid.time_below(1e-8)
 
 figure, ax = plt.subplots(figsize=(6, 4.6), layout="constrained")

@@ -123,11 +123,22 @@ def _source(rule: TangentLanes, k: int) -> str:
 
 
 _COORDINATES = """
+@njit(error_model="numpy")
+def fold(product, totals, all_of_them):
+    # a logarithm costs as much as a layer: take it before a product over- or underflows, or when it is asked for
+    for which in range(2):
+        for j in range(product.shape[1]):
+            if all_of_them or not 1e-100 < product[which, j] < 1e100:
+                totals[which, j] += np.log(product[which, j])
+                product[which, j] = 1.0
+
+
 @kernel
 def carry_forward(begin, end, factors, coordinates, totals, slots, records):
     # totals[orbit, 0, j] += log R_jj, totals[orbit, 1, j] += log of the growth of column j of the coordinates
     k = coordinates.shape[1]
     image = np.empty((k, k))
+    product = np.ones((2, k))  # of factors whose logarithm is still to be taken
     for orbit in range(begin, end):
         c = coordinates[orbit]
         for step in range(factors.shape[0]):
@@ -144,8 +155,9 @@ def carry_forward(begin, end, factors, coordinates, totals, slots, records):
                 inverse = 1.0 / length if length > 0.0 else 0.0
                 for i in range(j + 1):
                     c[i, j] = image[i, j] * inverse
-                totals[orbit, 0, j] += np.log(R[j, j])
-                totals[orbit, 1, j] += np.log(length)
+                product[0, j] *= R[j, j]
+                product[1, j] *= length
+            fold(product, totals[orbit], slots[step] >= 0 or step == factors.shape[0] - 1)
             if slots[step] >= 0:
                 records[slots[step], orbit] = totals[orbit]
 
