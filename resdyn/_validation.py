@@ -131,6 +131,11 @@ def trajectory(value: Any) -> None:
 
 def autonomous(system: Any, what: str) -> None:
     """Refuse a system whose layers differ; ``what`` says what needs one layer repeated."""
+    if not all(hasattr(system, name) for name in ("shape", "step", "depth", "residual")):
+        raise TypeError(
+            f"system must be a resdyn System (name, shape, step, depth, residual, linearize), but is {system!r}; "
+            "see ResidualMap, from_symbolic, ResidualSystem."
+        )
     if system.depth is not None:
         raise ValueError(
             f"{what} repeats one and the same layer for ever, but {system.name!r} has {system.depth} layers of its "

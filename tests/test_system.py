@@ -377,3 +377,19 @@ def test_not_a_system_is_said():
         check_system(object())
     with pytest.raises(AssertionError, match="at least two states"):
         check_system(Broken(), states=np.ones((1, 2)))
+
+
+def test_formulas_without_kinks_are_checked_for_one_set_of_parameters():
+    from resdyn.system import _check_jacobian, _is_elementary
+
+    x, a = sympy.symbols("x a", real=True)
+    smooth = SymbolicSystem("smooth", (x,), (sympy.tanh(a * x) - x**3,), {a: 1.0})
+    kinked = SymbolicSystem("kinked", (x,), (sympy.Max(a * x, 0) - x,), {a: 1.0})
+    assert [_is_elementary(system) for system in (smooth, kinked)] == [True, False]
+    checks = []
+    for system in (smooth, kinked):
+        resdyn.from_symbolic(system)
+        before = _check_jacobian.cache_info().misses
+        resdyn.from_symbolic(system, params={"a": 2.5})
+        checks.append(_check_jacobian.cache_info().misses - before)
+    assert checks == [0, 1]

@@ -202,11 +202,13 @@ def integrate(
     first: int,
     stops: NDArray[np.int64],
     marks: NDArray[np.int64],
+    record: Array | None = None,
 ) -> None:
     """The compiled flow, from layer ``first`` through segments that end at the layers ``stops``."""
     form, h = request.form, request.system.step
     assert form is not None
     begins = np.concatenate([[first], stops[:-1]])
+    recorded: dict[str, Any] = {} if record is None else {"record": record}
     form.integrate_tangents(
         states,
         frames,
@@ -220,6 +222,7 @@ def integrate(
         atol=request.atol,
         max_steps=100_000 + 10_000 * int(stops[-1] - first),
         threads=request.threads,
+        **recorded,
     )
 
 

@@ -82,11 +82,11 @@ class SemilinearForm:
         ``out`` gets the states after ``gaps[0] + … + gaps[i]`` layers.
         """
         kernel = self._kernel(self.rules.map.map_source, states)
-        arrays = self._map_arrays(states.dtype, exponential)
+        arrays = self.map_arrays(states.dtype, exponential)
         n_blocks = -(-len(states) // self.rules.map.map_width(len(states)))
         run_blocks(kernel.iterate, n_blocks, threads, states, out, gaps, first, self.step, *arrays)
 
-    def _map_arrays(self, dtype: np.dtype[Any], exponential: bool) -> tuple[Array, ...]:
+    def map_arrays(self, dtype: np.dtype[Any], exponential: bool) -> tuple[Array, ...]:
         """The numbers of x ← decay·x + weight·gain·g."""
         h, damping = self.step, self.damping
         if exponential:
@@ -208,7 +208,7 @@ class SemilinearForm:
         rule, n_vectors = self._tangents(frames)
         kernel = load_kernel(rule.map_source(len(states), n_vectors), "float64")
         n_blocks = -(-len(states) // rule.map_width(len(states), n_vectors))
-        arrays = self._map_arrays(states.dtype, False)
+        arrays = self.map_arrays(states.dtype, False)
         run_blocks(
             kernel.iterate_tangents, n_blocks, threads, states, frames, logs, gaps, every, first, self.step, *arrays
         )
@@ -228,18 +228,20 @@ class SemilinearForm:
         atol: float,
         max_steps: int,
         threads: int | None = None,
+        record: Array | None = None,
     ) -> None:
         """Integrate the flow and its derivative from time ``begin`` through the segments that end at ``ends``.
 
         As :meth:`integrate`, with the frames of :meth:`iterate_tangents`, which are made orthonormal at the end of
-        segment i if ``marks[i]`` ≥ 0; then the logarithms go to ``logs[marks[i]]``.
+        segment i if ``marks[i]`` ≥ 0; then the logarithms go to ``logs[marks[i]]``, and ``record[marks[i]]``, shape
+        (M, N + k N + k k), zero before, gets the state, the frame and its triangular factor.
         """
         rule, n_vectors = self._tangents(frames)
         size, n = len(states), states.shape[1]
         kernel = load_kernel(flow_source(rule, n_vectors, rule.flow_width(size, n_vectors)), "float64")
         arrays = self._arrays(states.dtype, self.damping, self.gain)
         current = np.concatenate([states, frames.reshape(size, -1)], axis=1)
-        sizes = np.zeros(size)
+        sizes, nothing = np.zeros(size), np.empty((0, 0, 0))
         chunk, n_chunks = _chunks(size, threads)
         for low, high in _runs(layers):
             segments = (
@@ -249,7 +251,7 @@ class SemilinearForm:
                 layers[low],
             )
             limits = (rtol, atol, max_steps, chunk)
-            state = (current, n_vectors, logs, status, sizes)
+            state = (current, n_vectors, logs, nothing if record is None else record, status, sizes)
             run_blocks(kernel.integrate_tangents, n_chunks, threads, *state, *segments, *arrays, *limits)
         states[:] = current[:, :n]
         frames[:] = current[:, n:].reshape(frames.shape)

@@ -11,6 +11,7 @@ Parameters are data, not text: another W of the same size runs the same machine 
 """
 
 from collections.abc import Callable
+from functools import cache
 from typing import NamedTuple
 
 from resdyn.kernels.blocks import BlockRule
@@ -42,6 +43,7 @@ def _sum(terms: list[str]) -> str:
     return " + ".join(terms)
 
 
+@cache
 def matrix_rules(n: int, activation: str, with_slope: str, *, driven: bool = False) -> Rules:
     """g = act(W x + b [+ u]), ``activation`` the text of act(z), ``with_slope`` statements for it and its slope."""
 
@@ -52,6 +54,7 @@ def matrix_rules(n: int, activation: str, with_slope: str, *, driven: bool = Fal
     return _by_size(n, lambda: _outer(n, activation, driven), block, tangents)
 
 
+@cache
 def inner_matrix_rules(n: int, activation: str, with_slope: str) -> Rules:
     """g = W act(z), for state z."""
 

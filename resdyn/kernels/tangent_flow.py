@@ -19,8 +19,9 @@ _FRAME = (
     + """
 
 @njit(error_model="numpy")
-def orthonormalise(lane, n, k, y, k1, logs, failed, who, segment, marks):
+def orthonormalise(lane, n, k, y, k1, logs, record, failed, who, segment, marks):
     # Gram–Schmidt of the frame of one lane at the end of a segment that is marked; k1 follows
+    kept = record.shape[0] > 0
     if failed[lane] > ZERO or segment[lane] < 0 or marks[segment[lane]] < 0:
         return
     slot, orbit = marks[segment[lane]], who[lane]
@@ -33,6 +34,8 @@ def orthonormalise(lane, n, k, y, k1, logs, failed, who, segment, marks):
             share = 0.0
             for i in range(n):
                 share += y[other * n + i, lane] * y[r * n + i, lane]
+            if kept:
+                record[slot, orbit, (k + 1) * n + (other - 1) * k + r - 1] = share
             for i in range(n):
                 y[r * n + i, lane] -= share * y[other * n + i, lane]
                 k1[r * n + i, lane] -= share * k1[other * n + i, lane]
@@ -46,12 +49,17 @@ def orthonormalise(lane, n, k, y, k1, logs, failed, who, segment, marks):
             y[i, lane] *= inverse
             k1[i, lane] *= inverse
         logs[slot, orbit, r - 1] += -np.inf if dead else 0.5 * np.log(square)
+        if kept:
+            record[slot, orbit, (k + 1) * n + (r - 1) * (k + 1)] = 0.0 if dead else math.sqrt(square)
+    if kept:
+        for i in range((k + 1) * n):
+            record[slot, orbit, i] = y[i, lane]
 
 """
 )
 
 
-_ARRIVAL = "orthonormalise(lane, n, vectors, y, k[0], logs, failed, who, segment, marks)"
+_ARRIVAL = "orthonormalise(lane, n, vectors, y, k[0], logs, record, failed, who, segment, marks)"
 
 
 @cache
@@ -59,7 +67,7 @@ def flow_source(rule: TangentLanes | TangentBlocks, n_vectors: int, width: int) 
     """``integrate_tangents``: states and frames, one row each of ``states``, through the segments that end at ``ends``.
 
     ``logs[marks[i]]`` gets the logarithms of the stretching factors at the end of segment i; with marks[i] < 0 the
-    frame is left as it is there.
+    frame is left as it is there. ``record[marks[i]]``, if it is not empty, gets state, frame and R in one row.
     """
     a, c, e = tableau()
     rows = [[float(v) for v in row] + [0.0] * (STAGES - len(row)) for row in a]
@@ -86,7 +94,7 @@ def combine(coefficients, count, k, total):
 
 @kernel
 def integrate_tangents(
-    first_chunk, last_chunk, states, vectors, logs, status, sizes, begin, ends, marks, layer,
+    first_chunk, last_chunk, states, vectors, logs, record, status, sizes, begin, ends, marks, layer,
     parameters, bias, damping, gain, drive, rtol, atol, max_steps, chunk,
 ):
     size = states.shape[1]

@@ -50,7 +50,7 @@ def _block(levels: int, *lines: str) -> str:
     return indent("\n".join(lines), "    " * levels)
 
 
-def _unpack(rule: TangentLanes, linear: str) -> list[str]:
+def unpack(rule: TangentLanes, linear: str) -> list[str]:
     """One layer's parameters into registers; an array of one row is shared by all layers."""
     return [
         "row = layer if parameters.shape[0] > 1 else 0",
@@ -63,8 +63,8 @@ def _unpack(rule: TangentLanes, linear: str) -> list[str]:
     ]
 
 
-def _layer(rule: TangentLanes, k: int) -> list[str]:
-    """One layer of one lane: the state and every vector of its frame."""
+def layer_of_a_lane(rule: TangentLanes, k: int, vectors: str = "q", offset: int = 0) -> list[str]:
+    """One layer of one lane: the state and every vector of its frame, which lie in ``vectors`` from ``offset`` on."""
     n = rule.dimension
     lines = [
         *(f"x{i} = s[{i} * width + lane]" for i in range(n)),
@@ -74,9 +74,9 @@ def _layer(rule: TangentLanes, k: int) -> list[str]:
     ]
     for vector in range(k):
         lines += [
-            *(f"v{i} = q[{vector * n + i} * width + lane]" for i in range(n)),
+            *(f"v{i} = {vectors}[{offset + vector * n + i} * width + lane]" for i in range(n)),
             *rule.product.splitlines(),
-            *(f"q[{vector * n + i} * width + lane] = a * v{i} + c * dv{i}" for i in range(n)),
+            *(f"{vectors}[{offset + vector * n + i} * width + lane] = a * v{i} + c * dv{i}" for i in range(n)),
         ]
     return lines
 
@@ -143,9 +143,9 @@ def map_source(rule: TangentLanes, k: int, width: int) -> str:
             "            waited = 0",
             "            folded = 0",
             "            for count in range(gaps[slot]):",
-            _block(4, *_unpack(rule, "decay"), *time),
+            _block(4, *unpack(rule, "decay"), *time),
             "                for lane in range(width):",
-            _block(5, *_layer(rule, k)),
+            _block(5, *layer_of_a_lane(rule, k)),
             "                layer += 1",
             "                waited += 1",
             "                if waited == every or (every > 0 and count == gaps[slot] - 1):",
@@ -194,7 +194,7 @@ def right_hand_side(rule: TangentLanes, k: int, width: int) -> str:
             "",
             '@njit(fastmath={"contract"}, error_model="numpy")',
             "def slopes(x, out, work, k, start, tau, fraction, h, who, layer, parameters, bias, damping, gain, drive):",
-            _block(1, *_unpack(rule, "damping")),
+            _block(1, *unpack(rule, "damping")),
             f"    for lane in range({width}):",
             _block(2, *body),
             "",

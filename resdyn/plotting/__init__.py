@@ -10,8 +10,10 @@ from resdyn.plotting.canvas import COLOURS
 from resdyn.plotting.certificates import lyapunov_function
 from resdyn.plotting.equilibria import fixed_points, multipliers
 from resdyn.plotting.exponents import finite_time_exponents, lyapunov_spectrum
+from resdyn.plotting.indicators import chaos_indicators, covariant_angles, covariant_directions
 from resdyn.plotting.interactions import influence, relations
 from resdyn.plotting.layerwise import layer_contributions, residual_norms, separability, transients
+from resdyn.plotting.orbit_diagrams import orbit_diagram
 from resdyn.plotting.orbits import cumulative_states, interaction_matrix, residual_transients, spread_per_layer
 from resdyn.plotting.periodic import cycles, poincare_section
 from resdyn.plotting.perturbations import noise_variance, propagation
@@ -22,6 +24,9 @@ __all__ = [
     "basins",
     "convergence_times",
     "bifurcation_diagram",
+    "chaos_indicators",
+    "covariant_angles",
+    "covariant_directions",
     "cumulative_states",
     "edge_track",
     "cycles",
@@ -35,6 +40,7 @@ __all__ = [
     "multipliers",
     "noise_variance",
     "poincare_section",
+    "orbit_diagram",
     "propagation",
     "relations",
     "residual_norms",

@@ -16,6 +16,7 @@ from resdyn.systems.pretrained import Readout, TrainedNetwork, trained
 from resdyn.systems.toys import bistable, henon, linear, logistic_map, lorenz, newton_map, pitchfork
 from resdyn.systems.toys import henon, hopf, linear, logistic_map, lorenz, pitchfork, van_der_pol
 from resdyn.systems.toys import delayed_logistic, henon, linear, logistic_map, lorenz, pitchfork
+from resdyn.systems.toys import henon, linear, logistic_map, lorenz, pitchfork, standard_map
 
 __all__ = [
     "Readout",
@@ -35,6 +36,7 @@ __all__ = [
     "pitchfork",
     "random_weights",
     "skew_weights",
+    "standard_map",
     "symmetric_weights",
     "trained",
     "van_der_pol",
@@ -54,6 +56,7 @@ def catalogue() -> dict[str, Callable[[], System]]:
         "bistable network": bistable,
         "van der Pol oscillator": van_der_pol,
         "Hopf normal form": hopf,
+        "standard map": standard_map,
         "residual network": lambda: ResidualMap.residual(random_weights(5), [0.1, -0.2, 0.0, 0.3, -0.1], step=0.5),
         "plain network": lambda: ResidualMap.mlp(random_weights(4), activation="tanh"),
         "interpolated network": lambda: ResidualMap.interpolated(random_weights(3), coefficient=0.25),
