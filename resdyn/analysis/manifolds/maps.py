@@ -37,7 +37,7 @@ class Inverse:
     def solve(self, images: Array, guesses: Array) -> tuple[Array, NDArray[np.bool_]]:
         """x with F(x) = image, and whether each was found on the sheet of the saddle."""
         x, step = guesses.copy(), np.full(len(guesses), np.inf)
-        good = np.isfinite(x).all(axis=1)
+        good = np.asarray(np.isfinite(x).all(axis=1))
         with np.errstate(all="ignore"):
             for _ in range(_NEWTON):
                 moving = np.flatnonzero(good & (step > 1e-14 * (1 + np.abs(x).max(axis=1, initial=0.0))))
