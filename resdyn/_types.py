@@ -135,6 +135,26 @@ class CompiledForm(Protocol):
     ) -> None:
         """Integrate the flow."""
 
+    @property
+    def settles(self) -> bool:
+        """Whether ``settle`` serves this system."""
+
+    def settle(
+        self,
+        states: Array,
+        points: Array,
+        owners: NDArray[np.int64],
+        radii: Array,
+        *,
+        dwell: int,
+        every: int,
+        depth: int,
+        largest: float,
+        in_residuals: bool = False,
+        threads: int | None = None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Run the map until states stay near given points."""
+
     def carries_tangents(self, n_vectors: int) -> bool:
         """Whether so many tangent vectors can be carried beside each state."""
 

@@ -17,7 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdyn.kernels.codegen import load_kernel
+from resdyn.kernels.lanes import LaneRule
 from resdyn.kernels.rules import Rules
+from resdyn.kernels.settling import settle_source
 from resdyn.kernels.tangent_blocks import TangentBlocks
 from resdyn.kernels.tangent_flow import flow_source
 from resdyn.kernels.tangent_lanes import TangentLanes
@@ -131,6 +133,54 @@ class SemilinearForm:
             limits = (real(rtol), real(atol), max_steps, chunk)
             run_blocks(kernel.integrate, n_chunks, threads, current, out, status, sizes, *segments, *arrays, *limits)
 
+    # --- basins ------------------------------------------------------------------------------------
+
+    @property
+    def settles(self) -> bool:
+        """Whether :meth:`settle` serves this form: systems of many units run layer by layer as well."""
+        return isinstance(self.rules.map, LaneRule) and not self.rules.map.driven and len(self.gain) == 1
+
+    def settle(
+        self,
+        states: Array,
+        points: Array,
+        owners: NDArray[np.int64],
+        radii: Array,
+        *,
+        dwell: int,
+        every: int,
+        depth: int,
+        largest: float,
+        in_residuals: bool = False,
+        threads: int | None = None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Run the map from each of ``states`` (M, N) until it stays near ``points`` (P, N): owners and layers (M,).
+
+        A state is tested every ``every`` layers, and belongs to the owner of the points to which ``dwell`` tests in a
+        row are closer than their ``radii`` (P,); the layer is that of the first of these tests. A point with an owner
+        below −1 decides at once. An owner of −1 says that none did within ``depth`` layers, −9 that the state went
+        beyond ``largest`` or left the numbers; both with layer −1. With ``in_residuals`` points and distances are
+        those of σ(x).
+        """
+        rule = self.rules.map
+        assert isinstance(rule, LaneRule), "ask settles first"
+        kernel = load_kernel(settle_source(rule, in_residuals=in_residuals), states.dtype.name)
+        real = states.dtype.type
+        decay, gain = self._map_arrays(states.dtype, False)[2:4]
+        parameters, bias = self._map_arrays(states.dtype, False)[:2]
+        labels, layers = np.full(len(states), -1, dtype=np.int64), np.full(len(states), -1, dtype=np.int64)
+        targets = (
+            np.ascontiguousarray(points, dtype=states.dtype),
+            np.asarray(owners, dtype=np.float64),
+            np.asarray(radii, dtype=states.dtype) ** 2,
+        )
+        limits = (float(dwell), every, float(depth), real(largest))
+        # a chunk refills its lanes from its own queue, and idles only at its end
+        chunk, n_chunks = _chunks(len(states), threads, most=8192)
+        arrays = (parameters, bias, decay, gain)
+        run_blocks(kernel.settle, n_chunks, threads, states, labels, layers, *targets, *limits, *arrays, chunk)
+        return labels, layers
+
     # --- with tangent vectors --------------------------------------------------------------------
 
     def carries_tangents(self, n_vectors: int) -> bool:
@@ -210,9 +260,9 @@ class SemilinearForm:
         return rule, frames.shape[1]
 
 
-def _chunks(n_states: int, threads: int | None) -> tuple[int, int]:
-    """States per chunk of a flow, and the number of chunks."""
-    chunk = int(np.clip(n_states // (4 * thread_count(threads)), 1, 2048))
+def _chunks(n_states: int, threads: int | None, *, most: int = 2048) -> tuple[int, int]:
+    """States per chunk that is refilled from a queue, and the number of chunks."""
+    chunk = int(np.clip(n_states // (4 * thread_count(threads)), 1, most))
     return chunk, -(-n_states // chunk)
 
 

@@ -13,11 +13,12 @@ from resdyn.systems.matrices import (
     symmetric_weights,
 )
 from resdyn.systems.pretrained import Readout, TrainedNetwork, trained
-from resdyn.systems.toys import henon, linear, logistic_map, lorenz, pitchfork
+from resdyn.systems.toys import bistable, henon, linear, logistic_map, lorenz, newton_map, pitchfork
 
 __all__ = [
     "Readout",
     "TrainedNetwork",
+    "bistable",
     "catalogue",
     "competitive_weights",
     "cooperative_weights",
@@ -26,6 +27,7 @@ __all__ = [
     "linear",
     "logistic_map",
     "lorenz",
+    "newton_map",
     "pitchfork",
     "random_weights",
     "skew_weights",
@@ -42,6 +44,8 @@ def catalogue() -> dict[str, Callable[[], System]]:
         "logistic map": logistic_map,
         "Hénon map": henon,
         "Lorenz flow": lorenz,
+        "Newton map": newton_map,
+        "bistable network": bistable,
         "residual network": lambda: ResidualMap.residual(random_weights(5), [0.1, -0.2, 0.0, 0.3, -0.1], step=0.5),
         "plain network": lambda: ResidualMap.mlp(random_weights(4), activation="tanh"),
         "interpolated network": lambda: ResidualMap.interpolated(random_weights(3), coefficient=0.25),

@@ -2,6 +2,7 @@
 
 from typing import TYPE_CHECKING
 
+from resdyn.matrix_family import ResidualMap
 from resdyn.system import SymbolicResidualSystem, from_symbolic
 
 if TYPE_CHECKING:
@@ -39,3 +40,18 @@ def lorenz(
 ) -> SymbolicResidualSystem:
     r"""The Lorenz flow, shape (3,): :math:`f = (\sigma(y - x),\ x(\rho - z) - y,\ xy - \beta z)`. [lorenz1963]_"""
     return from_symbolic(_definition("lorenz"), params={"sigma": sigma, "rho": rho, "beta": beta}, step=step)
+
+
+def newton_map() -> SymbolicResidualSystem:
+    r"""Newton's method for :math:`z^3 = 1` as a residual map with step 1, shape (2,); undefined at 0. [peitgen1986]_"""
+    return from_symbolic(_definition("newton_map"))
+
+
+def bistable(*, step: float = 0.1) -> ResidualMap:
+    r"""Two logistic units that inhibit each other, :math:`f = -x + \sigma(Wx + b)`, shape (2,).
+
+    Two fixed points attract, one on either side of the line :math:`x_0 = x_1`, which is the boundary of their basins
+    for steps up to 1 (:eq:`bistable-line`).
+    """
+    W, b = [[4.0, -6.0], [-6.0, 4.0]], [1.0, 1.0]
+    return ResidualMap(W, b, step=step, damping=1.0, name="bistable network")
