@@ -194,22 +194,3 @@ def one_state(x: Any, shape: tuple[int, ...], owner: str) -> Array:
             "loop over a batch, or use system.jacobian(t, x) where the system has it."
         )
     return array
-
-
-def box(region: Any, shape: tuple[int, ...], owner: str) -> tuple[Array, Array]:
-    """``region`` = (low, high), each a number or an array of the state's shape, as two arrays of that shape."""
-    if not isinstance(region, tuple | list | np.ndarray) or len(region) != 2:
-        raise ValueError(f"region must be a pair (low, high), but is {region!r}.")
-    ends = []
-    for end, name in zip(region, ("low", "high"), strict=True):
-        array = real_array(end, f"{name} of the region").astype(np.float64)
-        if array.shape not in ((), shape):
-            raise ValueError(
-                f"{name} of the region has shape {array.shape}, but {owner!r} has states of shape {shape}; "
-                "pass a number, or one for each variable."
-            )
-        ends.append(np.broadcast_to(array, shape).copy())
-    low, high = ends
-    if not (low < high).all():
-        raise ValueError(f"the region is empty: low {low.ravel()[:6]} is not everywhere below high {high.ravel()[:6]}.")
-    return low, high

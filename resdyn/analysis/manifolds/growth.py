@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 
 from resdyn import _validation as validate
 from resdyn._types import System
+from resdyn.analysis.attraction.grids import checked_region
 from resdyn.analysis.manifolds import flows, maps
 from resdyn.analysis.manifolds.local import leading_direction, local_manifold, refined
 from resdyn.analysis.manifolds.polyline import Resolution, arclength
@@ -98,8 +99,7 @@ def invariant_manifold(
         wanted / 200 if spacing is None else validate.positive(spacing, "spacing"), validate.positive(angle, "angle")
     )
     most = validate.count(max_points, "max_points", least=16)
-    box = None if region is None else validate.box(region, system.shape, system.name)
-    flat_box = None if box is None else (box[0].ravel(), box[1].ravel())
+    box = None if region is None else checked_region(region, system)
     start = _state(x, system)
     one_turn: System = IteratedMap(system, turns) if turns > 1 else system
     saddle = refined(one_turn, start, period=turns, asked=system.name).ravel()
@@ -127,7 +127,7 @@ def invariant_manifold(
         "forwards": side == "unstable",
         "resolution": resolution,
         "length": wanted,
-        "region": flat_box,
+        "region": box,
         "max_points": most,
     }
     if word == "flow":
