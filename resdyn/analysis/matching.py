@@ -237,7 +237,8 @@ def global_continuation(
         d: between the means of the points; the largest distance of a point of one to the other, either way; or the
         smallest between points.
     threshold : float, optional
-        By default a quarter of the longest side of the region. From one value to the next an attractor must move by less.
+        By default a quarter of the longest side of the region. An attractor that moves by more from one value to the
+        next is taken for another one.
     n_starts : int
         Random states, the same at every value, so that fractions change only because basins do.
     coordinates : "x" or "y"

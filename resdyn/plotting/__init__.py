@@ -9,26 +9,33 @@ from resdyn.plotting.equilibria import fixed_points, multipliers
 from resdyn.plotting.exponents import finite_time_exponents, lyapunov_spectrum
 from resdyn.plotting.interactions import influence, relations
 from resdyn.plotting.layerwise import layer_contributions, residual_norms, separability, transients
+from resdyn.plotting.matching import basin_fractions, global_continuation
 from resdyn.plotting.orbits import cumulative_states, interaction_matrix, residual_transients, spread_per_layer
 from resdyn.plotting.perturbations import noise_variance, propagation
+from resdyn.plotting.portraits import manifold, phase_portrait, trajectories
 
 __all__ = [
     "COLOURS",
+    "basin_fractions",
     "cumulative_states",
     "finite_time_exponents",
     "fixed_points",
+    "global_continuation",
     "influence",
     "interaction_matrix",
     "layer_contributions",
     "lyapunov_function",
     "lyapunov_spectrum",
+    "manifold",
     "multipliers",
     "noise_variance",
+    "phase_portrait",
     "propagation",
     "relations",
     "residual_norms",
     "residual_transients",
     "separability",
     "spread_per_layer",
+    "trajectories",
     "transients",
 ]

@@ -13,7 +13,7 @@ from resdyn.systems.matrices import (
     symmetric_weights,
 )
 from resdyn.systems.pretrained import Readout, TrainedNetwork, trained
-from resdyn.systems.toys import bistable, henon, linear, logistic_map, lorenz, newton_map, pitchfork
+from resdyn.systems.toys import bistable, duffing, henon, linear, logistic_map, lorenz, newton_map, pitchfork
 
 __all__ = [
     "Readout",
@@ -23,6 +23,7 @@ __all__ = [
     "competitive_weights",
     "cooperative_weights",
     "cyclic_weights",
+    "duffing",
     "henon",
     "linear",
     "logistic_map",
@@ -44,6 +45,7 @@ def catalogue() -> dict[str, Callable[[], System]]:
         "logistic map": logistic_map,
         "Hénon map": henon,
         "Lorenz flow": lorenz,
+        "Duffing oscillator": duffing,
         "Newton map": newton_map,
         "bistable network": bistable,
         "residual network": lambda: ResidualMap.residual(random_weights(5), [0.1, -0.2, 0.0, 0.3, -0.1], step=0.5),
