@@ -114,7 +114,9 @@ class Plane:
         state[list(self.units)] = self.seen(point)
         size = self.high - self.low
         low, high = np.empty(2), np.empty(2)
-        low[list(self.units)], high[list(self.units)] = self.low - 0.02 * size, self.high + 0.02 * size
+        # a little beyond the rim, but outside the cube there are no residuals
+        beyond = 1e-9 if self.in_residuals else 0.02 * size
+        low[list(self.units)], high[list(self.units)] = self.low - beyond, self.high + beyond
         longest = float(np.linalg.norm(size))
         try:
             found = invariant_manifold(

@@ -27,15 +27,14 @@ def _second_order() -> Iterator[Statement]:
     yield Statement(
         label="manifold-curvature-flow",
         text=(
-            "In coordinates along two eigenvectors of a fixed point at 0, with eigenvalues λ and η, let the residual be "
-            ":math:`f = (\\lambda x + \\dots, \\eta y + c x^2/2 + \\dots)`. A curve :math:`y = w s^2/2, x = s` is "
-            "invariant under the flow to second order if :math:`y'(s)\\,\\lambda s = \\eta y + c s^2/2`. So its curvature "
-            "is"
+            "In coordinates along two eigenvectors of a fixed point at 0, with eigenvalues λ and η, let the residual "
+            "be :math:`f = (\\lambda x + \\dots, \\eta y + c x^2/2 + \\dots)`. The curve :math:`x = s, y = w s^2/2` is "
+            "invariant under the flow to second order if :math:`y'(s)\\,\\lambda s = \\eta y + c s^2/2`. So its "
+            "curvature is"
         ),
         left="w",
         derived=sympy.solve(flow, w)[0],
         closed_form=c / (2 * lam - eta),
-        source="guckenheimer1983, sec. 3.2",
     )
     image = curve + h * across
     multiplier = 1 + h * lam
@@ -87,7 +86,7 @@ def _reversed_time() -> Iterator[Statement]:
     )
     yield Statement(
         label="two-layer-multiplier",
-        text="A map with a negative multiplier exchanges the two arms. Two layers keep them, with step 2h and the slope",
+        text="With a negative multiplier the two arms change places. Two layers keep them, as one of step 2h and slope",
         left=r"\frac{\mu^2 - 1}{2h}",
         derived=((1 + h * lam) ** 2 - 1) / (2 * h),
         closed_form=lam + h * lam**2 / 2,

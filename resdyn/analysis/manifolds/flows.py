@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from resdyn._types import System
 from resdyn.analysis.manifolds.local import LocalManifold, field
-from resdyn.analysis.manifolds.polyline import Resolution, arclength
+from resdyn.analysis.manifolds.polyline import Resolution, arclength, inside
 
 Array = NDArray[Any]
 
@@ -39,6 +39,8 @@ def grow(
         return sign * field(system, x)
 
     arm = np.stack([local.saddle, local(np.asarray(side * local.reach))])
+    if inside(arm[1:], region) == 0:
+        return arm[:1], "region"
     total, longest = float(arclength(arm)[-1]), 0.0
     # the time in which the distance from the saddle grows by e
     span = 1.0 / abs(local.eigenvalue)
@@ -49,15 +51,15 @@ def grow(
                 events=_escape,
             )  # fmt: skip
         orbit = _sampled(chunk.sol, chunk.t, arm[-2], resolution, max_points - len(arm))[1:]
-        inside = _inside(orbit, region)
+        kept = inside(orbit, region)
         before = total
-        arm = np.concatenate([arm, orbit[:inside]])
+        arm = np.concatenate([arm, orbit[:kept]])
         lengths = arclength(arm)
         total = float(lengths[-1])
         longest = max(longest, total - before)
         if total >= length:
             return arm[: int(np.searchsorted(lengths, length)) + 1], "length"
-        if inside < len(orbit):
+        if kept < len(orbit):
             return arm, "region"
         if chunk.status == 1:
             return arm, "diverged"
@@ -87,10 +89,3 @@ def _sampled(solution: Any, t: Array, before: Array, resolution: Resolution, all
         if not len(coarse) or len(t) > allowed + 64:
             return np.asarray(states)
         t = np.insert(t, coarse + 1, (t[coarse] + t[coarse + 1]) / 2)
-
-
-def _inside(orbit: Array, region: tuple[Array, Array] | None) -> int:
-    if region is None:
-        return len(orbit)
-    good = ((orbit >= region[0]) & (orbit <= region[1])).all(axis=1)
-    return len(orbit) if good.all() else int(np.argmin(good))

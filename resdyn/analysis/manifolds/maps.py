@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from resdyn._types import System
 from resdyn.analysis.manifolds.local import LocalManifold, field, slopes
-from resdyn.analysis.manifolds.polyline import Resolution, arclength
+from resdyn.analysis.manifolds.polyline import Resolution, arclength, inside
 
 Array = NDArray[Any]
 
@@ -174,19 +174,21 @@ def grow(
     """The states of one arm, (n, d), and why it ends."""
     segments = Segments(system, local, side, forwards=forwards)
     arm = np.concatenate([local.saddle[None], segments.last])
+    if inside(arm[1:], region) < len(arm) - 1:
+        return arm[: 1 + inside(arm[1:], region)], "region"
     longest, total = 0.0, float(arclength(arm)[-1])
     for _ in range(MOST_LAYERS):
         complete = segments.advance()
         piece = _refined(segments, arm[-1], resolution, length - total, max_points - len(arm))
-        inside = _usable(piece, region)
-        size = float(arclength(np.concatenate([arm[-1:], piece[:inside]]))[-1])
-        arm = np.concatenate([arm, piece[:inside]])
+        kept = inside(piece, region, largest=_FAR)
+        size = float(arclength(np.concatenate([arm[-1:], piece[:kept]]))[-1])
+        arm = np.concatenate([arm, piece[:kept]])
         total += size
         longest = max(longest, size)
         if total >= length:
             return arm[: int(np.searchsorted(arclength(arm), length)) + 1], "length"
-        if inside < len(piece):
-            bad = piece[inside]
+        if kept < len(piece):
+            bad = piece[kept]
             return arm, "region" if np.isfinite(bad).all() and np.abs(bad).max() < _FAR else "diverged"
         if not complete:
             return arm, "singular"
@@ -215,12 +217,3 @@ def _refined(segments: Segments, before: Array, resolution: Resolution, needed: 
         coarse = coarse[np.diff(segments.s)[coarse] / segments.s[coarse] > 1e-14] if len(coarse) else coarse
         if not len(coarse) or not segments.insert(coarse):
             return segments.last[1:]
-
-
-def _usable(piece: Array, region: tuple[Array, Array] | None) -> int:
-    """How many states come before the first that left the region or the numbers."""
-    with np.errstate(invalid="ignore"):
-        good = (np.abs(piece) < _FAR).all(axis=1)
-        if region is not None:
-            good &= ((piece >= region[0]) & (piece <= region[1])).all(axis=1)
-    return len(piece) if good.all() else int(np.argmin(good))

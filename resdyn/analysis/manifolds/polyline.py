@@ -38,3 +38,12 @@ class Resolution:
 def arclength(points: Array) -> Array:
     """From the first point on, shape (n,)."""
     return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
+
+
+def inside(points: Array, region: tuple[Array, Array] | None, *, largest: float = np.inf) -> int:
+    """How many points come before the first that left the region, or is larger than ``largest``."""
+    with np.errstate(invalid="ignore"):
+        good = np.asarray((np.abs(points) < largest).all(axis=1))
+        if region is not None:
+            good &= ((points >= region[0]) & (points <= region[1])).all(axis=1)
+    return len(points) if good.all() else int(np.argmin(good))
