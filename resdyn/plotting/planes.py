@@ -16,7 +16,7 @@ from resdyn.system import ResidualSystem
 Array = NDArray[Any]
 
 # manifolds are drawn up to this many times the size of the picture
-_WINDINGS = 20.0
+_WINDINGS = 8.0
 
 
 @dataclass(frozen=True, eq=False)
