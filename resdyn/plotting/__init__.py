@@ -14,9 +14,11 @@ from resdyn.plotting.indicators import chaos_indicators, covariant_angles, covar
 from resdyn.plotting.interactions import influence, relations
 from resdyn.plotting.layerwise import layer_contributions, residual_norms, separability, transients
 from resdyn.plotting.orbit_diagrams import orbit_diagram
+from resdyn.plotting.matching import basin_fractions, global_continuation
 from resdyn.plotting.orbits import cumulative_states, interaction_matrix, residual_transients, spread_per_layer
 from resdyn.plotting.periodic import cycles, poincare_section
 from resdyn.plotting.perturbations import noise_variance, propagation
+from resdyn.plotting.portraits import manifold, phase_portrait, trajectories
 
 __all__ = [
     "COLOURS",
@@ -27,20 +29,24 @@ __all__ = [
     "chaos_indicators",
     "covariant_angles",
     "covariant_directions",
+    "basin_fractions",
     "cumulative_states",
     "edge_track",
     "cycles",
     "finite_time_exponents",
     "fixed_points",
+    "global_continuation",
     "influence",
     "interaction_matrix",
     "layer_contributions",
     "lyapunov_function",
     "lyapunov_spectrum",
+    "manifold",
     "multipliers",
     "noise_variance",
     "poincare_section",
     "orbit_diagram",
+    "phase_portrait",
     "propagation",
     "relations",
     "residual_norms",
@@ -48,6 +54,7 @@ __all__ = [
     "resilience",
     "separability",
     "spread_per_layer",
+    "trajectories",
     "transients",
     "uncertainty",
 ]

@@ -17,6 +17,7 @@ from resdyn.systems.toys import bistable, henon, linear, logistic_map, lorenz, n
 from resdyn.systems.toys import henon, hopf, linear, logistic_map, lorenz, pitchfork, van_der_pol
 from resdyn.systems.toys import delayed_logistic, henon, linear, logistic_map, lorenz, pitchfork
 from resdyn.systems.toys import henon, linear, logistic_map, lorenz, pitchfork, standard_map
+from resdyn.systems.toys import bistable, duffing, henon, linear, logistic_map, lorenz, newton_map, pitchfork
 
 __all__ = [
     "Readout",
@@ -27,6 +28,7 @@ __all__ = [
     "cooperative_weights",
     "cyclic_weights",
     "delayed_logistic",
+    "duffing",
     "henon",
     "hopf",
     "linear",
@@ -52,6 +54,7 @@ def catalogue() -> dict[str, Callable[[], System]]:
         "delayed logistic map": delayed_logistic,
         "Hénon map": henon,
         "Lorenz flow": lorenz,
+        "Duffing oscillator": duffing,
         "Newton map": newton_map,
         "bistable network": bistable,
         "van der Pol oscillator": van_der_pol,

@@ -47,6 +47,14 @@ def lorenz(
     return from_symbolic(_definition("lorenz"), params={"sigma": sigma, "rho": rho, "beta": beta}, step=step)
 
 
+def duffing(*, delta: float = 0.2, step: float = 0.1) -> SymbolicResidualSystem:
+    r"""The unforced Duffing oscillator, :math:`f = (v,\ x - x^3 - \delta v)`, shape (2,): two wells and a saddle.
+
+    [guckenheimer1983]_
+    """
+    return from_symbolic(_definition("duffing"), params={"delta": delta}, step=step)
+
+
 def newton_map() -> SymbolicResidualSystem:
     r"""Newton's method for :math:`z^3 = 1` as a residual map with step 1, shape (2,); undefined at 0. [peitgen1986]_"""
     return from_symbolic(_definition("newton_map"))
