@@ -166,8 +166,7 @@ class SemilinearForm:
         assert isinstance(rule, LaneRule), "ask settles first"
         kernel = load_kernel(settle_source(rule, in_residuals=in_residuals), states.dtype.name)
         real = states.dtype.type
-        decay, gain = self._map_arrays(states.dtype, False)[2:4]
-        parameters, bias = self._map_arrays(states.dtype, False)[:2]
+        arrays = self.map_arrays(states.dtype, False)[:4]
         labels, layers = np.full(len(states), -1, dtype=np.int64), np.full(len(states), -1, dtype=np.int64)
         targets = (
             np.ascontiguousarray(points, dtype=states.dtype),
@@ -177,7 +176,6 @@ class SemilinearForm:
         limits = (float(dwell), every, float(depth), real(largest))
         # a chunk refills its lanes from its own queue, and idles only at its end
         chunk, n_chunks = _chunks(len(states), threads, most=8192)
-        arrays = (parameters, bias, decay, gain)
         run_blocks(kernel.settle, n_chunks, threads, states, labels, layers, *targets, *limits, *arrays, chunk)
         return labels, layers
 

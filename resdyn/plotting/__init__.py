@@ -13,8 +13,8 @@ from resdyn.plotting.exponents import finite_time_exponents, lyapunov_spectrum
 from resdyn.plotting.indicators import chaos_indicators, covariant_angles, covariant_directions
 from resdyn.plotting.interactions import influence, relations
 from resdyn.plotting.layerwise import layer_contributions, residual_norms, separability, transients
-from resdyn.plotting.orbit_diagrams import orbit_diagram
 from resdyn.plotting.matching import basin_fractions, global_continuation
+from resdyn.plotting.orbit_diagrams import orbit_diagram
 from resdyn.plotting.orbits import cumulative_states, interaction_matrix, residual_transients, spread_per_layer
 from resdyn.plotting.periodic import cycles, poincare_section
 from resdyn.plotting.perturbations import noise_variance, propagation
@@ -23,16 +23,16 @@ from resdyn.plotting.portraits import manifold, phase_portrait, trajectories
 __all__ = [
     "COLOURS",
     "basin_entropy",
+    "basin_fractions",
     "basins",
-    "convergence_times",
     "bifurcation_diagram",
     "chaos_indicators",
+    "convergence_times",
     "covariant_angles",
     "covariant_directions",
-    "basin_fractions",
     "cumulative_states",
-    "edge_track",
     "cycles",
+    "edge_track",
     "finite_time_exponents",
     "fixed_points",
     "global_continuation",
@@ -44,9 +44,9 @@ __all__ = [
     "manifold",
     "multipliers",
     "noise_variance",
-    "poincare_section",
     "orbit_diagram",
     "phase_portrait",
+    "poincare_section",
     "propagation",
     "relations",
     "residual_norms",

@@ -13,11 +13,20 @@ from resdyn.systems.matrices import (
     symmetric_weights,
 )
 from resdyn.systems.pretrained import Readout, TrainedNetwork, trained
-from resdyn.systems.toys import bistable, henon, linear, logistic_map, lorenz, newton_map, pitchfork
-from resdyn.systems.toys import henon, hopf, linear, logistic_map, lorenz, pitchfork, van_der_pol
-from resdyn.systems.toys import delayed_logistic, henon, linear, logistic_map, lorenz, pitchfork
-from resdyn.systems.toys import henon, linear, logistic_map, lorenz, pitchfork, standard_map
-from resdyn.systems.toys import bistable, duffing, henon, linear, logistic_map, lorenz, newton_map, pitchfork
+from resdyn.systems.toys import (
+    bistable,
+    delayed_logistic,
+    duffing,
+    henon,
+    hopf,
+    linear,
+    logistic_map,
+    lorenz,
+    newton_map,
+    pitchfork,
+    standard_map,
+    van_der_pol,
+)
 
 __all__ = [
     "Readout",

@@ -68,6 +68,8 @@ def bistable(*, step: float = 0.1) -> ResidualMap:
     """
     W, b = [[4.0, -6.0], [-6.0, 4.0]], [1.0, 1.0]
     return ResidualMap(W, b, step=step, damping=1.0, name="bistable network")
+
+
 def van_der_pol(*, mu: float = 1.0, step: float = 0.1) -> SymbolicResidualSystem:
     r"""The van der Pol oscillator, shape (2,): :math:`f = (y,\ \mu(1 - x^2)y - x)`. [vanderpol1926]_"""
     return from_symbolic(_definition("van_der_pol"), params={"mu": mu}, step=step)
@@ -76,6 +78,8 @@ def van_der_pol(*, mu: float = 1.0, step: float = 0.1) -> SymbolicResidualSystem
 def hopf(*, mu: float = 1.0, omega: float = 1.0, step: float = 0.1) -> SymbolicResidualSystem:
     r"""The Hopf normal form, shape (2,): :math:`\dot r = r(\mu - r^2),\ \dot\theta = \omega`. [strogatz2015]_"""
     return from_symbolic(_definition("hopf"), params={"mu": mu, "omega": omega}, step=step)
+
+
 def standard_map(*, K: float = 1.0) -> SymbolicResidualSystem:
     r"""The area-preserving standard map :math:`p' = p + K\sin x,\ x' = x + p'`, step 1, shape (2,). [chirikov1979]_"""
     return from_symbolic(_definition("standard_map"), params={"K": K})
