@@ -11,6 +11,7 @@ from resdyn.analysis.attraction import Attractors, Basins
 from resdyn.analysis.attraction.grids import shuffled
 from resdyn.analysis.attraction.orbits import Orbits
 from resdyn.analysis.attraction.result import OUTCOMES, wilson_interval
+from resdyn.analysis.attraction.search import make_judge
 from resdyn.analysis.attraction.settling import Targets, _settle_in_numpy, settle
 from resdyn.systems import bistable, cyclic_weights, henon, linear, logistic_map, lorenz, newton_map, pitchfork
 
@@ -280,9 +281,26 @@ def test_kernel_and_numpy_settle_alike():
         assert_array_equal(owners, _settle_in_numpy(orbits, x, targets, 400)[0])
         assert_array_equal(layers, _settle_in_numpy(orbits, x, targets, 400)[1])
         assert_array_equal(owners[:3], [-2, -9, -9])
-    few = settle(orbits, x, targets, 20)
-    assert_array_equal(few[0], _settle_in_numpy(orbits, x, targets, 20)[0])
-    assert (few[0] == -1).any()
+        for depth in (20, 21):
+            few = settle(orbits, x, targets, depth)
+            assert_array_equal(few[0], _settle_in_numpy(orbits, x, targets, depth)[0])
+            assert (few[0] == -1).any()
+            assert few[1].max() <= depth
+
+
+def test_a_cycle_begins_at_its_least_point_and_is_as_short_as_it_can():
+    judge = make_judge(Orbits(logistic_map(r=3.2), "map"), 1.0, 128, 1000)
+    low, high = np.sort(np.roots([3.2**2, -3.2 * 4.2, 4.2]))  # the 2-cycle: r²x² − r(r + 1)x + (r + 1) = 0
+    assert_allclose(judge.cycle(np.array([high]), 4).ravel(), [low, high], atol=1e-12)
+    assert_allclose(judge.cycle(np.array([1 - 1 / 3.2]), 2).ravel(), [1 - 1 / 3.2], atol=1e-12)
+
+
+def test_a_plane_is_the_grid_that_it_cuts():
+    axis = np.linspace(-1, 1, 9)
+    whole = resdyn.basins_of_attraction(bistable(), (axis + 0.5, 2 * axis))
+    cut = resdyn.basins_of_attraction(bistable(), (axis, axis), plane=([0.5, 0.0], [[1.0, 0.0], [0.0, 2.0]]))
+    assert_array_equal(cut.labels, whole.labels)
+    assert_array_equal(cut.states, whole.states)
 
 
 def test_times_are_the_first_layer_near_for_good():
