@@ -169,7 +169,7 @@ def _growth() -> Iterator[Statement]:
             "A perturbation v of a fixed point grows along the flow, at first, by its quadratic form with the "
             "symmetric part of A,"
         ),
-        left=r"\frac{1}{\|v\|}\frac{d}{dt}\bigl\|e^{At}v\bigr\|\,\Big|_{t=0}",
+        left=r"\frac{1}{\|v\|}\frac{d\|e^{At}v\|}{dt}(0)",
         derived=sympy.simplify((sympy.diff(size, t) / size).subs(t, 0)),
         closed_form=(v.T * symmetric * v)[0] / (v.T * v)[0],
         right=r"\frac{v^{\mathsf T} \tfrac12(A + A^{\mathsf T})\, v}{v^{\mathsf T} v}",
@@ -270,7 +270,7 @@ def _logistic() -> Iterator[Statement]:
             "at 0, its row of the derivative is that of the identity times a positive factor; for the first of two "
             "units,"
         ),
-        left=r"\frac{\partial y_1'}{\partial y}\,\Big|_{y_1 = 0}",
+        left=r"\frac{\partial y_1'}{\partial y}(y_1 = 0)",
         derived=ImmutableMatrix(at_zero.applyfunc(sympy.simplify)),
         closed_form=ImmutableMatrix([[sympy.exp(h * W[0, 1] * y[1]), 0]]),
         right=r"\bigl(e^{h(Wy)_1},\ 0\bigr)",
@@ -281,7 +281,7 @@ def _logistic() -> Iterator[Statement]:
     yield Statement(
         label="logistic-y-map-inner",
         text="Where a unit is inside, with (Wy)₂ = 0, its row is that of :math:`I + hA`,",
-        left=r"\frac{\partial y_2'}{\partial y}\,\Big|_{(Wy)_2 = 0}",
+        left=r"\frac{\partial y_2'}{\partial y}((Wy)_2 = 0)",
         derived=ImmutableMatrix(slopes.row(1).subs(still).applyfunc(sympy.simplify)),
         closed_form=ImmutableMatrix(
             [[h * y[1] * (1 - y[1]) * W[1, 0].subs(still), 1 + h * y[1] * (1 - y[1]) * W[1, 1]]]

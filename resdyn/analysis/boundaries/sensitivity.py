@@ -55,7 +55,7 @@ class UncertaintyExponent(Result):
         α; NaN if fewer than two sizes met the boundary.
     standard_error : float
     interval : array, shape (2,)
-        95 % for α: Student's t times the standard error, and half of that part of :attr:`slope_change` that noise does
+        95 % for α: Student's t times the standard error, and half of that part of ``slope_change`` that noise does
         not explain, since the exponent is a limit and the fit a mean over a range.
     slope_change, slope_change_error : float
         How much the local slope changes from the smallest ε to the largest one, from a parabola in log ε.
