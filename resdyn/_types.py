@@ -186,6 +186,7 @@ class CompiledForm(Protocol):
         atol: float,
         max_steps: int,
         threads: int | None = None,
+        record: Array | None = None,
     ) -> None:
         """Integrate the flow and its derivative."""
 

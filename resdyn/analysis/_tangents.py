@@ -208,7 +208,6 @@ def integrate(
     form, h = request.form, request.system.step
     assert form is not None
     begins = np.concatenate([[first], stops[:-1]])
-    recorded: dict[str, Any] = {} if record is None else {"record": record}
     form.integrate_tangents(
         states,
         frames,
@@ -222,7 +221,7 @@ def integrate(
         atol=request.atol,
         max_steps=100_000 + 10_000 * int(stops[-1] - first),
         threads=request.threads,
-        **recorded,
+        record=record,
     )
 
 
