@@ -3,8 +3,8 @@
     python -m benchmarks.cycles [--out results/bench] [--quick]
 
 The peer is SciPy as a careful user would write it: ``fsolve`` with the exact Jacobian on the same equations of multiple
-shooting, from the same starts, one after the other, and a list without repetitions. Both are asked for the same period, and
-the cycles found are counted.
+shooting, from the same starts, one after the other, and a list without repetitions. Both are asked for the same period,
+and the cycles found are counted.
 """
 
 # ruff: noqa: E402

@@ -2,8 +2,8 @@ r"""
 Cycles inside chaos
 ===================
 
-A chaotic attractor holds infinitely many unstable cycles, and follows one after the other. The shortest ones of the Lorenz
-flow are found here, and seen again as a few points on a section.
+A chaotic attractor holds infinitely many unstable cycles, and follows one after the other. The shortest ones of the
+Lorenz flow are found here, and seen again as a few points on a section.
 """
 
 # %%
@@ -19,7 +19,7 @@ import resdyn
 
 flow = resdyn.systems.lorenz()
 shortest = resdyn.cycles(flow, 1.6, dynamics="flow")
-longer = resdyn.cycles(flow, 2.3, dynamics="flow", n_starts=24)
+longer = resdyn.cycles(flow, 2.3, dynamics="flow", n_starts=16)
 for cycle in (*shortest, *longer):
     print(cycle)
 
@@ -38,9 +38,9 @@ for ax, found in zip(axes, (shortest, longer[np.isclose(longer.duration, 2.306, 
 # now with two and three states; its multipliers are those of the flow without the trivial one.
 
 section = resdyn.poincare_map(flow, (2, 27.0), direction=-1)
-crossings = resdyn.simulate(section, np.random.default_rng(0).normal(scale=5.0, size=(40, 2)), depth=30)
+crossings = resdyn.simulate(section, np.random.default_rng(0).normal(scale=5.0, size=(50, 2)), depth=20)
 
-ax = resdyn.plotting.poincare_section(crossings, transient=10, ax=plt.subplots(layout="constrained")[1])
+ax = resdyn.plotting.poincare_section(crossings, transient=8, ax=plt.subplots(layout="constrained")[1])
 begin = np.array([cycle.x[np.argmin(np.abs(cycle.x[:, 2] - 27.0))] for cycle in shortest])
 two = resdyn.cycles(section, 2, starts=section.project(begin))
 ax.plot(*two.x.reshape(-1, 2).T, "o", ms=8, fillstyle="none", color=resdyn.plotting.COLOURS[3], label="2-cycle")

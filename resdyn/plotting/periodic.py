@@ -29,7 +29,7 @@ def cycles(found: "Cycles", *, units: tuple[int, int] = (0, 1), ax: "Axes | None
         _graph(found, ax)
     i, j = units
     for place, cycle in enumerate(found):
-        style = {
+        style: dict[str, Any] = {
             "color": COLOURS[place % len(COLOURS)],
             "linestyle": "-" if cycle.is_stable() else "--",
             "label": _label(cycle) if len(found) <= _LARGEST_LEGEND else None,

@@ -202,3 +202,9 @@ def test_one_variable_never_returns():
         poincare_map(resdyn.systems.pitchfork(), (0, 0.0))
     with pytest.raises(TypeError, match="needs a System"):
         poincare_map(1, (0, 0.0))
+
+
+def test_a_return_within_the_first_step_of_the_search():
+    # half a round takes π, less than the step; the start itself, at time 0, does not count
+    P = poincare_map(hopf(mu=0.3, step=4.0), (1, 0.0), direction=0)
+    assert np.allclose(P.return_time([[0.2], [0.5], [0.9]]), np.pi, rtol=1e-8)

@@ -197,7 +197,7 @@ def _newton(
     reason += " in the region" if ask.region is not None else ""
     if len(collected) >= MOST:
         reason += f", stopped at {MOST}"
-    reason += f"; {once} cycles were met only once" if once and given is None else ""
+    reason += f"; {once} closed orbits (of any prime period) were met only once" if once and given is None else ""
     if isinstance(system, LogisticResiduals):
         reason += "; cycles with saturated units (infinite z) were not looked for"
     reason += f"; that there are no others is not proved.{not_proved}"

@@ -238,9 +238,10 @@ class PoincareMap:
 
     def _crossing(self, before: Array, ahead: Array, h: float, start: Array) -> tuple[Array, Array]:
         """States (M, d) where g = 0, and times, between ``before`` and ``ahead``, which is later by h."""
-        low, high = np.zeros(len(before)), np.full(len(before), h)
+        # a state that starts on the section must not be found there again at time 0
+        low, high = np.where(start, 1e-6 * h, 0.0), np.full(len(before), h)
         g_low, g_high = self._height(before), self._height(ahead)
-        # a state that starts on the section has left it to the other side of where it returns
+        # its own height is rounding: it has left to the other side of where it returns
         g_low = np.where(start, -np.sign(g_high) * np.finfo(float).tiny, g_low)
         with np.errstate(all="ignore"):
             time = np.where(start, h / 2, h * g_low / (g_low - g_high))
