@@ -437,6 +437,13 @@ def test_closed_branches_are_recognised():
     ellipse = scipy.integrate.quad(lambda s: np.hypot(0.5 * np.cos(s), 0.25 * np.sin(s)), 0, 2 * np.pi)[0]
     assert branch.arclength[-1] == pytest.approx(ellipse, rel=0.01)
     assert branch.arclength[-1] < ellipse
+    # wherever on the last step the first point lies
+    for size in (0.011, 0.013, 0.017, 0.019, 0.023):
+        again = continuation(
+            in_one_unit("x**2 + (p - 1)**2 - 1/4"), [0.5], (0.0, 2.0), start=1.0, step_size=size, detect=False
+        )
+        assert again.closed
+        assert again.arclength[-1] == pytest.approx(ellipse, rel=0.01)
 
 
 def test_branches_end_exactly_at_the_ends_and_never_ask_beyond():

@@ -28,10 +28,10 @@ def _bordered() -> Iterator[Statement]:
         label="bordered-determinant",
         text=(
             "Two units and a parameter make three unknowns for two equations; the rows of :math:`G_u` are their "
-            "gradients, and the branch runs along t, orthogonal to both. Bordered by its direction, the matrix has the "
-            "determinant"
+            "gradients, and the branch runs along t, orthogonal to both. With the unit vector along t as a third "
+            "row it becomes the bordered matrix B, which has"
         ),
-        left=r"\det\begin{pmatrix} G_u \\ t^{\mathsf T}/|t| \end{pmatrix}^2",
+        left=r"(\det B)^2",
         derived=sympy.factor(Matrix.vstack(G, tangent).det() ** 2 / tangent.dot(tangent)),
         closed_form=sympy.factor((G * G.T).det()),
         right=r"\det G_u G_u^{\mathsf T}",
@@ -199,7 +199,7 @@ def _neimark_sacker() -> Iterator[Statement]:
             "At a Neimark–Sacker bifurcation the first Lyapunov coefficient is :math:`\\tfrac12\\,\\mathrm{Re}\\,"
             "\\bar\\mu\\, w^{\\mathsf H}[C(v, v, \\bar v) + 2B(v, (I - M)^{-1}B(v, \\bar v)) "
             "+ B(\\bar v, (\\mu^2 I - M)^{-1}B(v, v))]`, "
-            "with M = I + hA, |v| = 1 and :math:`w^{\\mathsf H}v = 1`; where it is "
+            "with M = I + hA, :math:`\\|v\\| = 1` and :math:`w^{\\mathsf H}v = 1`; where it is "
             "negative, the closed curve that is born is stable (supercritical). For the delayed logistic map, whose "
             "pair leaves the unit circle at r = 2 (:eq:`delayed-logistic-angle`),"
         ),
