@@ -24,30 +24,36 @@ def settle_source(rule: LaneRule, *, in_residuals: bool) -> str:
     ``depth`` layers, and ``LOST`` beyond ``largest``.
     """
     n, width = rule.dimension, WIDTH
-    view = [f"v{i} = logistic(x{i})" if in_residuals else f"v{i} = x{i}" for i in range(n)]
     square = " + ".join(f"(v{i} - q{i}) * (v{i} - q{i})" for i in range(n))
+    view = [
+        "for lane in range(width):",
+        *(f"    x{i} = s[{i} * width + lane]" for i in range(n)),
+        *(f"    seen[{i} * width + lane] = logistic(x{i})" for i in range(n)),
+    ]
     test = [
+        *(view if in_residuals else []),
         "for lane in range(width):",
         "    owner[lane] = -1.0",
-        *(
-            f"    {line}"
-            for i in range(n)
-            for line in (f"x{i} = s[{i} * width + lane]", view[i], f"seen[{i} * width + lane] = v{i}")
-        ),
         "for j in range(points.shape[0]):",
         *(f"    q{i} = points[j, {i}]" for i in range(n)),
         "    square, mine = radii[j], owners[j]",
         "    for lane in range(width):",
         *(f"        v{i} = seen[{i} * width + lane]" for i in range(n)),
         f"        owner[lane] = mine if {square} <= square else owner[lane]",
-        "for lane in range(width):",
-        "    now = owner[lane]",
-        "    run[lane] = run[lane] + 1.0 if now == held[lane] else 1.0",
-        "    held[lane] = now",
-        "    hit = (now >= 0.0 and run[lane] >= dwell) or now < -1.0",
-        "    new = hit and verdict[lane] == -1.0 and layer[lane] <= depth",
-        "    verdict[lane] = now if new else verdict[lane]",
-        "    when[lane] = layer[lane] - (run[lane] - 1.0) * every if new else when[lane]",
+        "if dwell == 1.0:",
+        "    for lane in range(width):",
+        "        new = owner[lane] != -1.0 and verdict[lane] == -1.0 and layer[lane] <= depth",
+        "        verdict[lane] = owner[lane] if new else verdict[lane]",
+        "        when[lane] = layer[lane] if new else when[lane]",
+        "else:",
+        "    for lane in range(width):",
+        "        now = owner[lane]",
+        "        run[lane] = run[lane] + 1.0 if now == held[lane] else 1.0",
+        "        held[lane] = now",
+        "        hit = (now >= 0.0 and run[lane] >= dwell) or now < -1.0",
+        "        new = hit and verdict[lane] == -1.0 and layer[lane] <= depth",
+        "        verdict[lane] = now if new else verdict[lane]",
+        "        when[lane] = layer[lane] - (run[lane] - 1.0) * every if new else when[lane]",
     ]
     step = [
         "for _ in range(every):",
@@ -58,6 +64,7 @@ def settle_source(rule: LaneRule, *, in_residuals: bool) -> str:
         "for lane in range(width):",
         "    layer[lane] += every",
     ]
+    seen = f"seen = np.empty({n * width}, dtype=real)" if in_residuals else "seen = s"
     return f"""
 LOST = -9.0
 
@@ -90,7 +97,7 @@ def settle(
 {indent(chr(10).join(_unpack(rule, "decay")), "    ")}
     rounds = max(1, {_PATIENCE} // every)
     s = np.empty({n * width}, dtype=real)
-    seen = np.empty({n * width}, dtype=real)
+    {seen}
     owner = np.empty(width)
     run = np.empty(width)
     held = np.empty(width)

@@ -3,6 +3,8 @@
 Every function draws into ``ax`` (or a new figure) and returns the Axes.
 """
 
+from resdyn.plotting.attraction import basins, convergence_times
+from resdyn.plotting.boundaries import basin_entropy, edge_track, resilience, uncertainty
 from resdyn.plotting.canvas import COLOURS
 from resdyn.plotting.certificates import lyapunov_function
 from resdyn.plotting.equilibria import fixed_points, multipliers
@@ -17,7 +19,11 @@ from resdyn.plotting.portraits import manifold, phase_portrait, trajectories
 __all__ = [
     "COLOURS",
     "basin_fractions",
+    "basin_entropy",
+    "basins",
+    "convergence_times",
     "cumulative_states",
+    "edge_track",
     "finite_time_exponents",
     "fixed_points",
     "global_continuation",
@@ -34,8 +40,10 @@ __all__ = [
     "relations",
     "residual_norms",
     "residual_transients",
+    "resilience",
     "separability",
     "spread_per_layer",
     "trajectories",
     "transients",
+    "uncertainty",
 ]

@@ -201,7 +201,8 @@ class Basins(Result):
     outcomes : int array, shape of the grid
         What became of each state, see :data:`OUTCOMES`: 0 settled; 1 boundary, it came to an unstable fixed point or
         cycle; 2 diverged, or its integration failed; 3 a long transient, not settled within ``depth`` layers;
-        4 neutral, at rest in a continuum of fixed points or cycles.
+        4 neutral, at rest or in motion in a continuum of fixed points or cycles, or around a centre (of more than 64
+        states that did not settle, 64 are looked at, and if all of them are neutral the others count as neutral too).
     times : array, shape of the grid
         Layers (map) or t (flow) until the state was near its attractor to stay, known to ``every`` layers; NaN if it
         never was.

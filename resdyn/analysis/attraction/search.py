@@ -23,6 +23,8 @@ MOST = 64
 _SOURCES = 64
 _FIRST = 2048
 _ROUNDS = 8
+# so many rounds in which nothing new came up are enough
+_IDLE_ROUNDS = 2
 # relative to the size of the region: as near as this to an unstable point no float tells on which side a state lies
 _TOUCH = 1e-6
 _SAMPLED_DWELL = 16
@@ -35,6 +37,7 @@ class Catalogue:
     """What has been found so far."""
 
     judge: Judge
+    trials: dict[tuple[int, float], bool] = field(default_factory=dict)
     attracting: list[Candidate] = field(default_factory=list)
     repelling: list[Candidate] = field(default_factory=list)
     neutral: int = 0
@@ -71,6 +74,14 @@ class Catalogue:
             return False
         return bool(np.abs(a.seen - b.seen[0]).max(axis=1).min() <= 10 * SAME * self.judge.scale)
 
+    def comes_back(self, candidate: Candidate, distance: float) -> bool:
+        """Whether orbits from so near come nearer; each question is asked once."""
+        key = (id(candidate), distance)
+        if key not in self.trials:
+            verdict = self.judge.tried(candidate.seen, distance, max(candidate.period, 1))
+            self.trials[key] = verdict == ATTRACTS
+        return self.trials[key]
+
     def settle_down(self) -> None:
         """The canonical order: by the least point, up to rounding."""
 
@@ -86,9 +97,11 @@ class Catalogue:
         orbits = self.judge.orbits
         if orbits.size > _LARGEST_NEWTON or orbits.in_residuals or not hasattr(orbits.system, "jacobian"):
             return  # no orbit comes to a saturated state in finite time
+        known = np.empty((0, orbits.size))
         for period in (1, 2) if orbits.is_map else (1,):
             system: System = orbits.system if period == 1 else IteratedMap(orbits.system, period)
-            for x in newton_points(system, starts, self.judge.scale):
+            known = newton_points(system, starts, self.judge.scale, known)
+            for x in known:
                 points = self.judge.cycle(x, period)
                 if len(points) != period:
                     continue
@@ -99,31 +112,28 @@ class Catalogue:
 
 def radii(catalogue: Catalogue, distance: float | None) -> Array:
     """How near is near, for each attractor: small against the region and the gaps, and tried on every attractor."""
-    judge, found = catalogue.judge, catalogue.attracting
+    found = catalogue.attracting
     if distance is not None:
         return np.array([max(distance, candidate.radius) for candidate in found])
-    chosen = 1e-3 * judge.scale
     sets = [candidate.seen for candidate in (*found, *catalogue.repelling)]
-    gap = _least_gap(sets)
-    chosen = min(chosen, gap / 4)
+    gaps = [np.inf if candidate.is_sampled else _gap(i, sets) for i, candidate in enumerate(found)]
+    chosen = min([1e-3 * catalogue.judge.scale, *(gap / 4 for gap in gaps)])
     for candidate in found:
-        if not candidate.is_sampled:
-            # halve it until orbits from its rim come back
-            for _ in range(20):
-                if judge.tried(candidate.seen, chosen, max(candidate.period, 1)) == ATTRACTS:
-                    break
-                chosen /= 2
-    return np.array([candidate.radius or chosen for candidate in found])
+        # halve it until orbits from its rim come back
+        for _ in range(20):
+            if candidate.is_sampled or catalogue.comes_back(candidate, chosen):
+                break
+            chosen /= 2
+    widest = min(gaps, default=np.inf) / 2
+    return np.array([min(candidate.radius, widest) or chosen for candidate in found])
 
 
-def _least_gap(sets: list[Array]) -> float:
+def _gap(i: int, sets: list[Array]) -> float:
+    """The distance from one set to all others."""
     from scipy.spatial import cKDTree
 
-    gap = np.inf
-    for i, one in enumerate(sets):
-        if i + 1 < len(sets):
-            gap = min(gap, float(cKDTree(one).query(np.concatenate(sets[i + 1 :]))[0].min()))
-    return gap
+    others = [other for j, other in enumerate(sets) if j != i]
+    return float(cKDTree(sets[i]).query(np.concatenate(others))[0].min()) if others else np.inf
 
 
 def make_targets(
@@ -188,16 +198,17 @@ def discover(judge: Judge, pool: Array, every: int, distance: float | None) -> t
 
 def _explain(catalogue: Catalogue, pool: Array, every: int, distance: float | None) -> None:
     judge = catalogue.judge
-    left = pool
+    left, news = pool, True
+    idle = 0
     for _ in range(_ROUNDS):
-        if catalogue.attracting or catalogue.repelling:
+        if news and (catalogue.attracting or catalogue.repelling):
             targets = targets_of(catalogue, radii(catalogue, distance), every)
             left = left[settle(judge.orbits, left, targets, judge.depth)[0] == NONE]
-        if not len(left) or len(catalogue.attracting) >= MOST:
+        if not len(left) or len(catalogue.attracting) >= MOST or idle == _IDLE_ROUNDS:
             return
-        if not catalogue.add(judge.candidates(left[:_SOURCES])):
-            return
-        left = left if len(left) > 1 else left[:0]
+        news = catalogue.add(judge.candidates(left[:_SOURCES]))
+        idle = 0 if news else idle + 1
+        left = left[_SOURCES:]
 
 
 def answer(
@@ -242,6 +253,11 @@ def _reason(catalogue: Catalogue, n_starts: int) -> str:
     if len(proved) < len(found):
         words.append(
             f"{len(found) - len(proved)} of {len(found)} are not proved by multipliers: orbits from nearby came back."
+        )
+    if any(not c.is_sampled for c in found if c not in proved):
+        words.append(
+            "Where no multiplier is inside the unit circle orbits come nearer ever more slowly; if they do not settle, "
+            "give a larger distance, or more depth."
         )
     if catalogue.neutral:
         words.append(

@@ -13,8 +13,8 @@ Array = NDArray[Any]
 _STEPS = 24
 
 
-def newton_points(system: System, starts: Array, scale: float) -> Array:
-    """Distinct fixed points (n, d) that Newton's method finds from ``starts`` (M, d), in their order."""
+def newton_points(system: System, starts: Array, scale: float, known: Array) -> Array:
+    """Distinct fixed points (n, d) that Newton's method finds from ``starts`` (M, d), but those ``known`` (m, d)."""
     x = np.array(starts, dtype=float)
     d = x.shape[1]
     jacobian: Any = system.jacobian  # type: ignore[attr-defined]
@@ -31,11 +31,13 @@ def newton_points(system: System, starts: Array, scale: float) -> Array:
             # a long step is a guess: cut it to the size of the region
             x = x + step * np.minimum(1.0, scale / np.maximum(length, 1e-300))[:, None]
             arrived = length <= 1e-6 * scale
-    found: list[Array] = []
+            if (arrived | ~np.isfinite(length)).all():
+                break
+    found = list(known)
     for candidate in x[arrived & np.isfinite(x).all(axis=1)]:
         if found and np.abs(np.array(found) - candidate).max(axis=1).min() <= 1e-5 * scale:
             continue
         refined = newton.refine(system, candidate.reshape(system.shape))
         if refined is not None:
             found.append(refined.ravel())
-    return np.array(found).reshape(-1, d)
+    return np.array(found[len(known) :]).reshape(-1, d)
