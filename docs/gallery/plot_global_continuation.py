@@ -2,7 +2,7 @@
 Attractors over the gain of a network
 =====================================
 
-Three units that inhibit each other, each the next one more than the last, have one attractor while their gain is small:
+Three units that inhibit each other, in a ring, have one attractor while their gain is small:
 first all rest alike, then they take turns. With more gain one of them wins, and which one depends on the start.
 """
 
@@ -26,10 +26,10 @@ answer = resdyn.global_continuation(network, np.linspace(0.2, 1.3, 12), (0.0, 1.
 print(answer)
 
 # %%
-# Above, the activity of unit 0 on each attractor. The point becomes a closed curve that keeps its number, since its centre
-# moves little; then three points take its place, one for each winner. Below, the share of random states that go to each:
-# the winners are equal by symmetry, up to the accuracy of a hundred states. The dotted line lies between the two gains
-# where the change was seen.
+# Above, the activity of unit 0 on each attractor. The point becomes a closed curve that keeps its number, since its
+# centre moves little; then three points take its place, one for each winner. Below, the share of random states that
+# go to each: the winners are equal by symmetry, up to the accuracy of a hundred states. The dotted line lies between
+# the two gains where the change was seen.
 
 kinds = [answer.kind(i, 0) for i in range(len(answer.values))]
 print(kinds)

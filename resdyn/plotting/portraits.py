@@ -239,7 +239,7 @@ def trajectories(
     for i, code in enumerate(codes):
         colour = COLOURS[int(code) % len(COLOURS)]
         label = None if classes is None or code in named else str(classes[code])
-        named.add(code)
+        named.add(int(code))
         thin = 0.9 if len(trajectory.t) < 2000 else 0.4
         ax.plot(*lines[:, i].T, color=colour, linewidth=thin, alpha=max(0.25, n**-0.25), label=label)
         ax.plot(*lines[0, i][:, None], "o", color=colour, ms=3)

@@ -6,6 +6,7 @@ import pytest
 import resdyn
 from resdyn.analysis.manifolds import Manifold, invariant_manifold
 from resdyn.analysis.manifolds.local import leading_direction, local_manifold
+from resdyn.analysis.manifolds.maps import Inverse
 
 
 def henon_saddle(a=1.4, b=0.3):
@@ -200,6 +201,15 @@ def test_arm_ends_at_the_fold_of_a_map_without_inverse():
     assert set(ends) == {"singular", "converged"} or set(ends) == {"singular", "length"}
     assert -0.5 <= ends["singular"] < -0.3
     assert "no inverse" in repr(curve)
+
+
+def test_preimages_on_the_other_side_of_the_fold_are_not_taken():
+    system = from_function(lambda x, y: (-0.5 * x + 0.5 * x**2, y))
+    inverse = Inverse(system, np.zeros(2))
+    # both 0 and −1 are preimages of 0
+    x, good = inverse.solve(np.zeros((2, 2)), np.array([[0.1, 0.0], [-0.9, 0.0]]))
+    assert x[:, 0] == pytest.approx([0.0, -1.0], abs=1e-9)
+    assert good.tolist() == [True, False]
 
 
 def test_arms_end_at_the_region_and_at_the_end_of_the_numbers():

@@ -142,7 +142,7 @@ class Segments:
         return known
 
     def _extrapolated(self) -> Array | None:
-        """All preimages at once, where the last images tell nearly where they are, as for blocks close to the identity."""
+        """All preimages at once, where the last images nearly tell them, as for blocks close to the identity."""
         assert self.inverse is not None
         if len(self.levels) < 4:
             return None
