@@ -459,6 +459,11 @@ def test_branches_end_exactly_at_the_ends_and_never_ask_beyond():
     assert min(asked) == 2.3
     assert max(asked) == 2.9
     assert (np.diff(branch.values) > 0).all()
+    # ends that low + (high − low) misses by rounding
+    low, high = 0.07, 0.9
+    assert low + (high - low) != high
+    unit = continuation(in_one_unit("p - x"), [low], (low, high))
+    assert unit.values[-1] == high
 
 
 def test_direction_gives_one_side():
