@@ -27,11 +27,13 @@ if TYPE_CHECKING:
     from resdyn.analysis.attraction import attractors as attractors
     from resdyn.analysis.attraction import basins_of_attraction as basins_of_attraction
     from resdyn.analysis.boundaries import BasinEntropy as BasinEntropy
+    from resdyn.analysis.boundaries import BoundaryPoints as BoundaryPoints
     from resdyn.analysis.boundaries import EdgeState as EdgeState
     from resdyn.analysis.boundaries import MinimalShock as MinimalShock
     from resdyn.analysis.boundaries import Resilience as Resilience
     from resdyn.analysis.boundaries import UncertaintyExponent as UncertaintyExponent
     from resdyn.analysis.boundaries import basin_entropy as basin_entropy
+    from resdyn.analysis.boundaries import boundary_points as boundary_points
     from resdyn.analysis.boundaries import edge_state as edge_state
     from resdyn.analysis.boundaries import minimal_shock as minimal_shock
     from resdyn.analysis.boundaries import resilience as resilience
@@ -88,6 +90,7 @@ _HOME = {
     "BasinEntropy": "resdyn.analysis.boundaries",
     "Basins": "resdyn.analysis.attraction",
     "Bifurcation": "resdyn.analysis.branches",
+    "BoundaryPoints": "resdyn.analysis.boundaries",
     "Branch": "resdyn.analysis.branches",
     "Certificate": "resdyn.analysis.certificates",
     "ChaosIndicators": "resdyn.analysis.alignment",
@@ -127,6 +130,7 @@ _HOME = {
     "basin_entropy": "resdyn.analysis.boundaries",
     "basins_of_attraction": "resdyn.analysis.attraction",
     "block_jacobian": "resdyn.tangent",
+    "boundary_points": "resdyn.analysis.boundaries",
     "chaos_indicators": "resdyn.analysis.alignment",
     "continuation": "resdyn.analysis.branches",
     "cooperation": "resdyn.analysis.interactions",

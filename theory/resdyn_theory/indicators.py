@@ -141,17 +141,6 @@ def _windows() -> Iterator[Statement]:
     image = sympy.expand(x + f)
     second = sympy.expand(image.subs(x, image))
     yield Statement(
-        label="logistic-second-flip",
-        text=(
-            "The 2-cycle of the logistic map has the multiplier 4 + 2r − r² (:eq:`logistic-map-flip`). It passes −1, "
-            "and a 4-cycle takes over, at"
-        ),
-        left=r"\big(4 + 2r - r^2\big)\big|_{r = 1 + \sqrt6}",
-        derived=sympy.expand((4 + 2 * r - r**2).subs(r, 1 + sqrt(6))),
-        closed_form=sympy.Integer(-1),
-        source="strogatz2015, sec. 10.3",
-    )
-    yield Statement(
         label="logistic-superstable",
         text=(
             "A cycle through ½, where the slope vanishes, has the multiplier 0: it is superstable. The fixed point is "

@@ -148,7 +148,7 @@ class Attractors(Result, Sequence[Attractor]):
 
     @property
     def owners(self) -> NDArray[np.int64]:
-        """The attractor that each of :attr:`points` belongs to."""
+        """The attractor that each of ``points`` belongs to."""
         return np.repeat(np.arange(len(self)), self.lengths)
 
     def __repr__(self) -> str:
@@ -199,7 +199,7 @@ class Basins(Result):
     labels : int array, shape of the grid
         Index into :attr:`attractors`; −1: none.
     outcomes : int array, shape of the grid
-        What became of each state, see :data:`OUTCOMES`: 0 settled; 1 boundary, it came to an unstable fixed point or
+        What became of each state, one of ``OUTCOMES``: 0 settled; 1 boundary, it came to an unstable fixed point or
         cycle; 2 diverged, or its integration failed; 3 a long transient, not settled within ``depth`` layers;
         4 neutral, at rest or in motion in a continuum of fixed points or cycles, or around a centre (of more than 64
         states that did not settle, 64 are looked at, and if all of them are neutral the others count as neutral too).

@@ -60,12 +60,12 @@ class Cycle:
 
     @property
     def exponents(self) -> Array:
-        """Rates log|μ| / duration, per unit t; −∞ for μ = 0."""
+        r"""Rates log :math:`|\mu|` / duration, per unit t; −∞ for μ = 0."""
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(np.abs(self.multipliers)) / self.duration)
 
     def is_stable(self) -> bool | None:
-        """Whether the cycle attracts its neighbourhood; None where a multiplier is too near |μ| = 1 to tell."""
+        r"""Whether the cycle attracts its neighbourhood; None where a multiplier is too near modulus 1 to tell."""
         verdict = int(stability.verdict(*_growth_and_margin(self.multipliers, self.errors)))
         return None if verdict < 0 else bool(verdict)
 
@@ -185,7 +185,7 @@ class Cycles(Result, Sequence[Cycle]):
 
     @property
     def exponents(self) -> Array:
-        """Rates log|μ| / duration of each cycle, per unit t, shape of ``multipliers``."""
+        r"""Rates log :math:`|\mu|` / duration of each cycle, per unit t, shape of ``multipliers``."""
         with np.errstate(divide="ignore"):
             return np.asarray(np.log(np.abs(self.multipliers)) / self.duration[:, None])
 
