@@ -20,12 +20,9 @@ newton = resdyn.basins_of_attraction(resdyn.systems.newton_map(), (axis, axis))
 axis = np.linspace(-0.5, 1.5, 400)
 rivals = resdyn.basins_of_attraction(resdyn.systems.bistable(), (axis, axis))
 
-figure, axes = plt.subplots(1, 2, figsize=(9, 4), layout="constrained")
+figure, axes = plt.subplots(1, 2, figsize=(10, 3.8), layout="constrained")
 for ax, basins in zip(axes, (newton, rivals), strict=True):
-    extent = (basins.axes[0][0], basins.axes[0][-1], basins.axes[1][0], basins.axes[1][-1])
-    ax.imshow(basins.labels.T, origin="lower", extent=extent, interpolation="nearest")
-    ax.set_xlabel("$x_1$")
-    ax.set_ylabel("$x_2$")
+    resdyn.plotting.basins(basins, ax=ax)
     ax.set_title(basins.system.name)
 
 # %%

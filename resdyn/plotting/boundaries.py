@@ -105,7 +105,7 @@ def edge_track(result: "EdgeState", *, units: tuple[int, int] = (0, 1), ax: "Axe
         ax.plot(result.t, track[:, 0], color=COLOURS[0], linewidth=1.5, label="track along the boundary")
         ax.axhline(end[0], color=COLOURS[3], linewidth=0.8, linestyle="--", label=_end(result))
         ax.set_xlabel("depth-time t")
-        ax.set_ylabel("$x_1$")
+        ax.set_ylabel("$x_0$")
     else:
         i, j = units
         ax.plot(
@@ -119,8 +119,8 @@ def edge_track(result: "EdgeState", *, units: tuple[int, int] = (0, 1), ax: "Axe
         )
         ax.plot(track[0, i], track[0, j], "o", markerfacecolor="white", color=COLOURS[0], label="its first state")
         ax.plot(end[i], end[j], "X", color=COLOURS[3], markersize=9, label=_end(result))
-        ax.set_xlabel(f"$x_{{{i + 1}}}$")
-        ax.set_ylabel(f"$x_{{{j + 1}}}$")
+        ax.set_xlabel(f"$x_{{{i}}}$")
+        ax.set_ylabel(f"$x_{{{j}}}$")
     ax.legend(fontsize="small", frameon=False)
     return ax
 

@@ -55,7 +55,7 @@ def bifurcation_diagram(
     if ax.get_legend_handles_labels()[0]:
         ax.legend(fontsize="x-small", frameon=False)
     ax.set_xlabel(parameter)
-    ax.set_ylabel(r"$\|x\|/\sqrt{d}$" if unit == "norm" else f"$x_{{{int(unit) + 1}}}$")
+    ax.set_ylabel(r"$\|x\|/\sqrt{d}$" if unit == "norm" else f"$x_{{{int(unit)}}}$")
     return ax
 
 

@@ -35,7 +35,7 @@ def test_stable_parts_are_solid_and_unstable_ones_dashed(branches):
     assert solid[:, 0].min() == 2.0
     assert dashed[:, 0].max() == 3.8
     assert ax.get_xlabel() == "r"
-    assert ax.get_ylabel() == "$x_{1}$"
+    assert ax.get_ylabel() == "$x_{0}$"
 
 
 def test_all_states_of_a_cycle_are_drawn_and_bifurcations_marked_once_in_the_legend(branches):
