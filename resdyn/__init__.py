@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from resdyn._types import System as System
     from resdyn._types import TracedNetwork as TracedNetwork
     from resdyn._version import __version__ as __version__
-    from resdyn.analysis.alignment import ChaosIndicators as ChaosIndicators
-    from resdyn.analysis.alignment import chaos_indicators as chaos_indicators
     from resdyn.analysis.attraction import Attractor as Attractor
     from resdyn.analysis.attraction import Attractors as Attractors
     from resdyn.analysis.attraction import Basins as Basins
@@ -43,36 +41,38 @@ if TYPE_CHECKING:
     from resdyn.analysis.branches import continuation as continuation
     from resdyn.analysis.certificates import Certificate as Certificate
     from resdyn.analysis.certificates import lyapunov_function as lyapunov_function
-    from resdyn.analysis.covariant import CovariantVectors as CovariantVectors
-    from resdyn.analysis.covariant import covariant_vectors as covariant_vectors
     from resdyn.analysis.equilibria import Continuum as Continuum
     from resdyn.analysis.equilibria import FixedPoint as FixedPoint
     from resdyn.analysis.equilibria import FixedPoints as FixedPoints
     from resdyn.analysis.equilibria import fixed_points as fixed_points
     from resdyn.analysis.equilibria import iterate_fixed_points as iterate_fixed_points
-    from resdyn.analysis.exponents import LyapunovSpectrum as LyapunovSpectrum
-    from resdyn.analysis.exponents import lyapunov_spectrum as lyapunov_spectrum
-    from resdyn.analysis.finite_time import FiniteTimeExponents as FiniteTimeExponents
-    from resdyn.analysis.finite_time import finite_time_exponents as finite_time_exponents
-    from resdyn.analysis.interactions import Cooperation as Cooperation
-    from resdyn.analysis.interactions import cooperation as cooperation
-    from resdyn.analysis.layerwise import Transients as Transients
-    from resdyn.analysis.layerwise import transients as transients
+    from resdyn.analysis.exponents.alignment import ChaosIndicators as ChaosIndicators
+    from resdyn.analysis.exponents.alignment import chaos_indicators as chaos_indicators
+    from resdyn.analysis.exponents.covariant import CovariantVectors as CovariantVectors
+    from resdyn.analysis.exponents.covariant import covariant_vectors as covariant_vectors
+    from resdyn.analysis.exponents.finite_time import FiniteTimeExponents as FiniteTimeExponents
+    from resdyn.analysis.exponents.finite_time import finite_time_exponents as finite_time_exponents
+    from resdyn.analysis.exponents.spectrum import LyapunovSpectrum as LyapunovSpectrum
+    from resdyn.analysis.exponents.spectrum import lyapunov_spectrum as lyapunov_spectrum
+    from resdyn.analysis.families.matching import GlobalContinuation as GlobalContinuation
+    from resdyn.analysis.families.matching import global_continuation as global_continuation
+    from resdyn.analysis.families.orbit_diagrams import OrbitDiagram as OrbitDiagram
+    from resdyn.analysis.families.orbit_diagrams import orbit_diagram as orbit_diagram
+    from resdyn.analysis.interactions.relations import Cooperation as Cooperation
+    from resdyn.analysis.interactions.relations import cooperation as cooperation
+    from resdyn.analysis.layers.layerwise import Transients as Transients
+    from resdyn.analysis.layers.layerwise import transients as transients
+    from resdyn.analysis.layers.stopping import DepthRule as DepthRule
+    from resdyn.analysis.layers.stopping import depth_rule as depth_rule
     from resdyn.analysis.manifolds import Manifold as Manifold
     from resdyn.analysis.manifolds import invariant_manifold as invariant_manifold
-    from resdyn.analysis.matching import GlobalContinuation as GlobalContinuation
-    from resdyn.analysis.matching import global_continuation as global_continuation
-    from resdyn.analysis.orbit_diagrams import OrbitDiagram as OrbitDiagram
-    from resdyn.analysis.orbit_diagrams import orbit_diagram as orbit_diagram
     from resdyn.analysis.periodic import Cycle as Cycle
     from resdyn.analysis.periodic import Cycles as Cycles
     from resdyn.analysis.periodic import PoincareMap as PoincareMap
     from resdyn.analysis.periodic import cycles as cycles
     from resdyn.analysis.periodic import poincare_map as poincare_map
-    from resdyn.analysis.perturbations import Propagation as Propagation
-    from resdyn.analysis.perturbations import propagate as propagate
-    from resdyn.analysis.stopping import DepthRule as DepthRule
-    from resdyn.analysis.stopping import depth_rule as depth_rule
+    from resdyn.analysis.perturbations.following import Propagation as Propagation
+    from resdyn.analysis.perturbations.following import propagate as propagate
     from resdyn.iterated import IteratedMap as IteratedMap
     from resdyn.matrix_family import LogisticResiduals as LogisticResiduals
     from resdyn.matrix_family import ResidualMap as ResidualMap
@@ -93,29 +93,29 @@ _HOME = {
     "BoundaryPoints": "resdyn.analysis.boundaries",
     "Branch": "resdyn.analysis.branches",
     "Certificate": "resdyn.analysis.certificates",
-    "ChaosIndicators": "resdyn.analysis.alignment",
+    "ChaosIndicators": "resdyn.analysis.exponents.alignment",
     "CompiledForm": "resdyn._types",
     "Continuum": "resdyn.analysis.equilibria",
-    "Cooperation": "resdyn.analysis.interactions",
-    "CovariantVectors": "resdyn.analysis.covariant",
+    "Cooperation": "resdyn.analysis.interactions.relations",
+    "CovariantVectors": "resdyn.analysis.exponents.covariant",
     "Cycle": "resdyn.analysis.periodic",
     "Cycles": "resdyn.analysis.periodic",
-    "DepthRule": "resdyn.analysis.stopping",
+    "DepthRule": "resdyn.analysis.layers.stopping",
     "EdgeState": "resdyn.analysis.boundaries",
-    "FiniteTimeExponents": "resdyn.analysis.finite_time",
+    "FiniteTimeExponents": "resdyn.analysis.exponents.finite_time",
     "FixedPoint": "resdyn.analysis.equilibria",
     "FixedPoints": "resdyn.analysis.equilibria",
-    "GlobalContinuation": "resdyn.analysis.matching",
+    "GlobalContinuation": "resdyn.analysis.families.matching",
     "IteratedMap": "resdyn.iterated",
     "LogisticResiduals": "resdyn.matrix_family",
-    "LyapunovSpectrum": "resdyn.analysis.exponents",
+    "LyapunovSpectrum": "resdyn.analysis.exponents.spectrum",
     "Manifold": "resdyn.analysis.manifolds",
     "MinimalShock": "resdyn.analysis.boundaries",
     "NetworkTrace": "resdyn._types",
     "NetworkUnit": "resdyn._types",
-    "OrbitDiagram": "resdyn.analysis.orbit_diagrams",
+    "OrbitDiagram": "resdyn.analysis.families.orbit_diagrams",
     "PoincareMap": "resdyn.analysis.periodic",
-    "Propagation": "resdyn.analysis.perturbations",
+    "Propagation": "resdyn.analysis.perturbations.following",
     "ResidualMap": "resdyn.matrix_family",
     "ResidualSystem": "resdyn.system",
     "Resilience": "resdyn.analysis.boundaries",
@@ -123,7 +123,7 @@ _HOME = {
     "System": "resdyn._types",
     "TracedNetwork": "resdyn._types",
     "Trajectory": "resdyn.trajectory",
-    "Transients": "resdyn.analysis.layerwise",
+    "Transients": "resdyn.analysis.layers.layerwise",
     "UncertaintyExponent": "resdyn.analysis.boundaries",
     "__version__": "resdyn._version",
     "attractors": "resdyn.analysis.attraction",
@@ -131,30 +131,30 @@ _HOME = {
     "basins_of_attraction": "resdyn.analysis.attraction",
     "block_jacobian": "resdyn.tangent",
     "boundary_points": "resdyn.analysis.boundaries",
-    "chaos_indicators": "resdyn.analysis.alignment",
+    "chaos_indicators": "resdyn.analysis.exponents.alignment",
     "continuation": "resdyn.analysis.branches",
-    "cooperation": "resdyn.analysis.interactions",
-    "covariant_vectors": "resdyn.analysis.covariant",
+    "cooperation": "resdyn.analysis.interactions.relations",
+    "covariant_vectors": "resdyn.analysis.exponents.covariant",
     "cycles": "resdyn.analysis.periodic",
-    "depth_rule": "resdyn.analysis.stopping",
+    "depth_rule": "resdyn.analysis.layers.stopping",
     "edge_state": "resdyn.analysis.boundaries",
-    "finite_time_exponents": "resdyn.analysis.finite_time",
+    "finite_time_exponents": "resdyn.analysis.exponents.finite_time",
     "fixed_points": "resdyn.analysis.equilibria",
     "from_symbolic": "resdyn.system",
-    "global_continuation": "resdyn.analysis.matching",
+    "global_continuation": "resdyn.analysis.families.matching",
     "invariant_manifold": "resdyn.analysis.manifolds",
     "iterate_fixed_points": "resdyn.analysis.equilibria",
     "logistic_residuals": "resdyn.matrix_family",
     "lyapunov_function": "resdyn.analysis.certificates",
-    "lyapunov_spectrum": "resdyn.analysis.exponents",
+    "lyapunov_spectrum": "resdyn.analysis.exponents.spectrum",
     "minimal_shock": "resdyn.analysis.boundaries",
-    "orbit_diagram": "resdyn.analysis.orbit_diagrams",
+    "orbit_diagram": "resdyn.analysis.families.orbit_diagrams",
     "poincare_map": "resdyn.analysis.periodic",
-    "propagate": "resdyn.analysis.perturbations",
+    "propagate": "resdyn.analysis.perturbations.following",
     "resilience": "resdyn.analysis.boundaries",
     "simulate": "resdyn.simulation",
     "tangent_map": "resdyn.tangent",
-    "transients": "resdyn.analysis.layerwise",
+    "transients": "resdyn.analysis.layers.layerwise",
     "uncertainty_exponent": "resdyn.analysis.boundaries",
 }
 _SUBPACKAGES = ("data", "plotting", "systems", "testing")

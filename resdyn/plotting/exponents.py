@@ -10,8 +10,8 @@ from resdyn.plotting.canvas import COLOURS, axes_or_new
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from resdyn.analysis.exponents import LyapunovSpectrum
-    from resdyn.analysis.finite_time import FiniteTimeExponents
+    from resdyn.analysis.exponents.finite_time import FiniteTimeExponents
+    from resdyn.analysis.exponents.spectrum import LyapunovSpectrum
 
 Array = NDArray[Any]
 

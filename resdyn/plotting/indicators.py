@@ -10,8 +10,8 @@ from resdyn.plotting.canvas import COLOURS, axes_or_new
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from resdyn.analysis.alignment import ChaosIndicators
-    from resdyn.analysis.covariant import CovariantVectors
+    from resdyn.analysis.exponents.alignment import ChaosIndicators
+    from resdyn.analysis.exponents.covariant import CovariantVectors
 
 Array = NDArray[Any]
 

@@ -10,7 +10,7 @@ from resdyn.plotting.canvas import COLOURS, axes_or_new
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from resdyn.analysis.interactions import Cooperation
+    from resdyn.analysis.interactions.relations import Cooperation
 
 Array = NDArray[Any]
 

@@ -10,7 +10,7 @@ from resdyn.plotting.canvas import COLOURS, axes_or_new, row_of_axes
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from resdyn.analysis.layerwise import Transients
+    from resdyn.analysis.layers.layerwise import Transients
 
 Array = NDArray[Any]
 

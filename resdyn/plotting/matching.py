@@ -11,7 +11,7 @@ from resdyn.plotting.canvas import COLOURS, axes_or_new
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from resdyn.analysis.matching import GlobalContinuation
+    from resdyn.analysis.families.matching import GlobalContinuation
 
 Array = NDArray[Any]
 

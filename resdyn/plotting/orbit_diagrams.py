@@ -10,7 +10,7 @@ from resdyn.plotting.canvas import COLOURS, axes_or_new
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from resdyn.analysis.orbit_diagrams import OrbitDiagram
+    from resdyn.analysis.families.orbit_diagrams import OrbitDiagram
 
 Array = NDArray[Any]
 

@@ -11,7 +11,7 @@ from resdyn.plotting.canvas import COLOURS, axes_or_new
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-    from resdyn.analysis.propagation import Propagation
+    from resdyn.analysis.perturbations.propagation import Propagation
 
 Array = NDArray[Any]
 

@@ -8,7 +8,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import resdyn
-from resdyn.analysis.alignment import ChaosIndicators, chaos_indicators
+from resdyn.analysis.exponents.alignment import ChaosIndicators, chaos_indicators
 from resdyn.systems import henon, linear, lorenz, random_weights, standard_map
 
 
@@ -208,7 +208,7 @@ def test_the_batch_is_its_orbits_one_by_one():
 
 
 def test_stretches_do_not_show(monkeypatch):
-    import resdyn.analysis._frames as frames
+    import resdyn.analysis.exponents.frames as frames
 
     whole = chaos_indicators(henon(), [0.1, 0.1], depth=100)
     flow = chaos_indicators(lorenz(step=0.05), [1.0, 1.0, 20.0], depth=100, dynamics="flow", rtol=1e-9)

@@ -8,7 +8,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import resdyn
-from resdyn.analysis.covariant import CovariantVectors, covariant_vectors
+from resdyn.analysis.exponents.covariant import CovariantVectors, covariant_vectors
 from resdyn.systems import henon, lorenz, random_weights, standard_map
 
 
@@ -229,7 +229,7 @@ def test_the_batch_is_its_orbits_one_by_one():
 
 
 def test_stretches_do_not_show(monkeypatch):
-    import resdyn.analysis._frames as frames
+    import resdyn.analysis.exponents.frames as frames
 
     whole = covariant_vectors(henon(), [0.1, 0.1], depth=50, transient=20, backward=20)
     monkeypatch.setattr(frames, "_LONGEST", 7)

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import resdyn
 import resdyn_theory
-from resdyn.analysis.exponents import LyapunovSpectrum
+from resdyn.analysis.exponents.spectrum import LyapunovSpectrum
 from resdyn.systems import catalogue, cyclic_weights, random_weights
 
 RNG = np.random.default_rng(0)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from resdyn.analysis.feature_groups import group_by_features
+from resdyn.analysis.attraction.feature_groups import group_by_features
 
 STATELESS = settings(phases=[Phase.explicit, Phase.reuse, Phase.generate], deadline=None, max_examples=60)
 SEEDS = st.integers(0, 2**32 - 1)

@@ -7,8 +7,8 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import resdyn
-from resdyn.analysis._tangents import GradedProduct
-from resdyn.analysis.exponents import FiniteTimeExponents
+from resdyn.analysis.exponents.spectrum import FiniteTimeExponents
+from resdyn.analysis.exponents.tangents import GradedProduct
 from resdyn.kernels.graded_svd import graded_svd
 from resdyn.systems import cyclic_weights, random_weights
 

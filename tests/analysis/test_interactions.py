@@ -10,8 +10,8 @@ from scipy.integrate import solve_ivp
 from scipy.special import expit
 
 import resdyn
-from resdyn.analysis.interactions import RELATIONS
-from resdyn.analysis.monotonicity import SLOPES, perron_sign
+from resdyn.analysis.interactions.monotonicity import SLOPES, perron_sign
+from resdyn.analysis.interactions.relations import RELATIONS
 from resdyn.systems import competitive_weights, cooperative_weights, random_weights
 
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]

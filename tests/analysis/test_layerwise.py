@@ -6,7 +6,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import resdyn
-from resdyn.analysis import probes
+from resdyn.analysis.layers import probes
 
 RNG = np.random.default_rng(0)
 LABELS = np.arange(30) % 3

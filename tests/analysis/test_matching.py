@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 import resdyn
 import resdyn_theory
-from resdyn.analysis.matching import _DISTANCES, GlobalContinuation, _assigned, global_continuation
+from resdyn.analysis.families.matching import _DISTANCES, GlobalContinuation, _assigned, global_continuation
 
 FOLD = 2 / (3 * np.sqrt(3))
 

@@ -5,7 +5,7 @@ import pytest
 from scipy.optimize import brentq
 
 import resdyn
-from resdyn.analysis.orbit_diagrams import OrbitDiagram, orbit_diagram
+from resdyn.analysis.families.orbit_diagrams import OrbitDiagram, orbit_diagram
 from resdyn.systems import cyclic_weights, henon, logistic_map, lorenz, pitchfork, random_weights
 
 

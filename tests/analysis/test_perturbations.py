@@ -9,7 +9,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import resdyn
-from resdyn.analysis import _chains, perturbations
+from resdyn.analysis.perturbations import chains, following
 from resdyn.systems import random_weights
 
 RNG = np.random.default_rng(0)
@@ -173,7 +173,7 @@ def test_small_noise_has_the_predicted_variance(system):
 def test_without_covariances_the_tangents_of_the_samples_predict(system, monkeypatch):
     options = {"input_noise": 0.01, "layer_noise": 0.01, "n_samples": 500, "rng": 0, "keep": True}
     exact = resdyn.propagate(system, X, **options)
-    monkeypatch.setattr("resdyn.analysis._rows._COVARIANCE_UP_TO", N - 1)
+    monkeypatch.setattr("resdyn.analysis.perturbations.rows._COVARIANCE_UP_TO", N - 1)
     sampled = resdyn.propagate(system, X, **options)
     assert sampled.prediction == "sampled tangents"
     assert np.array_equal(sampled.variance, exact.variance)
@@ -225,7 +225,7 @@ def test_perturbed_states_are_those_of_simulate(system):
 def test_kernels_and_numpy_agree(system, monkeypatch):
     options = {"input_noise": 0.1, "layer_noise": 0.1, "rng": 0}
     in_numpy = resdyn.propagate(system, X, **options)
-    monkeypatch.setattr(_chains, "_COMPILED_FROM", 0)
+    monkeypatch.setattr(chains, "_COMPILED_FROM", 0)
     compiled = resdyn.propagate(system, X, **options)
     assert np.allclose(compiled.sizes, in_numpy.sizes, rtol=1e-11)
 
@@ -233,7 +233,7 @@ def test_kernels_and_numpy_agree(system, monkeypatch):
 def test_operators_and_matrices_agree(system, monkeypatch):
     u = RNG.normal(size=(T, 3, N))
     with_matrices = resdyn.propagate(system, X, V, inputs=u)
-    monkeypatch.setattr(_chains, "_DENSE_UP_TO", 0)
+    monkeypatch.setattr(chains, "_DENSE_UP_TO", 0)
     assert np.allclose(resdyn.propagate(system, X, V, inputs=u).linearized, with_matrices.linearized, rtol=1e-12)
     shared = resdyn.propagate(system, X, V, inputs=u[:, 0])
     assert np.allclose(shared.linearized[:, :, 0], with_matrices.linearized[:, :, 0], rtol=1e-12)
@@ -252,7 +252,7 @@ def test_drives_reach_states_and_tangents(system):
 def test_parts_of_a_batch_give_the_whole(system, monkeypatch):
     u = RNG.normal(size=(T, 3, N))
     whole = resdyn.propagate(system, X, V, inputs=u, keep=True)
-    monkeypatch.setattr(perturbations, "_AT_ONCE", 1)
+    monkeypatch.setattr(following, "_AT_ONCE", 1)
     parts = resdyn.propagate(system, X, V, inputs=u, keep=True)
     for name in ("sizes", "state_sizes", "linearized", "deviations", "tangents", "status"):
         assert np.allclose(getattr(parts, name), getattr(whole, name), rtol=1e-10, atol=1e-14), name

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.linear_model import RidgeClassifier
 
-from resdyn.analysis import probes
+from resdyn.analysis.layers import probes
 
 RNG = np.random.default_rng(0)
 

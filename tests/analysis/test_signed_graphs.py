@@ -8,7 +8,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
-from resdyn.analysis.signed_graphs import orthant_or_cycle, strong_components
+from resdyn.analysis.interactions.signed_graphs import orthant_or_cycle, strong_components
 
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
 small_graphs = st.integers(1, 6).flatmap(lambda n: arrays(np.int8, (n, n), elements=st.sampled_from([-1, 0, 0, 1])))

@@ -5,9 +5,9 @@ import pytest
 
 import resdyn
 from resdyn import plotting
-from resdyn.analysis.alignment import chaos_indicators
-from resdyn.analysis.covariant import covariant_vectors
-from resdyn.analysis.orbit_diagrams import orbit_diagram
+from resdyn.analysis.exponents.alignment import chaos_indicators
+from resdyn.analysis.exponents.covariant import covariant_vectors
+from resdyn.analysis.families.orbit_diagrams import orbit_diagram
 from resdyn.systems import henon, logistic_map, standard_map
 
 

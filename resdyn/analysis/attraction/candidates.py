@@ -261,7 +261,7 @@ class Judge:
 
     def _kind(self, x: Array) -> tuple[str, bool]:
         """What Lyapunov exponents of one orbit say of the set that it fills, and whether volume is conserved there."""
-        from resdyn.analysis.exponents import lyapunov_spectrum
+        from resdyn.analysis.exponents.spectrum import lyapunov_spectrum
 
         orbits = self.orbits
         if orbits.size > _LARGEST_DENSE:

@@ -25,7 +25,7 @@ def attractors_by_features(
 
     Each group is represented by one of its orbits, chosen by its initial state.
     """
-    from resdyn.analysis.feature_groups import group_by_features
+    from resdyn.analysis.attraction.feature_groups import group_by_features
 
     orbits = judge.orbits
     order = shuffled(x)

@@ -10,7 +10,7 @@ from scipy.sparse.linalg import LinearOperator
 from resdyn import _validation as validate
 from resdyn._request import FLOWS
 from resdyn._types import System
-from resdyn.analysis._tangents import Variational
+from resdyn.analysis.exponents.tangents import Variational
 from resdyn.simulation import simulate
 
 Array = NDArray[Any]

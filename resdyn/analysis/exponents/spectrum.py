@@ -13,8 +13,8 @@ from resdyn import _validation as validate
 from resdyn._request import Request
 from resdyn._results import Result, batch_dims, dataset
 from resdyn._types import Status, System
-from resdyn.analysis import _tangents as tangents
-from resdyn.analysis.finite_time import FiniteTimeExponents, finite_time_exponents
+from resdyn.analysis.exponents import tangents
+from resdyn.analysis.exponents.finite_time import FiniteTimeExponents, finite_time_exponents
 
 if TYPE_CHECKING:
     import xarray

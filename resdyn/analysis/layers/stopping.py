@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from resdyn import _validation as validate
 from resdyn._results import Result, dataset
-from resdyn.analysis.saved_layers import finite_states, residuals_at, states_at
+from resdyn.analysis.layers.saved_layers import finite_states, residuals_at, states_at
 from resdyn.trajectory import Trajectory
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from resdyn import _memory
 from resdyn import _validation as validate
 from resdyn._types import Status, System
 from resdyn.activations import NAMED
-from resdyn.analysis.monotonicity import SLOPES, lowest_diagonal
+from resdyn.analysis.interactions.monotonicity import SLOPES, lowest_diagonal
 from resdyn.matrix_family import LogisticResiduals, ResidualMap
 from resdyn.trajectory import Trajectory
 

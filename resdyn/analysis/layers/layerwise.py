@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from resdyn import _validation as validate
 from resdyn._results import Result, dataset, unit_dims
-from resdyn.analysis import probes
-from resdyn.analysis.saved_layers import finite_states, residuals_at, states_at
+from resdyn.analysis.layers import probes
+from resdyn.analysis.layers.saved_layers import finite_states, residuals_at, states_at
 from resdyn.matrix_family import LogisticResiduals
 from resdyn.trajectory import Trajectory
 
@@ -67,9 +67,9 @@ class Transients(Result):
     saturated : array, shape (n_saved, n_classes)
         The share of units whose y is within 0.01 of an end of its range (logistic and tanh; else NaN).
     fisher_x, fisher_y : array, shape (n_saved,), or None
-        :func:`~resdyn.analysis.probes.fisher_ratio` of the classes, seen in states and in residuals.
+        :func:`~resdyn.analysis.layers.probes.fisher_ratio` of the classes, seen in states and in residuals.
     probe_x, probe_y : array, shape (n_saved,), or None
-        Cross-validated accuracy of a linear probe (:func:`~resdyn.analysis.probes.probe_accuracy`).
+        Cross-validated accuracy of a linear probe (:func:`~resdyn.analysis.layers.probes.probe_accuracy`).
     null_fisher_x, null_fisher_y, null_probe_x, null_probe_y : array, shape (n_saved, n_shuffles), or None
         The same for shuffled labels.
     contribution_mean, contribution_spread : array, shape (n_saved − 1, n_classes, n_logits), or None

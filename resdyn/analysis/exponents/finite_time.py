@@ -10,7 +10,7 @@ from resdyn import _memory
 from resdyn._request import Request
 from resdyn._results import Result, batch_dims, dataset, unit_dims
 from resdyn._types import Status, System
-from resdyn.analysis import _tangents as tangents
+from resdyn.analysis.exponents import tangents
 from resdyn.simulation import simulate
 from resdyn.tangent import block_weight, saved_layers, tangent_map
 from resdyn.trajectory import Trajectory

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 
 from resdyn import _validation as validate
 from resdyn._types import Status, System, TracedNetwork
-from resdyn.analysis._chains import Chain, Linear, make_chain
-from resdyn.analysis._rows import Rows
-from resdyn.analysis.propagation import Propagation
+from resdyn.analysis.perturbations.chains import Chain, Linear, make_chain
+from resdyn.analysis.perturbations.propagation import Propagation
+from resdyn.analysis.perturbations.rows import Rows
 
 __all__ = ["Propagation", "propagate"]
 

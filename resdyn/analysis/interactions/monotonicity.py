@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from resdyn.analysis.interactions import Cooperation
+    from resdyn.analysis.interactions.relations import Cooperation
 
 Array = NDArray[Any]
 

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from resdyn._request import Request
 from resdyn._types import Status
-from resdyn.analysis import _tangents as tangents
+from resdyn.analysis.exponents import tangents
 
 Array = NDArray[Any]
 

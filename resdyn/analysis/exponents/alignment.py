@@ -25,8 +25,8 @@ from resdyn import _validation as validate
 from resdyn._request import Request
 from resdyn._results import Result, batch_dims, dataset
 from resdyn._types import Status, System
-from resdyn.analysis import _tangents as tangents
-from resdyn.analysis._frames import stretches
+from resdyn.analysis.exponents import tangents
+from resdyn.analysis.exponents.frames import stretches
 from resdyn.simulation import simulate
 
 if TYPE_CHECKING:

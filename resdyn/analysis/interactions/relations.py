@@ -12,9 +12,16 @@ from resdyn import _memory
 from resdyn import _validation as validate
 from resdyn._results import Result, dataset
 from resdyn._types import System
-from resdyn.analysis.interaction_signs import has_weights, signs_of_jacobians, signs_of_weights
-from resdyn.analysis.monotonicity import SLOPES, Slope, counted_states, flow_conclusions, map_conclusions, perron_sign
-from resdyn.analysis.signed_graphs import orthant_or_cycle, strong_components
+from resdyn.analysis.interactions.monotonicity import (
+    SLOPES,
+    Slope,
+    counted_states,
+    flow_conclusions,
+    map_conclusions,
+    perron_sign,
+)
+from resdyn.analysis.interactions.signed_graphs import orthant_or_cycle, strong_components
+from resdyn.analysis.interactions.signs import has_weights, signs_of_jacobians, signs_of_weights
 from resdyn.matrix_family import LogisticResiduals, logistic_residuals
 from resdyn.trajectory import Trajectory
 

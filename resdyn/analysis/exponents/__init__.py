@@ -1,0 +1,1 @@
+"""How neighbours part: Lyapunov exponents, finite-time exponents, alignment indices, covariant vectors."""

@@ -1,0 +1,1 @@
+"""A parameter is varied: orbit diagrams, and attractors matched from value to value."""

@@ -1,0 +1,1 @@
+"""Cooperation and competition: signs of the Jacobian, and what follows from them."""

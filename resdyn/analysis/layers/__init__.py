@@ -1,0 +1,1 @@
+"""What happens layer by layer: transients, probes, and rules for the depth."""
