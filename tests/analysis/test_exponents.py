@@ -98,7 +98,8 @@ def test_lorenz_flow_has_its_known_exponents():
 
 # --- every path against the plain loop ---------------------------------------------------------------
 
-SMALL = [name for name, make in catalogue().items() if np.prod(make().shape) <= 64]
+# at the roots to which Newton's method runs all derivatives are 0: logarithms of rounding, and then −∞
+SMALL = [name for name, make in catalogue().items() if np.prod(make().shape) <= 64 and name != "Newton map"]
 
 
 @pytest.mark.parametrize("name", SMALL)

@@ -751,7 +751,8 @@ def test_every_source_is_in_the_bibliography():
     from pathlib import Path
 
     bibliography = (Path(__file__).parents[2] / "docs" / "references.bib").read_text(encoding="utf-8")
-    keys = set(re.findall(r"\[(\w+)\]", (Path(resdyn.__file__).parent / "analysis" / "monotonicity.py").read_text()))
+    module = Path(resdyn.__file__).parent / "analysis" / "interactions" / "monotonicity.py"
+    keys = set(re.findall(r"\[(\w+)\]", module.read_text(encoding="utf-8")))
     cited = {key for key in keys if re.fullmatch(r"[a-z]+\d{4}", key)}
     assert {"smith1995", "hirsch1985", "hirsch2005", "harary1953", "polacik1992"} == cited
     assert all(f"{{{key}," in bibliography for key in cited)
