@@ -173,7 +173,7 @@ class SemilinearForm:
         lookup = len(points) > MOST_IN_A_LOOP
         kernel = load_kernel(settle_source(rule, in_residuals=in_residuals, lookup=lookup), states.dtype.name)
         labels, layers = _undecided(len(states))
-        targets = _targets(points, owners, radii, states.dtype, lookup)
+        targets = _targets(points, owners, radii, states, lookup)
         limits = (float(dwell), every, float(depth), states.dtype.type(largest))
         arrays = self.map_arrays(states.dtype, False)[:4]
         # a chunk refills its lanes from its own queue, and idles only at its end
@@ -207,14 +207,12 @@ class SemilinearForm:
         kernel = load_kernel(settle_flow_source(rule, in_residuals=in_residuals), states.dtype.name)
         real = states.dtype.type
         labels, layers = _undecided(len(states))
-        targets = _targets(points, owners, radii, states.dtype, True)
+        targets = _targets(points, owners, radii, states, True)
         limits = (float(dwell), every, depth, real(largest), every * self.step)
         arrays = self._arrays(states.dtype, self.damping, self.gain)[:4]
         chunk, n_chunks = _chunks(len(states), threads)
         control = (real(rtol), real(atol), max_steps, chunk)
-        run_blocks(
-            kernel.settle_flow, n_chunks, threads, states, labels, layers, *targets, *limits, *arrays, *control
-        )
+        run_blocks(kernel.settle_flow, n_chunks, threads, states, labels, layers, *targets, *limits, *arrays, *control)
         return labels, layers
 
     # --- with tangent vectors --------------------------------------------------------------------
@@ -306,15 +304,15 @@ def _undecided(n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     return np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
 
 
-def _targets(
-    points: Array, owners: NDArray[np.int64], radii: Array, dtype: np.dtype[Any], lookup: bool
-) -> tuple[Array, ...]:
+def _targets(points: Array, owners: NDArray[np.int64], radii: Array, states: Array, lookup: bool) -> tuple[Array, ...]:
     """Points, owners and squared radii, and the cells to look them up."""
+    dtype = states.dtype
+    fine = len(states) > 2 * len(points)
     return (
         np.ascontiguousarray(points, dtype=dtype),
         np.asarray(owners, dtype=np.float64),
         np.asarray(radii, dtype=dtype) ** 2,
-        *(point_cells(points, radii) if lookup and len(points) else no_cells(points.shape[1])),
+        *(point_cells(points, owners, radii, fine=fine) if lookup and len(points) else no_cells(points.shape[1])),
     )
 
 

@@ -11,12 +11,12 @@ from textwrap import indent
 
 from resdyn.kernels.dormand_prince import PACE, SETUP, SOURCE, STAGES
 from resdyn.kernels.lanes import LaneRule, _unpack, flow_steps
-from resdyn.kernels.point_cells import owner_source
+from resdyn.kernels.point_cells import owner_lines
 
 WIDTH = 64
 FLOW_WIDTH = 32
-MOST_IN_A_LOOP = 64
-"""With more points than this the map looks them up."""
+MOST_IN_A_LOOP = 24
+"""With more points than this the map looks them up: from about here on that is faster."""
 # layers between two looks at which lanes are done; the verdict itself is found layer by layer
 _PATIENCE = 8
 
@@ -24,17 +24,13 @@ _PATIENCE = 8
 _TARGETS = "points, owners, radii, corner, per_length, counts, firsts, members"
 
 
-def _seen(n: int, array: str) -> str:
-    return ", ".join(f"{array}[{i} * width + lane]" for i in range(n))
-
-
 @cache
 def settle_source(rule: LaneRule, *, in_residuals: bool, lookup: bool) -> str:
     """``settle``: the first test from which on ``dwell`` tests in a row are near points of one owner.
 
     ``points`` (P, n) with their ``owners`` and squared ``radii``: a point of an owner below −1 decides at the first
-    touch. With ``lookup`` they are found through their cells. With ``in_residuals`` points and distances are those of σ(x). Verdicts: an owner, −1 for none within
-    ``depth`` layers, and ``LOST`` beyond ``largest``.
+    touch. With ``lookup`` they are found through their cells. With ``in_residuals`` points and distances are those of
+    σ(x). Verdicts: an owner, −1 for none within ``depth`` layers, and ``LOST`` beyond ``largest``.
     """
     n, width = rule.dimension, WIDTH
     square = " + ".join(f"(v{i} - q{i}) * (v{i} - q{i})" for i in range(n))
@@ -53,7 +49,12 @@ def settle_source(rule: LaneRule, *, in_residuals: bool, lookup: bool) -> str:
         *(f"        v{i} = seen[{i} * width + lane]" for i in range(n)),
         f"        owner[lane] = mine if {square} <= square else owner[lane]",
     ]
-    found = ["for lane in range(width):", f"    owner[lane] = owner_of({_seen(n, 'seen')}, {_TARGETS})"]
+    found = [
+        "for lane in range(width):",
+        "    if verdict[lane] == -1.0:",
+        *(f"        v{i} = seen[{i} * width + lane]" for i in range(n)),
+        *(f"        {line}" for line in owner_lines(n, "owner[lane]")),
+    ]
     test = [
         *(view if in_residuals else []),
         *(found if lookup else loop),
@@ -84,7 +85,6 @@ def settle_source(rule: LaneRule, *, in_residuals: bool, lookup: bool) -> str:
     seen = f"seen = np.empty({n * width}, dtype=real)" if in_residuals else "seen = s"
     return f"""
 LOST = -9.0
-{owner_source(n) if lookup else ""}
 
 
 @njit(error_model="numpy")
@@ -153,45 +153,33 @@ def settle_flow_source(rule: LaneRule, *, in_residuals: bool) -> str:
     A state that cannot be integrated on is lost.
     """
     n, width = rule.dimension, FLOW_WIDTH
-    arguments = (
-        "lane, width, s, k1, tau, steps, start, length, tries, failed, who, segment, queue, states, out, status, "
-        f"slots, rtol, atol, run, held, labels, layers, {_TARGETS}, dwell, every, depth, largest, gap"
+    view = "logistic({})" if in_residuals else "{}"
+    seen = "\n".join(f"v{i} = " + view.format(f"s[{i} * width + lane]") for i in range(n))
+    test = f"""\
+state, first = who[lane], segment[lane] < 0
+at = (segment[lane] + 1) * every
+if first:
+    run[lane], held[lane] = 0.0, -1.0
+decided = failed[lane] > ZERO
+for i in range({n}):
+    decided = decided or not abs(s[i * width + lane]) <= largest
+if decided:
+    labels[state] = -9
+else:
+{indent(seen, "    ")}
+{indent(chr(10).join(owner_lines(n, "now")), "    ")}
+    run[lane] = run[lane] + 1.0 if now == held[lane] else 1.0
+    held[lane] = now
+    if (now >= 0.0 and run[lane] >= dwell) or now < -1.0:
+        labels[state] = now
+        layers[state] = at - (run[lane] - 1.0) * every
+        decided = True
+if decided or at + every > depth:
+    idle += take(
+        lane, width, s, tau, steps, start, length, tries, failed, who, segment, queue,
+        states, out, status, begin, slots,
     )
-    if in_residuals:
-        view = indent("\n".join(f"v{i} = logistic(s[{i} * width + lane])" for i in range(n)), " " * 8)
-    else:
-        view = indent("\n".join(f"v{i} = s[{i} * width + lane]" for i in range(n)), " " * 8)
-    return (
-        SOURCE
-        + owner_source(n)
-        + f"""
-
-@njit(error_model="numpy")
-def test({arguments}):
-    # the state in this lane is at the end of a segment; returns 1 if the lane has run out of work
-    state, first = who[lane], segment[lane] < 0
-    layer = (segment[lane] + 1) * every
-    if first:
-        run[lane], held[lane] = 0.0, -1.0
-    decided = failed[lane] > ZERO
-    for i in range({n}):
-        decided = decided or not abs(s[i * width + lane]) <= largest
-    if decided:
-        labels[state] = -9
-    else:
-{view}
-        now = owner_of({", ".join(f"v{i}" for i in range(n))}, {_TARGETS})
-        run[lane] = run[lane] + 1.0 if now == held[lane] else 1.0
-        held[lane] = now
-        if (now >= 0.0 and run[lane] >= dwell) or now < -1.0:
-            labels[state] = now
-            layers[state] = layer - (run[lane] - 1.0) * every
-            decided = True
-    if decided or layer + every > depth:
-        return take(
-            lane, width, s, tau, steps, start, length, tries, failed, who, segment, queue,
-            states, out, status, 0.0, slots,
-        )
+else:
     segment[lane] += 1
     start[lane] += length[lane]
     length[lane] = gap
@@ -199,8 +187,10 @@ def test({arguments}):
     tries[lane] = 0
     if first:
         steps[lane] = first_step(lane, width, s, k1, {n}, rtol, atol, real(gap))
-    return 0
-
+"""
+    return (
+        SOURCE
+        + f"""
 
 @kernel
 def settle_flow(
@@ -228,6 +218,6 @@ def settle_flow(
             if count > 0:
                 for lane in range(width):
                     if arrived[lane] > ZERO:
-                        idle += test({arguments})
+{indent(test, " " * 24)}
 """
     )

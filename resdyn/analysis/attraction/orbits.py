@@ -77,12 +77,12 @@ class Orbits:
             )
 
     def control(self, layers: int) -> dict[str, Any]:
-        """What controls the steps of a compiled flow through so many layers, as :func:`resdyn.simulate` has it."""
+        """What controls the steps of a flow through so many layers, as :func:`resdyn.simulate` has it."""
         request = make_request(
             self.system,
             np.zeros(self.system.shape),
             depth=layers,
-            method="RK45",
+            method=self.solver or "RK45",
             save="final",
             transient=0,
             inputs=None,
@@ -95,6 +95,13 @@ class Orbits:
             threads=self.threads,
         )
         return {"rtol": request.rtol, "atol": request.atol, "max_steps": most_steps(layers)}
+
+    def tolerance(self, v: Array) -> float:
+        """The error that is allowed in a step of the flow near these points; 0 for maps."""
+        if self.is_map:
+            return 0.0
+        control = self.control(1)
+        return float(control["atol"] + control["rtol"] * np.abs(v).max())
 
     def run(self, x: Array, layers: int) -> Array:
         """The states (M, d) after so many layers; NaN where they are lost."""

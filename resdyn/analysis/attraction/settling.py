@@ -37,6 +37,12 @@ class Targets:
     dwell: int = 1
     every: int = 1
 
+    def same_as(self, other: "Targets") -> bool:
+        """Whether every state settles on these as on the others."""
+        return (self.dwell, self.every) == (other.dwell, other.every) and all(
+            np.array_equal(getattr(self, name), getattr(other, name)) for name in ("points", "owners", "radii")
+        )
+
     @cached_property
     def _groups(self) -> list[tuple[int, float, Array, Any]]:
         """Points that follow each other with one owner and one radius, as (owner, radius, points, tree)."""
