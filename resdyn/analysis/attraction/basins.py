@@ -174,9 +174,9 @@ def classified(
     states = validate.states(validate.real_array(x, "x", finite=not orbits.in_residuals), system.shape, system.name)
     batch = states.shape[: states.ndim - len(system.shape)]
     flat = np.asarray(states, dtype=float).reshape(-1, orbits.size)
-    answers = _described(*settle(orbits, flat, _targets(orbits, found), found.depth), found)
-    labels, outcomes, times = (array.reshape(batch) for array in answers)
-    return labels, outcomes, times
+    owners, layers = settle(orbits, flat, _targets(orbits, found), found.depth)
+    labels, outcomes, times = _described(owners, layers, found)
+    return labels.reshape(batch), outcomes.reshape(batch), times.reshape(batch)
 
 
 def _targets(orbits: Orbits, found: Attractors) -> Targets:

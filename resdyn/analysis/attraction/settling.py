@@ -97,7 +97,7 @@ def settle(orbits: Orbits, x: Array, targets: Targets, depth: int) -> tuple[NDAr
     if orbits.is_map and form.settles:
         return form.settle(states, *near, **options)
     if not orbits.is_map and form.settles_flow:
-        return form.settle_flow(states, *near, **orbits.control(targets.every), **options)
+        return form.settle_flow(states, *near, **{**options, **orbits.control(targets.every)})
     return _settle_in_numpy(orbits, x, targets, depth)
 
 
