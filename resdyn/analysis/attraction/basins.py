@@ -11,7 +11,7 @@ from resdyn._types import System
 from resdyn.analysis.attraction import result
 from resdyn.analysis.attraction.candidates import NEUTRAL, Judge
 from resdyn.analysis.attraction.given import known_attractors
-from resdyn.analysis.attraction.grids import checked_axes, shuffled, states_of
+from resdyn.analysis.attraction.grids import checked_axes, keys, least, states_of
 from resdyn.analysis.attraction.orbits import Orbits, make_orbits
 from resdyn.analysis.attraction.result import Attractors, Basins
 from resdyn.analysis.attraction.search import (
@@ -157,7 +157,7 @@ def _labelled(
     labels, outcomes, times = _described(known.owners, known.layers, found)
     left = np.flatnonzero(outcomes == result.LONG_TRANSIENT)
     if len(left) and found.method != "given":
-        chosen = left[shuffled(x[left])[:_SOURCES]]
+        chosen = left[least(keys(x[left]), _SOURCES)]
         ended = judge.candidates(x[chosen])
         neutral = np.array([candidate is not None and candidate.verdict == NEUTRAL for candidate in ended])
         # what holds for each of the many that were looked at is said of all; else only of those it was seen of

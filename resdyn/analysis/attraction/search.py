@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from resdyn import _validation as validate
 from resdyn._types import System
 from resdyn.analysis.attraction.candidates import ATTRACTS, NEUTRAL, REPELS, SAME, Candidate, Judge
-from resdyn.analysis.attraction.grids import checked_region, shuffled
+from resdyn.analysis.attraction.grids import checked_region, keys, least
 from resdyn.analysis.attraction.orbits import Orbits, make_orbits
 from resdyn.analysis.attraction.result import Attractors
 from resdyn.analysis.attraction.settling import BOUNDARY, NONE, Targets, settle
@@ -196,41 +196,41 @@ def discover(judge: Judge, x: Array, every: int, distance: float | None) -> tupl
     by the attractors known when all of x was first compared with them.
     """
     catalogue = Catalogue(judge)
-    order = shuffled(x)
-    pool = x[order]
-    catalogue.look_for_unstable(pool[:_SOURCES])
-    labels = None
-    for part in (pool[:_FIRST], pool):
-        labels = _explain(catalogue, part, every, distance)
-        if len(part) == len(pool):
-            break
-    catalogue.settle_down()
-    if labels is not None:
-        back = np.empty_like(order)
-        back[order] = np.arange(len(order))
+    keyed = keys(x)
+    first = least(keyed, _FIRST)
+    catalogue.look_for_unstable(x[first[:_SOURCES]])
+    labels = _explain(catalogue, x[first], keyed[first], every, distance)
+    if len(first) < len(x):
+        labels = _explain(catalogue, x, keyed, every, distance)
+    elif labels is not None:
+        back = np.argsort(first)
         labels = Labels(labels.targets, labels.owners[back], labels.layers[back])
+    catalogue.settle_down()
     return catalogue, radii(catalogue, distance), labels
 
 
-def _explain(catalogue: Catalogue, pool: Array, every: int, distance: float | None) -> Labels | None:
-    """Judge what is not explained; returns where all of the pool settled, if that was asked."""
+def _explain(
+    catalogue: Catalogue, x: Array, keyed: NDArray[np.uint64], every: int, distance: float | None
+) -> Labels | None:
+    """Judge what is not explained, states with the least keys first; returns where all settled, if that was asked."""
     judge = catalogue.judge
-    left, news = pool, True
+    left, news = np.arange(len(x)), True
     idle, labels = 0, None
     for _ in range(_ROUNDS):
         # with no attractor known, orbits would be followed to the end to learn which come to unstable points
         if news and catalogue.attracting:
             catalogue.settle_down()
             targets = targets_of(catalogue, radii(catalogue, distance), every)
-            owners, layers = settle(judge.orbits, left, targets, judge.depth)
-            if len(left) == len(pool):
+            owners, layers = settle(judge.orbits, x if len(left) == len(x) else x[left], targets, judge.depth)
+            if len(left) == len(x):
                 labels = Labels(targets, owners, layers)
             left = left[owners == NONE]
         if not len(left) or len(catalogue.attracting) >= MOST or idle == _IDLE_ROUNDS:
             return labels
-        news = catalogue.add(judge.candidates(left[:_SOURCES]))
+        sources = least(keyed[left], _SOURCES)
+        news = catalogue.add(judge.candidates(x[left[sources]]))
         idle = 0 if news else idle + 1
-        left = left[_SOURCES:]
+        left = np.delete(left, sources)
     return labels
 
 
