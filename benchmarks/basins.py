@@ -226,7 +226,7 @@ def main() -> None:
     for job in (
         lambda: by_proximity(size, repeats, every=1),
         lambda: by_proximity(size, repeats, every=8),
-        lambda: of_a_flow(size // 10, repeats),
+        lambda: of_a_flow(size // 5, repeats),
         lambda: without_prior_knowledge(resdyn.systems.newton_map(), 2.0, 2 * size, repeats),
         lambda: without_prior_knowledge(resdyn.systems.henon(), 1.5, 2 * size, repeats),
         lambda: without_prior_knowledge(resdyn.systems.bistable(), 2.0, 2 * size, repeats),
