@@ -5,7 +5,9 @@
 A grid of initial states of a bistable network of two units; every orbit is run until it is within 1e-3 of one of two
 known attractors. The peers are written as a careful user would: numba as a parallel loop over states that tests in
 every layer and ends with its orbit; JAX as a loop over chunks, NumPy with the orbits that are done taken out, both with
-a test every eight layers. The last job is the search without prior knowledge, on one thread against all.
+a test every eight layers. The other jobs are the search without prior knowledge: of a flow against the basin function
+of pynamicalsys, which runs every orbit for a given time and clusters what it samples then (it has none for maps), and
+of maps with fixed points and with a chaotic attractor on one thread against all.
 """
 
 # ruff: noqa: E402
@@ -15,6 +17,7 @@ TERMS = isolate()
 
 import argparse
 import math
+import statistics
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -141,19 +144,70 @@ def by_proximity(size: int, repeats: int, every: int) -> Comparison:
     )
 
 
-def without_prior_knowledge(size: int, repeats: int) -> Comparison:
-    """Attractors found and basins labelled, on one thread and on all."""
+def of_a_flow(size: int, repeats: int) -> Comparison:
+    """The Duffing oscillator, attractors not known, from the same states."""
+    system = resdyn.systems.duffing()
     axis = np.linspace(-2, 2, size)
-    system = resdyn.systems.newton_map()
+    states = np.stack(np.meshgrid(axis, axis, indexing="ij"), axis=-1).reshape(-1, 2)
+
+    def ours() -> Any:
+        return resdyn.basins_of_attraction(system, (axis, axis), dynamics="flow", threads=TERMS.threads)
+
+    peers, wrong = {}, 0.0
+    found = ours()
+    try:
+        label = pynamicalsys_clusters()
+    except ImportError:
+        pass
+    else:
+        theirs = label(states)
+        # its labels are numbered as they come up
+        pairs = {(int(a), int(b)) for a, b in zip(theirs, found.labels.ravel(), strict=True)}
+        wrong = float(len(pairs) != len(found.attractors))
+        peers["pynamicalsys"] = median_seconds(lambda: label(states), repeats=repeats)
+    return Comparison(
+        job=f"basins of the Duffing flow without prior knowledge, {size}² states, {TERMS.threads} threads",
+        ours=median_seconds(ours, repeats=2 * repeats),
+        peers=peers,
+        targets={},
+        error=wrong,
+    )
+
+
+def pynamicalsys_clusters() -> Callable[[Array], Array]:
+    """Three states, one unit of time apart, after a transient in which all orbits come to a hundredth."""
+    import numba
+    from pynamicalsys import ContinuousDynamicalSystem
+
+    @numba.njit
+    def duffing(t: float, u: Array, parameters: Array) -> Array:
+        slope = np.empty(2)
+        slope[0], slope[1] = u[1], u[0] - u[0] ** 3 - parameters[0] * u[1]
+        return slope
+
+    peer = ContinuousDynamicalSystem(equations_of_motion=duffing, system_dimension=2, number_of_parameters=1)
+    # its adaptive method fails on many states; with these steps its errors are a hundred times ours, in its favour
+    peer.integrator("rk4", time_step=0.1)
+    options: dict[str, Any] = {"parameters": np.array([0.2]), "transient_time": 80.0, "sampling_time": 1.0, "eps": 0.05}
+    return lambda states: np.asarray(peer.basin_of_attraction(states, 3, **options))
+
+
+def without_prior_knowledge(system: resdyn.System, reach: float, size: int, repeats: int) -> Comparison:
+    """Attractors found and basins labelled, on one thread and on all, in turn."""
+    axis = np.linspace(-reach, reach, size)
 
     def search(threads: int) -> Any:
         return resdyn.basins_of_attraction(system, (axis, axis), threads=threads)
 
     one, many = search(1), search(TERMS.threads)
+    seconds: dict[int, list[float]] = {1: [], TERMS.threads: []}
+    for _ in range(repeats):
+        for threads, times in seconds.items():
+            times.append(median_seconds(lambda threads=threads: search(threads), repeats=1, warm_up=False))  # type: ignore[misc]
     return Comparison(
-        job=f"basins of Newton's method without prior knowledge, {size}² states, {TERMS.threads} threads",
-        ours=median_seconds(lambda: search(TERMS.threads), repeats=repeats),
-        peers={"resdyn on one thread": median_seconds(lambda: search(1), repeats=repeats)},
+        job=f"basins of the {system.name} without prior knowledge, {size}² states, {TERMS.threads} threads",
+        ours=statistics.median(seconds[TERMS.threads]),
+        peers={"resdyn on one thread": statistics.median(seconds[1])} if TERMS.threads > 1 else {},
         targets={},
         error=float((one.labels != many.labels).mean()),
     )
@@ -172,7 +226,10 @@ def main() -> None:
     for job in (
         lambda: by_proximity(size, repeats, every=1),
         lambda: by_proximity(size, repeats, every=8),
-        lambda: without_prior_knowledge(size, repeats),
+        lambda: of_a_flow(size // 5, repeats),
+        lambda: without_prior_knowledge(resdyn.systems.newton_map(), 2.0, 2 * size, repeats),
+        lambda: without_prior_knowledge(resdyn.systems.henon(), 1.5, 2 * size, repeats),
+        lambda: without_prior_knowledge(resdyn.systems.bistable(), 2.0, 2 * size, repeats),
     ):
         comparisons.append(job())
         print(comparisons[-1], flush=True)

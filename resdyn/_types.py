@@ -155,6 +155,29 @@ class CompiledForm(Protocol):
     ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Run the map until states stay near given points."""
 
+    @property
+    def settles_flow(self) -> bool:
+        """Whether ``settle_flow`` serves this system."""
+
+    def settle_flow(
+        self,
+        states: Array,
+        points: Array,
+        owners: NDArray[np.int64],
+        radii: Array,
+        *,
+        dwell: int,
+        every: int,
+        depth: int,
+        largest: float,
+        rtol: float,
+        atol: float,
+        max_steps: int,
+        in_residuals: bool = False,
+        threads: int | None = None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Run the flow until states stay near given points."""
+
     def carries_tangents(self, n_vectors: int) -> bool:
         """Whether so many tangent vectors can be carried beside each state."""
 

@@ -232,7 +232,7 @@ def _run_flow(request: Request, out: Array, status: NDArray[np.uint8]) -> None:
             slots=slots,
             rtol=request.rtol,
             atol=request.atol,
-            max_steps=_STEPS + _STEPS_PER_LAYER * request.total,
+            max_steps=most_steps(request.total),
             threads=request.threads,
         )
         return
@@ -241,6 +241,11 @@ def _run_flow(request: Request, out: Array, status: NDArray[np.uint8]) -> None:
             status[i] = _solve_by_layer(request, i, ends, layers, slots, out)
         else:
             status[i] = _solve_at_once(request, i, ends, slots, out)
+
+
+def most_steps(layers: int) -> int:
+    """Steps that a compiled flow may take in a segment before its state has failed."""
+    return _STEPS + _STEPS_PER_LAYER * layers
 
 
 def _solve_at_once(request: Request, index: int, ends: Array, slots: Array, out: Array) -> Status:

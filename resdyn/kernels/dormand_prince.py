@@ -179,9 +179,8 @@ for lane in range({width}):
 """
 
 # After a step: accept or reject, and choose the next size, without a branch, so that LLVM vectorises the loop.
-# A lane without work takes steps of size 0 and never arrives. ``{arrival}`` is what else is done with a lane at the
-# end of its segment, a statement of one line.
-CONTROL = """\
+# A lane without work takes steps of size 0 and never arrives.
+PACE = """\
 count = 0
 for lane in range({width}):
     factor = SAFETY * exp(EXPONENT * rough_log2(error[lane] + TINY))
@@ -202,6 +201,12 @@ for lane in range({width}):
     tau[lane] += h[lane] if accepted else ZERO
     arrived[lane] = ONE if there or stuck else ZERO
     count += 1 if there or stuck else 0
+"""
+
+# ``{arrival}`` is what else is done with a lane at the end of its segment, a statement of one line.
+CONTROL = (
+    PACE
+    + """\
 if count > 0:
     for lane in range({width}):
         if arrived[lane] > ZERO:
@@ -211,3 +216,4 @@ if count > 0:
                 states, out, status, sizes, begin, ends, slots, rtol, atol,
             )
 """
+)

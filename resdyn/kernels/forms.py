@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 
 from resdyn.kernels.codegen import load_kernel
 from resdyn.kernels.lanes import LaneRule
+from resdyn.kernels.point_cells import no_cells, point_cells
 from resdyn.kernels.rules import Rules
-from resdyn.kernels.settling import settle_source
+from resdyn.kernels.settling import MOST_IN_A_LOOP, settle_flow_source, settle_source
 from resdyn.kernels.tangent_blocks import TangentBlocks
 from resdyn.kernels.tangent_flow import flow_source
 from resdyn.kernels.tangent_lanes import TangentLanes
@@ -138,7 +139,12 @@ class SemilinearForm:
     @property
     def settles(self) -> bool:
         """Whether :meth:`settle` serves this form: systems of many units run layer by layer as well."""
-        return isinstance(self.rules.map, LaneRule) and not self.rules.map.driven and len(self.gain) == 1
+        return _settles(self.rules.map) and len(self.gain) == 1
+
+    @property
+    def settles_flow(self) -> bool:
+        """Whether :meth:`settle_flow` does."""
+        return _settles(self.rules.flow) and len(self.gain) == 1
 
     def settle(
         self,
@@ -164,19 +170,49 @@ class SemilinearForm:
         """
         rule = self.rules.map
         assert isinstance(rule, LaneRule), "ask settles first"
-        kernel = load_kernel(settle_source(rule, in_residuals=in_residuals), states.dtype.name)
-        real = states.dtype.type
+        lookup = len(points) > MOST_IN_A_LOOP
+        kernel = load_kernel(settle_source(rule, in_residuals=in_residuals, lookup=lookup), states.dtype.name)
+        labels, layers = _undecided(len(states))
+        targets = _targets(points, owners, radii, states, lookup)
+        limits = (float(dwell), every, float(depth), states.dtype.type(largest))
         arrays = self.map_arrays(states.dtype, False)[:4]
-        labels, layers = np.full(len(states), -1, dtype=np.int64), np.full(len(states), -1, dtype=np.int64)
-        targets = (
-            np.ascontiguousarray(points, dtype=states.dtype),
-            np.asarray(owners, dtype=np.float64),
-            np.asarray(radii, dtype=states.dtype) ** 2,
-        )
-        limits = (float(dwell), every, float(depth), real(largest))
         # a chunk refills its lanes from its own queue, and idles only at its end
         chunk, n_chunks = _chunks(len(states), threads, most=8192)
         run_blocks(kernel.settle, n_chunks, threads, states, labels, layers, *targets, *limits, *arrays, chunk)
+        return labels, layers
+
+    def settle_flow(
+        self,
+        states: Array,
+        points: Array,
+        owners: NDArray[np.int64],
+        radii: Array,
+        *,
+        dwell: int,
+        every: int,
+        depth: int,
+        largest: float,
+        rtol: float,
+        atol: float,
+        max_steps: int,
+        in_residuals: bool = False,
+        threads: int | None = None,
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """The same as :meth:`settle`, of the flow; layers are units of ``step`` in time.
+
+        A state that cannot be integrated on, with ``max_steps`` at most between two tests, counts as gone too.
+        """
+        rule = self.rules.flow
+        assert isinstance(rule, LaneRule), "ask settles_flow first"
+        kernel = load_kernel(settle_flow_source(rule, in_residuals=in_residuals), states.dtype.name)
+        real = states.dtype.type
+        labels, layers = _undecided(len(states))
+        targets = _targets(points, owners, radii, states, True)
+        limits = (float(dwell), every, depth, real(largest), every * self.step)
+        arrays = self._arrays(states.dtype, self.damping, self.gain)[:4]
+        chunk, n_chunks = _chunks(len(states), threads)
+        control = (real(rtol), real(atol), max_steps, chunk)
+        run_blocks(kernel.settle_flow, n_chunks, threads, states, labels, layers, *targets, *limits, *arrays, *control)
         return labels, layers
 
     # --- with tangent vectors --------------------------------------------------------------------
@@ -258,6 +294,26 @@ class SemilinearForm:
         rule = self.rules.tangents(frames.shape[1])
         assert rule is not None, "ask carries_tangents first"
         return rule, frames.shape[1]
+
+
+def _settles(rule: Any) -> bool:
+    return isinstance(rule, LaneRule) and not rule.driven
+
+
+def _undecided(n: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    return np.full(n, -1, dtype=np.int64), np.full(n, -1, dtype=np.int64)
+
+
+def _targets(points: Array, owners: NDArray[np.int64], radii: Array, states: Array, lookup: bool) -> tuple[Array, ...]:
+    """Points, owners and squared radii, and the cells to look them up."""
+    dtype = states.dtype
+    fine = len(states) > 2 * len(points)
+    return (
+        np.ascontiguousarray(points, dtype=dtype),
+        np.asarray(owners, dtype=np.float64),
+        np.asarray(radii, dtype=dtype) ** 2,
+        *(point_cells(points, owners, radii, fine=fine) if lookup and len(points) else no_cells(points.shape[1])),
+    )
 
 
 def _chunks(n_states: int, threads: int | None, *, most: int = 2048) -> tuple[int, int]:

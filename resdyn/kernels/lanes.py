@@ -111,9 +111,8 @@ def map_source(rule: LaneRule, width: int) -> str:
     )
 
 
-@cache
-def flow_source(rule: LaneRule, width: int) -> str:
-    """``integrate``: Dormand–Prince 5(4), each lane with its own state and step size (see dormand_prince.py).
+def flow_steps(rule: LaneRule, width: int) -> list[str]:
+    """Statements that try a step of size h from ``s`` in every lane, and keep it where its error is small enough.
 
     Each stage is a loop over the lanes of its own. One loop over whole steps spares the slopes a way through memory,
     but has more in flight than there are registers; measured, it is a tenth slower.
@@ -159,6 +158,13 @@ def flow_source(rule: LaneRule, width: int) -> str:
         *(f"    {at('k', i)} = {at('k', i, STAGES)} if accepted else {at('k', i)}" for i in units),
         "    error[lane] = e",
     ]
+    return step
+
+
+@cache
+def flow_source(rule: LaneRule, width: int) -> str:
+    """``integrate``: Dormand–Prince 5(4), each lane with its own state and step size (see dormand_prince.py)."""
+    n = rule.dimension
     return SOURCE + "\n".join(
         [
             "",
@@ -175,7 +181,7 @@ def flow_source(rule: LaneRule, width: int) -> str:
             f"        new = np.empty({n * width}, dtype=real)",
             _block(2, *SETUP.format(width="width").splitlines(), *_unpack(rule, "damping")),
             "        while idle < width:",
-            _block(3, *step),
+            _block(3, *flow_steps(rule, width)),
             _block(3, *CONTROL.format(width="width", arrival="pass").splitlines()),
             "",
         ]

@@ -11,11 +11,12 @@ from resdyn._types import System
 from resdyn.analysis.attraction import result
 from resdyn.analysis.attraction.candidates import NEUTRAL, Judge
 from resdyn.analysis.attraction.given import known_attractors
-from resdyn.analysis.attraction.grids import checked_axes, shuffled, states_of
+from resdyn.analysis.attraction.grids import checked_axes, keys, least, states_of
 from resdyn.analysis.attraction.orbits import Orbits, make_orbits
 from resdyn.analysis.attraction.result import Attractors, Basins
 from resdyn.analysis.attraction.search import (
     _SOURCES,
+    Labels,
     answer,
     chosen_algorithm,
     discover,
@@ -23,7 +24,7 @@ from resdyn.analysis.attraction.search import (
     make_targets,
     search_options,
 )
-from resdyn.analysis.attraction.settling import BOUNDARY, LOST, NONE, settle
+from resdyn.analysis.attraction.settling import BOUNDARY, LOST, NONE, Targets, settle
 
 Array = NDArray[Any]
 
@@ -123,11 +124,11 @@ def basins_of_attraction(
         times = np.full(len(x), np.nan)
     else:
         if word == "proximity":
-            found = known_attractors(judge, attractors, every=spacing, distance=near)
+            found, known = known_attractors(judge, attractors, every=spacing, distance=near), None
         else:
-            catalogue, radius = discover(judge, x, spacing, near)
+            catalogue, radius, known = discover(judge, x, spacing, near)
             found = answer(catalogue, radius, orbits, every=spacing, depth=most, method=word, n_starts=len(x))
-        labels, outcomes, times = _labelled(judge, found, x)
+        labels, outcomes, times = _labelled(judge, found, x, known)
     attracting: dict[str, Any] = {field.name: getattr(found, field.name) for field in fields(Attractors)}
     return Basins(
         labels=labels.reshape(shape),
@@ -146,11 +147,17 @@ def _extent(orbits: Orbits, x: Array) -> float:
     return extent if extent > 0 else 1.0 + max(max(abs(low), abs(high)) for low, high in sides)
 
 
-def _labelled(judge: Judge, found: Attractors, x: Array) -> tuple[NDArray[np.int64], NDArray[np.int8], Array]:
-    labels, outcomes, times = classified(found, x, threads=judge.orbits.threads)
+def _labelled(
+    judge: Judge, found: Attractors, x: Array, known: Labels | None
+) -> tuple[NDArray[np.int64], NDArray[np.int8], Array]:
+    """Labels, outcomes and times of the grid's states; those that the search came to with the same targets hold."""
+    targets = _targets(judge.orbits, found)
+    if known is None or not targets.same_as(known.targets):
+        known = Labels(targets, *settle(judge.orbits, x, targets, found.depth))
+    labels, outcomes, times = _described(known.owners, known.layers, found)
     left = np.flatnonzero(outcomes == result.LONG_TRANSIENT)
     if len(left) and found.method != "given":
-        chosen = left[shuffled(x[left])[:_SOURCES]]
+        chosen = left[least(keys(x[left]), _SOURCES)]
         ended = judge.candidates(x[chosen])
         neutral = np.array([candidate is not None and candidate.verdict == NEUTRAL for candidate in ended])
         # what holds for each of the many that were looked at is said of all; else only of those it was seen of
@@ -167,10 +174,16 @@ def classified(
     states = validate.states(validate.real_array(x, "x", finite=not orbits.in_residuals), system.shape, system.name)
     batch = states.shape[: states.ndim - len(system.shape)]
     flat = np.asarray(states, dtype=float).reshape(-1, orbits.size)
+    owners, layers = settle(orbits, flat, _targets(orbits, found), found.depth)
+    labels, outcomes, times = _described(owners, layers, found)
+    return labels.reshape(batch), outcomes.reshape(batch), times.reshape(batch)
+
+
+def _targets(orbits: Orbits, found: Attractors) -> Targets:
     seen = orbits.view(found.points.reshape(-1, orbits.size))
     if found.y.size:
         seen = found.y.reshape(-1, orbits.size)
-    targets = make_targets(
+    return make_targets(
         orbits,
         seen,
         found.owners,
@@ -180,13 +193,16 @@ def classified(
         found.dwell,
         found.every,
     )
-    owners, layers = settle(orbits, flat, targets, found.depth)
-    outcomes = np.full(len(flat), result.LONG_TRANSIENT, dtype=np.int8)
+
+
+def _described(
+    owners: NDArray[np.int64], layers: NDArray[np.int64], found: Attractors
+) -> tuple[NDArray[np.int64], NDArray[np.int8], Array]:
+    """Labels, outcomes and times (M,)."""
+    outcomes = np.full(len(owners), result.LONG_TRANSIENT, dtype=np.int8)
     outcomes[owners >= 0] = result.SETTLED
     outcomes[owners == BOUNDARY] = result.BOUNDARY
     outcomes[owners == LOST] = result.DIVERGED
     labels = np.where(owners >= 0, owners, NONE)
     times = np.where(owners >= 0, layers.astype(float), np.nan)
-    if found.dynamics == "flow":
-        times = times * system.step
-    return labels.reshape(batch), outcomes.reshape(batch), times.reshape(batch)
+    return labels, outcomes, times * found.system.step if found.dynamics == "flow" else times

@@ -25,6 +25,8 @@ ATTRACTS, REPELS, NEUTRAL = 1, 0, -1
 REPEATS, SAME = 1e-6, 1e-6
 _LONGEST_PERIOD = 128
 _SAMPLE = 2048
+# states of a stretch that are compared with a sample
+_ASKED = 256
 _LARGEST_DENSE = 512
 _DIRECTIONS = 16
 # a unit of logistic residuals this near to 0 or 1, and on its way there, is taken for saturated, then tested
@@ -218,15 +220,19 @@ class Judge:
         found: list[Candidate | None] = []
         for m in range(len(x)):
             orbit = tail[:, m]
-            found.append(None if self.orbits.lost(orbit[-1:])[0] else self._recurrent_set(orbit))
+            whole = not self.orbits.lost(orbit[-1:])[0]
+            found.append(self._recurrent_set(orbit, _sampled(found)) if whole else None)
         return found
 
-    def _recurrent_set(self, orbit: Array) -> Candidate | None:
+    def _recurrent_set(self, orbit: Array, known: list[Candidate]) -> Candidate | None:
         seen = self.orbits.view(orbit)
         if self.orbits.is_map:
             period = _first_period(seen, _SAMPLE // 2, REPEATS * self.scale)
             if period:
                 return self._periodic(orbit, seen, period)
+        for candidate in known:
+            if _fills(seen, candidate):
+                return candidate
         if _fresh_cells(seen, self.cell) > 0.05:
             return None
         kind, conserves = self._kind(orbit[len(orbit) // 2])
@@ -300,7 +306,9 @@ class Judge:
         """
         spacing = max(64, min(self.depth // 4, 4096) // period * period)
         earlier, later = self._distances(seen, distance, spacing)
-        if (later <= np.maximum(earlier * (1 - 1e-7), 1e-9 * self.scale)).all() and (earlier < 4 * distance).all():
+        # a map comes as near as rounding lets it, a flow as its integrator: from there on it wanders
+        floor = max(1e-9 * self.scale, self.orbits.tolerance(seen))
+        if (later <= np.maximum(earlier * (1 - 1e-7), floor)).all() and (earlier < 4 * distance).all():
             return ATTRACTS
         return REPELS if (later > 4 * distance).any() else NEUTRAL
 
@@ -321,6 +329,24 @@ class Judge:
             away = np.where(np.isfinite(away), away, 1e6 * self.scale + np.abs(seen).max())
             widest.append(tree.query(away)[0].reshape(window.shape[:2]).max(axis=0))
         return widest[0], widest[1]
+
+
+def _sampled(found: list[Candidate | None]) -> list[Candidate]:
+    """Those known by a sample, each once."""
+    return list({id(c): c for c in found if c is not None and c.is_sampled}.values())
+
+
+def _fills(seen: Array, candidate: Candidate) -> bool:
+    """Whether the stretch of an orbit lies in a sampled set and comes near to all of it."""
+    from scipy.spatial import cKDTree
+
+    radius = candidate.radius
+    for these, those in ((seen, candidate.seen), (candidate.seen, seen)):
+        away = cKDTree(those).query(these[:: max(1, len(these) // _ASKED)], distance_upper_bound=radius)[0]
+        # a sample leaves out what an orbit visits once in a thousand states
+        if np.mean(away <= radius) < 0.99:
+            return False
+    return True
 
 
 def _drift(seen: Array) -> float:

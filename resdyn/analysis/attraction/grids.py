@@ -93,8 +93,8 @@ def checked_region(region: Any, system: System) -> tuple[Array, Array]:
     return ends[0], ends[1]
 
 
-def shuffled(x: Array) -> NDArray[np.int64]:
-    """An order of the states (M, d) that looks random and depends on their coordinates alone, not on their places."""
+def keys(x: Array) -> NDArray[np.uint64]:
+    """A number for each state (M, d) that looks random and depends on its coordinates alone, not on its place."""
     with np.errstate(over="ignore"):
         bits = np.ascontiguousarray(x + 0.0).view(np.uint64)  # −0.0 becomes 0.0
         mixed = np.full(len(x), 0x9E3779B97F4A7C15, dtype=np.uint64)
@@ -103,4 +103,17 @@ def shuffled(x: Array) -> NDArray[np.int64]:
             mixed = (mixed ^ column) * np.uint64(0xBF58476D1CE4E5B9)
             mixed = (mixed ^ (mixed >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
             mixed ^= mixed >> np.uint64(31)
-    return np.argsort(mixed, kind="stable")
+    return mixed
+
+
+def least(keys: NDArray[np.uint64], n: int) -> NDArray[np.int64]:
+    """Where the n least keys are, in their order; all if there are fewer."""
+    if len(keys) <= n:
+        return np.argsort(keys, kind="stable")
+    part = np.argpartition(keys, n - 1)[:n]
+    return part[np.argsort(keys[part], kind="stable")]
+
+
+def shuffled(x: Array) -> NDArray[np.int64]:
+    """An order of the states (M, d) that looks random and depends on their coordinates alone, not on their places."""
+    return np.argsort(keys(x), kind="stable")

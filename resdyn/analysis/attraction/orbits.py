@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdyn import _validation as validate
-from resdyn._request import FLOWS
+from resdyn._request import FLOWS, make_request
 from resdyn._types import System
-from resdyn.simulation import simulate
+from resdyn.simulation import most_steps, simulate
 
 Array = NDArray[Any]
 
@@ -75,6 +75,33 @@ class Orbits:
             return np.asarray(self.system.residual(0.0, x.reshape(-1, *self.system.shape)), dtype=float).reshape(
                 x.shape
             )
+
+    def control(self, layers: int) -> dict[str, Any]:
+        """What controls the steps of a flow through so many layers, as :func:`resdyn.simulate` has it."""
+        request = make_request(
+            self.system,
+            np.zeros(self.system.shape),
+            depth=layers,
+            method=self.solver or "RK45",
+            save="final",
+            transient=0,
+            inputs=None,
+            noise=0.0,
+            rng=None,
+            dtype=None,
+            progress=False,
+            rtol=self.rtol,
+            atol=self.atol,
+            threads=self.threads,
+        )
+        return {"rtol": request.rtol, "atol": request.atol, "max_steps": most_steps(layers)}
+
+    def tolerance(self, v: Array) -> float:
+        """The error that is allowed in a step of the flow near these points; 0 for maps."""
+        if self.is_map:
+            return 0.0
+        control = self.control(1)
+        return float(control["atol"] + control["rtol"] * np.abs(v).max())
 
     def run(self, x: Array, layers: int) -> Array:
         """The states (M, d) after so many layers; NaN where they are lost."""

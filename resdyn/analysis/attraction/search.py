@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from resdyn import _validation as validate
 from resdyn._types import System
 from resdyn.analysis.attraction.candidates import ATTRACTS, NEUTRAL, REPELS, SAME, Candidate, Judge
-from resdyn.analysis.attraction.grids import checked_region, shuffled
+from resdyn.analysis.attraction.grids import checked_region, keys, least
 from resdyn.analysis.attraction.orbits import Orbits, make_orbits
 from resdyn.analysis.attraction.result import Attractors
 from resdyn.analysis.attraction.settling import BOUNDARY, NONE, Targets, settle
@@ -180,35 +180,58 @@ def _dwell(catalogue: Catalogue) -> int:
     return _SAMPLED_DWELL if any(candidate.is_sampled for candidate in catalogue.attracting) else 1
 
 
-def discover(judge: Judge, pool: Array, every: int, distance: float | None) -> tuple[Catalogue, Array]:
-    """The attractors of the orbits from ``pool`` (M, d), and the radius of each, in canonical order.
+@dataclass(frozen=True, eq=False)
+class Labels:
+    """Where each state of a pool settled, and the targets that it was compared with."""
 
-    Those that no known attractor explains are judged in turn, until nothing new comes up.
+    targets: Targets
+    owners: NDArray[np.int64]
+    layers: NDArray[np.int64]
+
+
+def discover(judge: Judge, x: Array, every: int, distance: float | None) -> tuple[Catalogue, Array, Labels | None]:
+    """The attractors of the orbits from ``x`` (M, d), and the radius of each, in canonical order.
+
+    Those that no known attractor explains are judged in turn, until nothing new comes up. The labels are those of x
+    by the attractors known when all of x was first compared with them.
     """
     catalogue = Catalogue(judge)
-    pool = pool[shuffled(pool)]
-    catalogue.look_for_unstable(pool[:_SOURCES])
-    for part in (pool[:_FIRST], pool):
-        _explain(catalogue, part, every, distance)
-        if len(part) == len(pool):
-            break
+    keyed = keys(x)
+    first = least(keyed, _FIRST)
+    catalogue.look_for_unstable(x[first[:_SOURCES]])
+    labels = _explain(catalogue, x[first], keyed[first], every, distance)
+    if len(first) < len(x):
+        labels = _explain(catalogue, x, keyed, every, distance)
+    elif labels is not None:
+        back = np.argsort(first)
+        labels = Labels(labels.targets, labels.owners[back], labels.layers[back])
     catalogue.settle_down()
-    return catalogue, radii(catalogue, distance)
+    return catalogue, radii(catalogue, distance), labels
 
 
-def _explain(catalogue: Catalogue, pool: Array, every: int, distance: float | None) -> None:
+def _explain(
+    catalogue: Catalogue, x: Array, keyed: NDArray[np.uint64], every: int, distance: float | None
+) -> Labels | None:
+    """Judge what is not explained, states with the least keys first; returns where all settled, if that was asked."""
     judge = catalogue.judge
-    left, news = pool, True
-    idle = 0
+    left, news = np.arange(len(x)), True
+    idle, labels = 0, None
     for _ in range(_ROUNDS):
-        if news and (catalogue.attracting or catalogue.repelling):
+        # with no attractor known, orbits would be followed to the end to learn which come to unstable points
+        if news and catalogue.attracting:
+            catalogue.settle_down()
             targets = targets_of(catalogue, radii(catalogue, distance), every)
-            left = left[settle(judge.orbits, left, targets, judge.depth)[0] == NONE]
+            owners, layers = settle(judge.orbits, x if len(left) == len(x) else x[left], targets, judge.depth)
+            if len(left) == len(x):
+                labels = Labels(targets, owners, layers)
+            left = left[owners == NONE]
         if not len(left) or len(catalogue.attracting) >= MOST or idle == _IDLE_ROUNDS:
-            return
-        news = catalogue.add(judge.candidates(left[:_SOURCES]))
+            return labels
+        sources = least(keyed[left], _SOURCES)
+        news = catalogue.add(judge.candidates(x[left[sources]]))
         idle = 0 if news else idle + 1
-        left = left[_SOURCES:]
+        left = np.delete(left, sources)
+    return labels
 
 
 def answer(
@@ -370,7 +393,7 @@ def attractors(
         from resdyn.analysis.attraction.features import attractors_by_features
 
         return attractors_by_features(judge, drawn, features, every=spacing, distance=near)[0]
-    catalogue, radius = discover(judge, drawn, spacing, near)
+    catalogue, radius, _ = discover(judge, drawn, spacing, near)
     return answer(catalogue, radius, orbits, every=spacing, depth=most, method=word, n_starts=len(drawn))
 
 

@@ -329,7 +329,7 @@ def _stage(system: System, options: _Options, before: _Stage | None) -> _Stage:
         seeds = np.concatenate([_beside(points, options.beside) for points in before.sets])
         pool = np.concatenate([orbits.state(_inside(orbits, seeds)), drawn])
     judge = make_judge(orbits, options.extent, options.cells, options.depth)
-    catalogue, radius = discover(judge, pool, options.every, None)
+    catalogue, radius, _ = discover(judge, pool, options.every, None)
     found = answer(
         catalogue, radius, orbits, every=options.every, depth=options.depth, method="recurrences", n_starts=len(pool)
     )
