@@ -127,6 +127,7 @@ def basins_of_attraction(
             found, known = known_attractors(judge, attractors, every=spacing, distance=near), None
         else:
             catalogue, radius, known = discover(judge, x, spacing, near)
+            judge = catalogue.judge
             found = answer(catalogue, radius, orbits, every=spacing, depth=most, method=word, n_starts=len(x))
         labels, outcomes, times = _labelled(judge, found, x, known)
     attracting: dict[str, Any] = {field.name: getattr(found, field.name) for field in fields(Attractors)}
