@@ -584,6 +584,37 @@ def test_known_attractors_give_the_same_labels():
     assert "no orbits from nearby came back" in saddle.reason
 
 
+def test_attractors_of_another_system_are_not_believed():
+    axis = np.linspace(-2, 2, 21)
+    other = resdyn.attractors(pitchfork(r=0.5, step=0.1), (-2, 2), n_starts=20)
+    for step in (0.1, 1e-6):  # with a short step orbits do not get far anywhere
+        with pytest.raises(ValueError, match="does not repeat itself under"):
+            resdyn.basins_of_attraction(pitchfork(r=1.0, step=step), (axis,), attractors=other, distance=0.2)
+    # the same points, other multipliers
+    shorter = resdyn.basins_of_attraction(pitchfork(r=0.5, step=0.2), (axis,), attractors=other)
+    assert_allclose(shorter.multipliers.real, 0.8, atol=1e-9)  # 1 + h(r − 3x²) = 1 − 2rh
+    chaotic = resdyn.attractors(logistic_map(r=3.9), (0.1, 0.9), n_starts=8)
+    again = resdyn.basins_of_attraction(logistic_map(r=3.9), (np.linspace(0.1, 0.9, 5),), attractors=chaotic)
+    assert again.kinds == ("chaotic",)
+    with pytest.raises(ValueError, match="does not repeat itself under"):
+        resdyn.basins_of_attraction(logistic_map(r=3.2), (np.linspace(0.1, 0.9, 5),), attractors=chaotic)
+
+
+def test_a_repeller_is_boundary_whether_it_is_given_or_not():
+    axis = np.linspace(-2, 2, 41)
+    system = pitchfork(r=1.0, step=0.1)
+    expected = np.where(np.arange(41) == 20, -1, axis > 0)
+    two = resdyn.basins_of_attraction(system, (axis,), attractors=[[-1.0], [1.0]])
+    three = resdyn.basins_of_attraction(system, (axis,), attractors=[[-1.0], [0.0], [1.0]])
+    grouped = resdyn.basins_of_attraction(system, (axis,), features=lambda x: x[-1], depth=1000)
+    for basins in (two, three, grouped):
+        assert_array_equal(basins.labels, expected)
+        assert_array_equal(basins.boundary, expected == -1)
+        assert_allclose(basins.unstable, [[0.0]], atol=1e-12)
+    assert_allclose(three.radii, two.radii)
+    assert "Of number 1 no orbits from nearby came back; it is taken for a boundary" in three.reason
+
+
 def test_labels_agree_with_a_classification_of_the_same_states(tmp_path):
     axis = np.linspace(-2, 2, 15)
     basins = resdyn.basins_of_attraction(bistable(), (axis, axis))

@@ -120,11 +120,17 @@ def basins_of_attraction(
 
         found, labels = attractors_by_features(judge, x, features, every=spacing, distance=near)
         outcomes = np.where(labels >= 0, result.SETTLED, result.LONG_TRANSIENT).astype(np.int8)
-        outcomes[orbits.lost(orbits.run(x, most))] = result.DIVERGED
+        last = orbits.run(x, most)
+        outcomes[orbits.lost(last)] = result.DIVERGED
+        for u in orbits.view(found.unstable.reshape(-1, orbits.size)):
+            stuck = np.linalg.norm(orbits.view(last) - u, axis=1) <= found.touch
+            outcomes[stuck], labels[stuck] = result.BOUNDARY, NONE
         times = np.full(len(x), np.nan)
     else:
         if word == "proximity":
-            found, known = known_attractors(judge, attractors, every=spacing, distance=near), None
+            starts = x[least(keys(x), _SOURCES)]
+            judge = judge.sized(starts)
+            found, known = known_attractors(judge, attractors, starts, every=spacing, distance=near), None
         else:
             catalogue, radius, known = discover(judge, x, spacing, near)
             judge = catalogue.judge

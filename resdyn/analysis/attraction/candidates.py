@@ -232,15 +232,23 @@ class Judge:
         """Sets that orbits fill again and again, from their states after all transients."""
         if not len(x):
             return []
-        # a flow moves little in one layer; a map that skips layers may see one piece of its attractor only
-        every = 1 if self.orbits.is_map else max(1, self.depth // _SAMPLE)
-        tail = self.orbits.sample(x, _SAMPLE * every, every=every)
+        tail = self.stretch(x)
         found: list[Candidate | None] = []
         for m in range(len(x)):
             orbit = tail[:, m]
             whole = not self.orbits.lost(orbit[-1:])[0]
             found.append(self._recurrent_set(orbit, _sampled(found)) if whole else None)
         return found
+
+    @property
+    def spacing(self) -> int:
+        """Layers between two states of a sample."""
+        # a flow moves little in one layer; a map that skips layers may see one piece of its attractor only
+        return 1 if self.orbits.is_map else max(1, self.depth // _SAMPLE)
+
+    def stretch(self, x: Array) -> Array:
+        """The states (n, M, d) of long stretches of orbits."""
+        return self.orbits.sample(x, _SAMPLE * self.spacing, every=self.spacing)
 
     def _recurrent_set(self, orbit: Array, known: list[Candidate]) -> Candidate | None:
         seen = self.orbits.view(orbit)
@@ -255,8 +263,7 @@ class Judge:
             return None
         if self.orbits.size > _LARGEST_DENSE:
             return self.sampled(orbit, "unknown")
-        every = 1 if self.orbits.is_map else max(1, self.depth // _SAMPLE)
-        told = motion(self.orbits, orbit[len(orbit) // 2], turns_per_layer(seen, every))
+        told = motion(self.orbits, orbit[len(orbit) // 2], turns_per_layer(seen, self.spacing))
         steady = told.kind in ("quasiperiodic", "limit cycle")
         if told.kind == "transient" or (steady and _drift(seen) > 0.03):
             return None
