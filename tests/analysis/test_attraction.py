@@ -11,7 +11,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import resdyn
 from resdyn.analysis.attraction import Attractors, Basins
-from resdyn.analysis.attraction.grids import shuffled
+from resdyn.analysis.attraction.grids import keys, least, shuffled
 from resdyn.analysis.attraction.orbits import Orbits
 from resdyn.analysis.attraction.result import OUTCOMES, wilson_interval
 from resdyn.analysis.attraction.search import make_judge
@@ -128,6 +128,23 @@ def test_henon_has_one_chaotic_attractor_and_infinity():
             x, y = 1 - 1.4 * x**2 + y, 0.3 * x
     assert_array_equal(basins.outcomes == OUTCOMES["diverged"], ~np.isfinite(x))
     assert_array_equal(basins.labels, np.where(np.isfinite(x), 0, -1))
+
+
+def test_two_chaotic_attractors_are_two():
+    # x' = 2.5x − x³ with 2.5 < 3√3/2: an orbit that has come into (0, √2.5) stays there
+    system = pitchfork(r=1.5, step=1.0)
+    axis = np.linspace(-1.85, 1.85, 3000)  # none diverges; more than what the search begins with
+    basins = resdyn.basins_of_attraction(system, (axis,))
+    assert basins.kinds == ("chaotic", "chaotic")
+    assert basins.attractors[0].points.max() < 0 < basins.attractors[1].points.min()
+    side = cubic_basin(axis, 1.5)
+    assert_array_equal(basins.labels, (side + 1) // 2)
+    assert_array_equal(basins.labels, basins.classify(basins.states))
+    # an orbit on a set that is known is recognised, on another one not
+    judge = make_judge(Orbits(system, "map"), 3.7, 128, 5000)
+    left, right, again = judge.candidates(np.array([[-0.5], [0.5], [0.7]]))
+    assert right is again
+    assert left.points.max() < 0 < right.points.min()
 
 
 def test_the_lorenz_flow_has_the_attractors_of_its_parameters():
@@ -398,6 +415,8 @@ def test_the_order_of_starts_depends_on_their_coordinates_alone(order, seed):
     x = np.random.default_rng(seed).normal(size=(12, 3))
     assert_array_equal(x[shuffled(x)], x[list(order)][shuffled(x[list(order)])])
     assert_array_equal(shuffled(np.array([[0.0], [1.0]])), shuffled(np.array([[-0.0], [1.0]])))
+    for n in (1, 5, 12, 20):
+        assert_array_equal(least(keys(x), n), shuffled(x)[:n])
 
 
 def test_kernel_and_numpy_settle_alike():

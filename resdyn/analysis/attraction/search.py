@@ -228,18 +228,14 @@ def discover(judge: Judge, x: Array, every: int, distance: float | None) -> tupl
     """The attractors of the orbits from ``x`` (M, d), and the radius of each, in canonical order.
 
     Those that no known attractor explains are judged in turn, until nothing new comes up. The labels are those of x
-    by the attractors known when all of x was first compared with them.
+    by the attractors known when all of x was compared with them, if it was.
     """
     keyed = keys(x)
     first = least(keyed, _FIRST)
     catalogue = Catalogue(judge.sized(x[first]))
     catalogue.look_for_unstable(x[first[:_SOURCES]])
-    labels = _explain(catalogue, x[first], keyed[first], every, distance)
-    if len(first) < len(x):
-        labels = _explain(catalogue, x, keyed, every, distance)
-    elif labels is not None:
-        back = np.argsort(first)
-        labels = Labels(labels.targets, labels.owners[back], labels.layers[back])
+    _explain(catalogue, x[first], keyed[first], every, distance)
+    labels = _explain(catalogue, x, keyed, every, distance) if len(first) < len(x) else None
     catalogue.settle_down()
     return catalogue, radii(catalogue, distance), labels
 
