@@ -61,8 +61,8 @@ def basins_of_attraction(
     grid : tuple of 1-D arrays
         One axis per state variable (flat order), regular or not.
     attractors : Attractors, or list of arrays, optional
-        Known attractors, by result or by points (n, \*shape) each: a fixed point, a cycle in order, or a sample. Only
-        these are then looked for.
+        Known attractors, by result or by points (n, \*shape) each: a fixed point, a cycle in order, or a sample. No
+        others are then looked for. A repeller among them is taken for a boundary, and labels number the rest.
     dynamics : "map" or "flow"
     algorithm : "auto", "recurrences", "proximity" or "features"
         "auto": proximity to the attractors if they are given, features if those are given, else recurrences.
@@ -82,14 +82,16 @@ def basins_of_attraction(
     Raises
     ------
     TypeError, ValueError
-        For a layer-wise system, wrong shapes or names; the message says what was needed.
+        For a layer-wise system, wrong shapes or names, attractors of a system under which they do not repeat
+        themselves; the message says what was needed.
     MemoryError
         If the states of the grid cannot fit.
 
     Notes
     -----
-    States that come within a millionth of the region of an unstable fixed point or 2-cycle are reported as boundary:
-    floating point does not tell on which side they are. Memory does not grow with the number of layers.
+    States that come within ``touch`` of a known unstable fixed point or cycle are reported as boundary. Known are the
+    fixed points and 2-cycles that Newton's method finds from 64 states, and cycles on which a judged orbit ended.
+    Memory does not grow with the number of layers.
     """
     orbits = make_orbits(
         system, dynamics, "a basin of attraction", rtol=rtol, atol=atol, method=method, threads=threads

@@ -385,7 +385,9 @@ def attractors(
     distance : float, optional
         An orbit this near to an attractor has settled. By default a thousandth of the region or a quarter of the
         smallest gap between attractors, halved until orbits that begin at this distance come nearer (16 of them, in
-        random directions).
+        random directions), 20 times at most, else it stays as it was and ``reason`` says so. Sampled attractors have
+        the resolution of their sample, at most a third of the gap. What is given is not tested, but cut where it
+        reaches half way to another attractor or to a known unstable point, and ``reason`` says so.
     every : int, optional
         Layers between two tests; 1 for maps, 8 for flows.
     coordinates : "x" or "y"
@@ -408,7 +410,9 @@ def attractors(
     Notes
     -----
     The recurrences on a grid are those of [datseris2022]_, here judged orbit by orbit, so that neither the order nor
-    the threads matter. Multipliers prove a fixed point or cycle stable; of other sets the evidence is empirical.
+    the threads matter. Multipliers prove a fixed point or cycle stable; of other sets the evidence is empirical. They
+    are named by Lyapunov exponents over at most 65536 layers, and "unknown" where these do not decide; sampled sets
+    that nothing tells apart at the resolution of their samples count as one.
     """
     orbits = make_orbits(system, dynamics, "attractors", rtol=rtol, atol=atol, method=method, threads=threads)
     word = chosen_algorithm(algorithm, features, ("recurrences", "features"))
