@@ -13,6 +13,7 @@ import resdyn
 from resdyn.analysis.attraction import Attractors, Basins
 from resdyn.analysis.attraction.grids import keys, least, shuffled
 from resdyn.analysis.attraction.orbits import Orbits
+from resdyn.analysis.attraction.recurrent_sets import are_one_set
 from resdyn.analysis.attraction.result import OUTCOMES, wilson_interval
 from resdyn.analysis.attraction.search import make_judge
 from resdyn.analysis.attraction.settling import Targets, _settle_in_numpy, settle
@@ -234,6 +235,26 @@ def test_nested_circles_are_two_attractors(gap):
     assert found.kinds == ("quasiperiodic", "quasiperiodic")
     radii = np.sort([np.linalg.norm(a.points, axis=1).mean() for a in found])
     assert_allclose(radii, [1.0, 1.0 + gap], rtol=1e-6)
+
+
+@pytest.mark.parametrize("angle", [0.1, 2 * np.pi / 63, 2 * np.pi / 63 + 1e-6, np.pi * (np.sqrt(5) - 1)])
+def test_samples_of_one_curve_are_of_one_set_and_those_of_neighbours_are_not(angle):
+    def orbit(radius, start):
+        turned = start + angle * np.arange(2049)
+        return radius * np.stack([np.cos(turned), np.sin(turned)], axis=-1)
+
+    starts = np.random.default_rng(0).uniform(0, 2 * np.pi, 20)
+    assert all(are_one_set(orbit(1.0, 0.0), orbit(1.0, start), 1e-9) for start in starts)
+    assert not any(are_one_set(orbit(1.0, 0.0), orbit(1.01, start), 1e-9) for start in starts)
+
+
+@pytest.mark.parametrize(("system", "dynamics"), [(henon(), "map"), (lorenz(step=0.02), "flow"), (lorenz(), "map")])
+def test_orbits_that_fill_one_chaotic_set_are_of_one_set(system, dynamics):
+    orbits = Orbits(system, dynamics)
+    judge = make_judge(orbits, 1.0, 128, 4000)
+    x = orbits.run(np.random.default_rng(0).uniform(-0.1, 0.1, size=(8, orbits.size)), 4000)
+    samples = judge.stretch(x)
+    assert all(judge.are_one(samples[:, i], samples[:, j]) for i in range(8) for j in range(i))
 
 
 def test_a_set_with_a_direction_that_is_lost_is_chaotic():

@@ -274,7 +274,7 @@ class Judge:
     def are_one(self, a: Array, b: Array) -> bool:
         """Whether nothing tells two samples apart, but for rounding and the error of an integrator."""
         floor = max(1e-9 * self.scale, 100 * self.orbits.tolerance(a))
-        return are_one_set(a, b, is_map=self.orbits.is_map, floor=floor)
+        return are_one_set(a, b, floor)
 
     def sampled(self, points: Array, kind: str, verdict: int | None = None) -> Candidate:
         """A set known by a sample of its states (n, d); without a verdict orbits from nearby are asked."""

@@ -129,7 +129,7 @@ def sample_gap(seen: Array) -> float:
     return float(np.quantile(cKDTree(seen[:half]).query(seen[half:])[0], 0.999)) if half else 0.0
 
 
-def are_one_set(a: Array, b: Array, *, is_map: bool, floor: float) -> bool:
+def are_one_set(a: Array, b: Array, floor: float) -> bool:
     """Whether nothing tells the sets apart of which these are samples (n, d), in the order of time.
 
     They are apart if most states of one lie further from the other than its own states lie from each other, or if in
@@ -137,16 +137,19 @@ def are_one_set(a: Array, b: Array, *, is_map: bool, floor: float) -> bool:
     """
     from scipy.spatial import cKDTree
 
-    for these, those in ((a, b), (b, a)):
-        # along the orbit of a flow a sample may leave out the same stretches in each turn
-        step = 0.0 if is_map else np.linalg.norm(np.diff(those, axis=0), axis=1).max() / 2
+    steps = [np.linalg.norm(np.diff(sample, axis=0), axis=1).max() for sample in (a, b)]
+    # along a curve of small steps, of a flow or of a map that is near to one, a sample may leave out the same stretches
+    # in each turn
+    slow = max(steps) <= min(np.ptp(a, axis=0).max(), np.ptp(b, axis=0).max()) / 4
+    for these, those, longest in ((a, b, steps[1]), (b, a, steps[0])):
+        step = longest / 2 if slow else 0.0
         away = cKDTree(those).query(these[:: max(1, len(these) // _ASKED)])[0]
         if np.median(away) > max(2 * sample_gap(those), step, floor):
             return False
-    # between two states of a sample the orbit of a flow bulges by an eighth of their second difference
+    # between two states the curve bulges by an eighth of their second difference, and by terms of higher order
     bulge = np.zeros(a.shape[1])
-    if not is_map:
-        bulge = np.maximum(*(np.abs(np.diff(sample, n=2, axis=0)).max(axis=0) / 8 for sample in (a, b)))
+    if slow:
+        bulge = np.maximum(*(np.abs(np.diff(sample, n=2, axis=0)).max(axis=0) / 4 for sample in (a, b)))
     for end in (np.min, np.max):
         first, second = (np.array([end(piece, axis=0) for piece in np.array_split(s, _PIECES)]) for s in (a, b))
         margin = bulge + floor
