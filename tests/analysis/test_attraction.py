@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import sympy
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
@@ -12,10 +13,12 @@ import resdyn
 from resdyn.analysis.attraction import Attractors, Basins
 from resdyn.analysis.attraction.grids import keys, least, shuffled
 from resdyn.analysis.attraction.orbits import Orbits
+from resdyn.analysis.attraction.recurrent_sets import are_one_set
 from resdyn.analysis.attraction.result import OUTCOMES, wilson_interval
 from resdyn.analysis.attraction.search import make_judge
 from resdyn.analysis.attraction.settling import Targets, _settle_in_numpy, settle
 from resdyn.systems import bistable, cyclic_weights, duffing, henon, linear, logistic_map, lorenz, newton_map, pitchfork
+from resdyn_theory import SymbolicSystem
 
 PHASES = [Phase.explicit, Phase.reuse, Phase.generate]
 
@@ -164,6 +167,153 @@ def test_logistic_map_ends_on_its_cycle(r, period):
     # the multiplier of a cycle is the product of slopes along it
     assert_allclose(found[0].multipliers, [np.prod(r * (1 - 2 * points))], rtol=1e-9)
     assert found[0].is_stable
+
+
+# --- names, and sets that are near to each other -----------------------------------------------------------
+
+
+def from_residual(name, state, residual, step):
+    definition = SymbolicSystem(name=name, state=state, residual=residual, parameters={})
+    return resdyn.from_symbolic(definition, step=step)
+
+
+def test_weak_chaos_of_a_flow_is_not_taken_for_a_torus():
+    # Rössler's attractor has an exponent of about 0.07: within 4096 layers of 0.01 it cannot be told from 0
+    x, y, z = sympy.symbols("x y z", real=True)
+    flow = from_residual("Rössler", (x, y, z), (-y - z, x + 0.2 * y, 0.2 + z * (x - 5.7)), 0.01)
+    found = resdyn.attractors(flow, ([-5.0, -5.0, 0.0], [5.0, 5.0, 5.0]), dynamics="flow", n_starts=2)
+    assert found.kinds == ("chaotic",)
+
+
+@pytest.mark.parametrize(("mu", "step", "dynamics"), [(0.005, 0.1, "flow"), (0.05, 0.01, "flow"), (0.3, 0.05, "map")])
+def test_the_cycle_of_a_planar_flow_is_no_torus(mu, step, dynamics):
+    x, y = sympy.symbols("x y", real=True)
+    square = x**2 + y**2
+    hopf = from_residual("Hopf", (x, y), (mu * x - y - x * square, x + mu * y - y * square), step)
+    found = resdyn.attractors(hopf, (-0.5, 0.5), dynamics=dynamics, n_starts=2, depth=20_000)
+    # of the map the same circle is one on which orbits turn by an angle that is no rational part of a turn
+    assert found.kinds == (("limit cycle",) if dynamics == "flow" else ("quasiperiodic",))
+
+
+@pytest.mark.parametrize("r", [3.5699456718695445, 1 + np.sqrt(8) - 1e-6, 1 + np.sqrt(8) - 1e-8])
+def test_nothing_is_quasiperiodic_on_a_line(r):
+    # the Feigenbaum point, and intermittency: λ = 0.03 and 0.004 by 10⁷ layers
+    found = resdyn.attractors(logistic_map(r=r), (0.01, 0.99), n_starts=20)
+    assert set(found.kinds) <= {"chaotic", "unknown"}
+    assert "neutral" not in found.reason
+
+
+@pytest.mark.parametrize("d", [1e-2, 1e-3])
+def test_chaotic_sets_nearer_than_their_samples_resolve_are_two(d):
+    x, y = sympy.symbols("x y", real=True)
+    strips = from_residual("strips", (x, y), (3.9 * x * (1 - x) - x, 0.3 * (y - y**3 / d**2)), 1.0)
+    axis = np.linspace(-1.3 * d, 1.3 * d, 6)
+    basins = resdyn.basins_of_attraction(strips, (np.linspace(0.1, 0.9, 4), axis))
+    assert basins.kinds == ("chaotic", "chaotic")
+    side = np.sign([a.centre[1] for a in basins.attractors])
+    assert_array_equal(side[basins.labels], np.broadcast_to(np.sign(axis), (4, 6)))
+
+
+def circles(gap):
+    """Attracting circles of radius 1 and 1 + gap, on which orbits turn by the golden angle."""
+
+    def residual(t, x, p):
+        r = np.hypot(x[..., 0], x[..., 1]) + 1e-300
+        inside = np.clip(r, 1 - 0.49 * gap, 1 + 1.49 * gap)
+        grown = (inside - gap / (4 * np.pi) * np.sin(2 * np.pi * (inside - 1) / gap)) / r
+        angle = np.pi * (np.sqrt(5) - 1)
+        c, s = np.cos(angle), np.sin(angle)
+        turned = np.stack([c * x[..., 0] - s * x[..., 1], s * x[..., 0] + c * x[..., 1]], axis=-1)
+        return grown[..., None] * turned - x
+
+    return resdyn.ResidualSystem(residual, (2,), step=1.0, name="circles")
+
+
+@pytest.mark.parametrize("gap", [0.1, 0.02, 0.008])
+def test_nested_circles_are_two_attractors(gap):
+    found = resdyn.attractors(circles(gap), (-1.5, 1.5), n_starts=6, depth=2000)
+    assert found.kinds == ("quasiperiodic", "quasiperiodic")
+    radii = np.sort([np.linalg.norm(a.points, axis=1).mean() for a in found])
+    assert_allclose(radii, [1.0, 1.0 + gap], rtol=1e-6)
+
+
+@pytest.mark.parametrize("angle", [0.1, 2 * np.pi / 63, 2 * np.pi / 63 + 1e-6, np.pi * (np.sqrt(5) - 1)])
+def test_samples_of_one_curve_are_of_one_set_and_those_of_neighbours_are_not(angle):
+    def orbit(radius, start):
+        turned = start + angle * np.arange(2049)
+        return radius * np.stack([np.cos(turned), np.sin(turned)], axis=-1)
+
+    starts = np.random.default_rng(0).uniform(0, 2 * np.pi, 20)
+    assert all(are_one_set(orbit(1.0, 0.0), orbit(1.0, start), 1e-9) for start in starts)
+    assert not any(are_one_set(orbit(1.0, 0.0), orbit(1.01, start), 1e-9) for start in starts)
+
+
+@pytest.mark.parametrize(("system", "dynamics"), [(henon(), "map"), (lorenz(step=0.02), "flow"), (lorenz(), "map")])
+def test_orbits_that_fill_one_chaotic_set_are_of_one_set(system, dynamics):
+    orbits = Orbits(system, dynamics)
+    judge = make_judge(orbits, 1.0, 128, 4000)
+    x = orbits.run(np.random.default_rng(0).uniform(-0.1, 0.1, size=(8, orbits.size)), 4000)
+    samples = judge.stretch(x)
+    assert all(judge.are_one(samples[:, i], samples[:, j]) for i in range(8) for j in range(i))
+
+
+def test_a_set_with_a_direction_that_is_lost_is_chaotic():
+    x, y = sympy.symbols("x y", real=True)
+    lost = from_residual("lost", (x, y), (3.9 * x * (1 - x) - x, -y), 1.0)  # y is 0 after one layer
+    assert resdyn.attractors(lost, ([0.1, -1.0], [0.9, 1.0]), n_starts=4).kinds == ("chaotic",)
+
+
+def test_an_unstable_point_between_two_chaotic_sets_is_boundary():
+    x = sympy.Symbol("x", real=True)
+    cubic = from_residual("cubic", (x,), (1.597 * x - x**3,), 1.0)
+    basins = resdyn.basins_of_attraction(cubic, (np.linspace(-1.5, 1.5, 61),))
+    assert basins.kinds == ("chaotic", "chaotic")
+    assert_array_equal(basins.outcomes, np.where(np.arange(61) == 30, OUTCOMES["boundary"], OUTCOMES["settled"]))
+    assert_array_equal(basins.counts, [30, 30])  # the map is odd
+
+
+def test_an_unstable_point_inside_a_chaotic_set_is_boundary_and_its_neighbours_are_not():
+    fixed = 1 - 1 / 3.9
+    basins = resdyn.basins_of_attraction(logistic_map(r=3.9), (np.array([0.2, fixed, fixed + 1e-9, 0.9]),))
+    assert_array_equal(basins.boundary, [False, True, False, False])
+    assert_array_equal(basins.labels, [0, -1, 0, 0])
+
+
+@pytest.mark.parametrize("size", [1e4, 1e6, 1e8])
+def test_a_large_region_has_the_basins_of_a_small_one(size):
+    axis = np.linspace(-size, size, 8)
+    basins = resdyn.basins_of_attraction(bistable(), (axis, axis))
+    x0, x1 = np.meshgrid(axis, axis, indexing="ij")
+    assert_array_equal(basins.labels, np.where(x0 == x1, -1, np.where(x0 > x1, 1, 0)))
+    assert_array_equal(basins.boundary, x0 == x1)
+    assert resdyn.attractors(bistable(), (-size, size)).kinds == ("fixed point", "fixed point")
+
+
+@pytest.mark.parametrize("size", [1, 10])
+def test_a_small_cycle_is_no_flip(size):
+    a, b = 0.03, 0.05  # F(x) = −x(1 − …) with an unstable cycle ±a, a stable one ±b and a stable fixed point
+
+    def residual(t, x, p):
+        u = x**2
+        return -x * (1 - 0.5 * (u - a * a) * (u - b * b) / (u + a * b) ** 2) - x
+
+    found = resdyn.attractors(resdyn.ResidualSystem(residual, (1,), step=1.0), (-size, size), n_starts=200)
+    assert found.periods.tolist() == [2, 1]
+    assert_allclose(found[0].points.ravel(), [-b, b], atol=1e-12)
+
+
+def test_the_radius_of_a_flow_does_not_wait_for_rounding():
+    for rtol in (1e-4, 1e-6, 1e-11):
+        found = resdyn.attractors(resdyn.systems.duffing(), (-2, 2), dynamics="flow", n_starts=8, rtol=rtol)
+        assert_allclose(found.radii, 1e-3 * 4, rtol=1e-2)
+
+
+def test_a_distance_does_not_reach_over_a_boundary():
+    axis = np.linspace(-2, 2, 41)
+    basins = resdyn.basins_of_attraction(pitchfork(r=1.0, step=0.1), (axis,), distance=1.2)
+    assert_array_equal(basins.labels, np.where(np.arange(41) == 20, -1, axis > 0))
+    assert_allclose(basins.radii, 0.5)
+    assert "reaches too far" in basins.reason
 
 
 # --- what is no attractor ---------------------------------------------------------------------------------
@@ -472,6 +622,37 @@ def test_known_attractors_give_the_same_labels():
     assert set(np.unique(only.labels)) == {-1, 0}
     saddle = resdyn.basins_of_attraction(bistable(), (axis,) * 2, attractors=[[0.5, 0.5]], depth=100, distance=1e-3)
     assert "no orbits from nearby came back" in saddle.reason
+
+
+def test_attractors_of_another_system_are_not_believed():
+    axis = np.linspace(-2, 2, 21)
+    other = resdyn.attractors(pitchfork(r=0.5, step=0.1), (-2, 2), n_starts=20)
+    for step in (0.1, 1e-6):  # with a short step orbits do not get far anywhere
+        with pytest.raises(ValueError, match="does not repeat itself under"):
+            resdyn.basins_of_attraction(pitchfork(r=1.0, step=step), (axis,), attractors=other, distance=0.2)
+    # the same points, other multipliers
+    shorter = resdyn.basins_of_attraction(pitchfork(r=0.5, step=0.2), (axis,), attractors=other)
+    assert_allclose(shorter.multipliers.real, 0.8, atol=1e-9)  # 1 + h(r − 3x²) = 1 − 2rh
+    chaotic = resdyn.attractors(logistic_map(r=3.9), (0.1, 0.9), n_starts=8)
+    again = resdyn.basins_of_attraction(logistic_map(r=3.9), (np.linspace(0.1, 0.9, 5),), attractors=chaotic)
+    assert again.kinds == ("chaotic",)
+    with pytest.raises(ValueError, match="does not repeat itself under"):
+        resdyn.basins_of_attraction(logistic_map(r=3.2), (np.linspace(0.1, 0.9, 5),), attractors=chaotic)
+
+
+def test_a_repeller_is_boundary_whether_it_is_given_or_not():
+    axis = np.linspace(-2, 2, 41)
+    system = pitchfork(r=1.0, step=0.1)
+    expected = np.where(np.arange(41) == 20, -1, axis > 0)
+    two = resdyn.basins_of_attraction(system, (axis,), attractors=[[-1.0], [1.0]])
+    three = resdyn.basins_of_attraction(system, (axis,), attractors=[[-1.0], [0.0], [1.0]])
+    grouped = resdyn.basins_of_attraction(system, (axis,), features=lambda x: x[-1], depth=1000)
+    for basins in (two, three, grouped):
+        assert_array_equal(basins.labels, expected)
+        assert_array_equal(basins.boundary, expected == -1)
+        assert_allclose(basins.unstable, [[0.0]], atol=1e-12)
+    assert_allclose(three.radii, two.radii)
+    assert "Of number 1 no orbits from nearby came back; it is taken for a boundary" in three.reason
 
 
 def test_labels_agree_with_a_classification_of_the_same_states(tmp_path):

@@ -64,6 +64,29 @@ def test_backwards_the_two_merge():
     assert answer.fractions[-1, stays] == 1.0
 
 
+def test_states_that_only_creep_to_an_attractor_have_a_destination():
+    # at r = 0 they come to 0 like 1/√t
+    answer = global_continuation(pitchfork, np.linspace(1.0, -1.0, 9), (-2.0, 2.0), n_starts=32)
+    value, word, gone, stays = answer.events[-1]
+    assert (value, word) == (0.0, "merges")
+    assert {gone, stays} == {0, 1}
+
+
+def test_where_states_go_is_told_apart_from_where_it_is_not_known():
+    def valley(r):  # fixed points at ±√r, the left one stable; for r < 0 all states leave to the right
+        return resdyn.ResidualSystem(
+            lambda t, x, p: x**2 - p[0], 1, step=0.1, params=(r,), jacobian=lambda t, x, p: 2 * x[..., None]
+        )
+
+    leaves = global_continuation(valley, [0.5, -0.5], (-1.0, 0.5), n_starts=16, depth=3000)
+    assert leaves.events[-1][1:] == ("vanishes", 0, -1)
+    assert "leave all bounds" in repr(leaves)
+    # near the fold, the ghost of the attractor holds them for π/√0.0001 of time
+    held = global_continuation(valley, [0.5, -1e-4], (-1.0, 0.5), n_starts=16, depth=1000)
+    assert held.events[-1][1:] == ("vanishes", 0, -2)
+    assert "settle nowhere in time" in repr(held)
+
+
 def test_fold_pair_has_hysteresis_and_its_folds_where_theory_says():
     values = np.linspace(-0.6, 0.6, 24)  # no value within 0.007 of a fold, where orbits take for ever
     up = global_continuation(fold_pair, values, (-2.0, 2.0), n_starts=128)

@@ -61,8 +61,8 @@ def basins_of_attraction(
     grid : tuple of 1-D arrays
         One axis per state variable (flat order), regular or not.
     attractors : Attractors, or list of arrays, optional
-        Known attractors, by result or by points (n, \*shape) each: a fixed point, a cycle in order, or a sample. Only
-        these are then looked for.
+        Known attractors, by result or by points (n, \*shape) each: a fixed point, a cycle in order, or a sample. No
+        others are then looked for. A repeller among them is taken for a boundary, and labels number the rest.
     dynamics : "map" or "flow"
     algorithm : "auto", "recurrences", "proximity" or "features"
         "auto": proximity to the attractors if they are given, features if those are given, else recurrences.
@@ -82,14 +82,16 @@ def basins_of_attraction(
     Raises
     ------
     TypeError, ValueError
-        For a layer-wise system, wrong shapes or names; the message says what was needed.
+        For a layer-wise system, wrong shapes or names, attractors of a system under which they do not repeat
+        themselves; the message says what was needed.
     MemoryError
         If the states of the grid cannot fit.
 
     Notes
     -----
-    States that come within a millionth of the region of an unstable fixed point or 2-cycle are reported as boundary:
-    floating point does not tell on which side they are. Memory does not grow with the number of layers.
+    States that come within ``touch`` of a known unstable fixed point or cycle are reported as boundary. Known are the
+    fixed points and 2-cycles that Newton's method finds from 64 states, and cycles on which a judged orbit ended.
+    Memory does not grow with the number of layers.
     """
     orbits = make_orbits(
         system, dynamics, "a basin of attraction", rtol=rtol, atol=atol, method=method, threads=threads
@@ -120,13 +122,20 @@ def basins_of_attraction(
 
         found, labels = attractors_by_features(judge, x, features, every=spacing, distance=near)
         outcomes = np.where(labels >= 0, result.SETTLED, result.LONG_TRANSIENT).astype(np.int8)
-        outcomes[orbits.lost(orbits.run(x, most))] = result.DIVERGED
+        last = orbits.run(x, most)
+        outcomes[orbits.lost(last)] = result.DIVERGED
+        for u in orbits.view(found.unstable.reshape(-1, orbits.size)):
+            stuck = np.linalg.norm(orbits.view(last) - u, axis=1) <= found.touch
+            outcomes[stuck], labels[stuck] = result.BOUNDARY, NONE
         times = np.full(len(x), np.nan)
     else:
         if word == "proximity":
-            found, known = known_attractors(judge, attractors, every=spacing, distance=near), None
+            starts = x[least(keys(x), _SOURCES)]
+            judge = judge.sized(starts)
+            found, known = known_attractors(judge, attractors, starts, every=spacing, distance=near), None
         else:
             catalogue, radius, known = discover(judge, x, spacing, near)
+            judge = catalogue.judge
             found = answer(catalogue, radius, orbits, every=spacing, depth=most, method=word, n_starts=len(x))
         labels, outcomes, times = _labelled(judge, found, x, known)
     attracting: dict[str, Any] = {field.name: getattr(found, field.name) for field in fields(Attractors)}

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdyn.analysis.attraction.orbits import Orbits
+from resdyn.analysis.attraction.recurrent_sets import are_one_set, motion, sample_gap, turns_per_layer
 from resdyn.analysis.equilibria import newton, stability
 from resdyn.iterated import IteratedMap
 from resdyn.tangent import block_jacobian
@@ -25,10 +26,10 @@ ATTRACTS, REPELS, NEUTRAL = 1, 0, -1
 REPEATS, SAME = 1e-6, 1e-6
 _LONGEST_PERIOD = 128
 _SAMPLE = 2048
-# states of a stretch that are compared with a sample
-_ASKED = 256
 _LARGEST_DENSE = 512
 _DIRECTIONS = 16
+# orbits and layers that tell how large the sets are that orbits settle on; a region larger by this counts as so large
+_SCOUTS, _SPAN, _LARGE_REGION = 8, 512, 100.0
 # a unit of logistic residuals this near to 0 or 1, and on its way there, is taken for saturated, then tested
 _SATURATED = 0.02
 
@@ -59,12 +60,28 @@ class Candidate:
 
 @dataclass(frozen=True, eq=False)
 class Judge:
-    """Judges orbits; ``scale`` is the size of the region and ``cell`` that of a cell, where distances are taken."""
+    """Judges orbits; distances are compared with ``scale`` and ``cell``, and ``reach`` is the size of the region."""
 
     orbits: Orbits
     scale: float
     cell: float
     depth: int
+    reach: float
+
+    def sized(self, starts: Array) -> "Judge":
+        """With a scale that suits what the orbits from ``starts`` settle on, if the region is far larger."""
+        orbits, span = self.orbits, max(1, min(self.depth // 2, _SPAN))
+        if orbits.in_residuals:
+            return self
+        stretch = orbits.sample(starts[:_SCOUTS], 2 * span)[span:]
+        stretch = stretch[:, ~orbits.lost(stretch[-1])]
+        if not stretch.size:
+            return self
+        earlier, later = (float(np.nanmax(np.abs(half), initial=0.0)) for half in np.array_split(stretch, 2))
+        # orbits that still shrink, be it like 1/t, have no size of their own
+        if not later > 0.99 * earlier:
+            return self
+        return replace(self, scale=min(self.scale, _LARGE_REGION * later))
 
     def candidates(self, starts: Array) -> list[Candidate | None]:
         """What the orbit from each of ``starts`` (M, d) ends on; None: lost, or not settled within ``depth`` layers."""
@@ -124,7 +141,8 @@ class Judge:
         where = self.orbits.view(points)
         if np.abs(where - seen[-1]).max(axis=1).min() > 1e-2 * self.scale:
             return None  # Newton's method went to another one
-        if period > 1 and np.ptp(where, axis=0).max() <= 1e-2 * self.scale:
+        small = np.ptp(where, axis=0).max() <= 1e-2 * self.scale
+        if period > 1 and small and self.multipliers(points)[1] == NEUTRAL:
             # at a flip the fixed point is a multiple root of the second iterate, and known to few digits only
             point = newton.refine(system, tail[-1].reshape(system.shape))
             if point is not None and np.abs(point.ravel() - tail[-1]).max() <= 1e-2 * self.scale:
@@ -214,15 +232,23 @@ class Judge:
         """Sets that orbits fill again and again, from their states after all transients."""
         if not len(x):
             return []
-        # a flow moves little in one layer; a map that skips layers may see one piece of its attractor only
-        every = 1 if self.orbits.is_map else max(1, self.depth // _SAMPLE)
-        tail = self.orbits.sample(x, _SAMPLE * every, every=every)
+        tail = self.stretch(x)
         found: list[Candidate | None] = []
         for m in range(len(x)):
             orbit = tail[:, m]
             whole = not self.orbits.lost(orbit[-1:])[0]
             found.append(self._recurrent_set(orbit, _sampled(found)) if whole else None)
         return found
+
+    @property
+    def spacing(self) -> int:
+        """Layers between two states of a sample."""
+        # a flow moves little in one layer; a map that skips layers may see one piece of its attractor only
+        return 1 if self.orbits.is_map else max(1, self.depth // _SAMPLE)
+
+    def stretch(self, x: Array) -> Array:
+        """The states (n, M, d) of long stretches of orbits."""
+        return self.orbits.sample(x, _SAMPLE * self.spacing, every=self.spacing)
 
     def _recurrent_set(self, orbit: Array, known: list[Candidate]) -> Candidate | None:
         seen = self.orbits.view(orbit)
@@ -231,71 +257,48 @@ class Judge:
             if period:
                 return self._periodic(orbit, seen, period)
         for candidate in known:
-            if _fills(seen, candidate):
+            if self.are_one(seen, candidate.seen):
                 return candidate
         if _fresh_cells(seen, self.cell) > 0.05:
             return None
-        kind, conserves = self._kind(orbit[len(orbit) // 2])
-        if kind == "transient" or (kind in ("quasiperiodic", "limit cycle") and _drift(seen) > 0.03):
+        if self.orbits.size > _LARGEST_DENSE:
+            return self.sampled(orbit, "unknown")
+        told = motion(self.orbits, orbit[len(orbit) // 2], turns_per_layer(seen, self.spacing))
+        steady = told.kind in ("quasiperiodic", "limit cycle")
+        if told.kind == "transient" or (steady and _drift(seen) > 0.03):
             return None
-        candidate = self.sampled(orbit, kind)
-        return replace(candidate, verdict=NEUTRAL) if conserves else candidate
+        if told.conserves:
+            return self.sampled(orbit, told.kind, NEUTRAL)
+        return self.sampled(orbit, told.kind, ATTRACTS if steady and told.contracts else None)
 
-    def sampled(self, points: Array, kind: str) -> Candidate:
-        """A set known by a sample of its states (n, d)."""
-        from scipy.spatial import cKDTree
+    def are_one(self, a: Array, b: Array) -> bool:
+        """Whether nothing tells two samples apart, but for rounding and the error of an integrator."""
+        floor = max(1e-9 * self.scale, 100 * self.orbits.tolerance(a))
+        return are_one_set(a, b, floor)
 
+    def sampled(self, points: Array, kind: str, verdict: int | None = None) -> Candidate:
+        """A set known by a sample of its states (n, d); without a verdict orbits from nearby are asked."""
         seen = self.orbits.view(points)
-        half = len(seen) // 2
-        gaps = cKDTree(seen[:half]).query(seen[half:])[0] if half else np.zeros(1)
-        radius = float(max(2 * np.quantile(gaps, 0.999), 1e-3 * self.scale))
-        return Candidate(points, seen, kind, 0, np.empty(0), self._tried_sample(seen, radius), radius)
+        radius = max(2 * sample_gap(seen), 1e-3 * self.scale)
+        told = self._tried_sample(seen, radius) if verdict is None else verdict
+        return Candidate(points, seen, kind, 0, np.empty(0), told, radius)
 
     def _tried_sample(self, seen: Array, radius: float) -> int:
         """Orbits from beyond the resolution of the sample must come back into it.
 
-        Where some of them begin in another basin, those from nearer by must at least stay.
+        The set is neutral if they end the further away the further away they began. Where some of them begin in another
+        basin, those from nearer by must at least stay.
         """
         spacing = max(64, min(self.depth // 4, 4096))
         far = self._distances(seen, 3 * radius, spacing)[1]
         if (far <= 1.5 * radius).all():
             return ATTRACTS
         if (far <= 6 * radius).all():
-            return NEUTRAL
+            farther = self._distances(seen, 6 * radius, spacing)[1]
+            if 1.5 < float(np.median(farther / np.maximum(far, 1e-300))) < 2.5:
+                return NEUTRAL
         near = self._distances(seen, 1e-3 * self.scale, spacing)[1]
         return ATTRACTS if (near <= 1.5 * radius).all() else REPELS
-
-    def _kind(self, x: Array) -> tuple[str, bool]:
-        """What Lyapunov exponents of one orbit say of the set that it fills, and whether volume is conserved there."""
-        from resdyn.analysis.exponents.spectrum import lyapunov_spectrum
-
-        orbits = self.orbits
-        if orbits.size > _LARGEST_DENSE:
-            return "unknown", False
-        n = orbits.size if orbits.size <= 8 else 2
-        options: dict[str, Any] = {"rtol": orbits.rtol, "atol": orbits.atol, "method": orbits.solver}
-        spectrum = lyapunov_spectrum(
-            orbits.system,
-            x.reshape(orbits.system.shape),
-            depth=2 * _SAMPLE,
-            n_exponents=n,
-            dynamics=orbits.dynamics,
-            threads=orbits.threads,
-            **(options if not orbits.is_map else {}),
-        )
-        exponents, horizon = np.asarray(spectrum.exponents), 2 * _SAMPLE * orbits.system.step
-        if not np.isfinite(exponents).all():
-            return "unknown", False
-        errors = np.nan_to_num(np.asarray(spectrum.standard_error), nan=0.0)
-        # an exponent of 0 converges like 1/t, times the logarithm of a bounded factor
-        zero = np.abs(exponents) <= np.maximum(3 * errors, 5.0 / horizon)
-        # the sum is exact but for rounding and the tolerance of an integrator
-        conserves = n == orbits.size and n > 1 and abs(exponents.sum()) <= 1e-4 * np.abs(exponents).max() + 1e-5
-        if zero[0]:
-            limit = not orbits.is_map and n > 1 and not zero[1]
-            return ("limit cycle" if limit else "quasiperiodic"), bool(conserves)
-        # an orbit whose neighbours come closer is on its way to a fixed point or a cycle
-        return ("chaotic" if exponents[0] > 0 else "transient"), bool(conserves)
 
     # --- orbits from nearby -----------------------------------------------------------------------
 
@@ -307,7 +310,7 @@ class Judge:
         spacing = max(64, min(self.depth // 4, 4096) // period * period)
         earlier, later = self._distances(seen, distance, spacing)
         # a map comes as near as rounding lets it, a flow as its integrator: from there on it wanders
-        floor = max(1e-9 * self.scale, self.orbits.tolerance(seen))
+        floor = max(1e-9 * self.scale, 100 * self.orbits.tolerance(seen))
         if (later <= np.maximum(earlier * (1 - 1e-7), floor)).all() and (earlier < 4 * distance).all():
             return ATTRACTS
         return REPELS if (later > 4 * distance).any() else NEUTRAL
@@ -336,19 +339,6 @@ def _sampled(found: list[Candidate | None]) -> list[Candidate]:
     return list({id(c): c for c in found if c is not None and c.is_sampled}.values())
 
 
-def _fills(seen: Array, candidate: Candidate) -> bool:
-    """Whether the stretch of an orbit lies in a sampled set and comes near to all of it."""
-    from scipy.spatial import cKDTree
-
-    radius = candidate.radius
-    for these, those in ((seen, candidate.seen), (candidate.seen, seen)):
-        away = cKDTree(those).query(these[:: max(1, len(these) // _ASKED)], distance_upper_bound=radius)[0]
-        # a sample leaves out what an orbit visits once in a thousand states
-        if np.mean(away <= radius) < 0.99:
-            return False
-    return True
-
-
 def _drift(seen: Array) -> float:
     """How far the box of the second half of a stretch is from that of the first, relative to its sides."""
     boxes = [np.stack([half.min(axis=0), half.max(axis=0)]) for half in np.array_split(seen, 2)]
@@ -363,6 +353,7 @@ def _fresh_cells(seen: Array, cell: float) -> float:
     """
     half = len(seen) // 2
     largest = np.ptp(seen, axis=0).max() / 8
+    cell = min(cell, largest)
     while True:
         visited = {tuple(row) for row in np.floor(seen[:half] / cell)}
         if len(visited) <= half // 8 or cell >= largest:

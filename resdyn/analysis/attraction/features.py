@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from resdyn.analysis.attraction.candidates import Judge
+from resdyn.analysis.attraction.candidates import REPELS, Judge
 from resdyn.analysis.attraction.grids import shuffled
 from resdyn.analysis.attraction.result import Attractors
-from resdyn.analysis.attraction.search import Catalogue, answer, radii
+from resdyn.analysis.attraction.search import _SOURCES, Catalogue, answer, radii
 
 Array = NDArray[Any]
 
@@ -34,7 +34,9 @@ def attractors_by_features(
     groups = np.full(len(x), -1, dtype=np.int64)
     if whole.any():
         groups[whole] = group_by_features(_features(judge, last[whole], features))
+    judge = judge.sized(x[order[:_SOURCES]])
     catalogue = Catalogue(judge)
+    catalogue.look_for_unstable(x[order[:_SOURCES]])
     names = [int(group) for group in np.unique(groups) if group >= 0]
     number = {}
     for group in names:
@@ -43,6 +45,9 @@ def attractors_by_features(
         if candidate is None:
             tail = orbits.sample(last[i : i + 1], 2048)[:, 0]
             candidate = judge.sampled(tail, "unknown")
+        if candidate.verdict == REPELS and not candidate.is_sampled and not candidate.saturated:
+            catalogue.keep(candidate)  # orbits that ended on a boundary
+            continue
         number[id(candidate)] = group
         catalogue.attracting.append(candidate)
     catalogue.settle_down()
@@ -62,7 +67,7 @@ def attractors_by_features(
         f"Grouped by the features of {len(x)} orbits after {judge.depth} layers: two attractors with the same features "
         "count as one, a long transient as what it looks like."
     )
-    return replace(found, reason=reason), labels
+    return replace(found, reason=" ".join([reason, *catalogue.remarks])), labels
 
 
 def _features(judge: Judge, last: Array, features: Callable[[Array], Any]) -> Array:

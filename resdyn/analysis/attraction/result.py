@@ -39,7 +39,8 @@ class Attractor:
     y : array or None
         The residuals σ(z) of the points, for logistic residuals; there the points may be infinite.
     kind : str
-        "fixed point", "cycle" (of the map), "limit cycle" (of the flow), "quasiperiodic", "chaotic", or "unknown".
+        "fixed point", "cycle" (of the map), "limit cycle" (of the flow), "quasiperiodic", "chaotic", or "unknown",
+        where exponents over 65536 layers do not tell.
     period : int
         Of a cycle of the map, in layers, the smallest one; 1 for a fixed point; 0 otherwise.
     multipliers : complex array, shape (d,)
@@ -90,11 +91,11 @@ class Attractors(Result, Sequence[Attractor]):
     multipliers : complex array, shape (n, d)
         NaN where there are none.
     radii : array, shape (n,)
-        An orbit this near to a point of the attractor has settled on it.
+        An orbit this near to a point of the attractor has settled on it. Balls of different attractors do not meet.
     unstable : array, shape (m, \*shape)
         Unstable fixed points and cycles that were met: a state that comes to one lies on a boundary.
     touch : float
-        How near that is.
+        How near that is; within the radius of an attractor only rounding is.
     dwell, every, depth : int
         An orbit is tested every so many layers, has settled after ``dwell`` tests in a row, and is given up after
         ``depth`` layers.
@@ -281,7 +282,7 @@ class Basins(Result):
 
     @property
     def boundary(self) -> NDArray[np.bool_]:
-        """Where the initial state itself lies on a boundary, as far as floating point tells: it came to a repeller."""
+        """Where the orbit came within ``touch`` of a known unstable point."""
         return np.asarray(self.outcomes == BOUNDARY)
 
     @property

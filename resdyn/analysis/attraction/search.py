@@ -27,6 +27,8 @@ _ROUNDS = 8
 _IDLE_ROUNDS = 2
 # relative to the size of the region: as near as this to an unstable point no float tells on which side a state lies
 _TOUCH = 1e-6
+_ROUNDING = 1e-12
+_HALVINGS = 20
 _SAMPLED_DWELL = 16
 _UNSTABLE = 16
 _LARGEST_NEWTON = 64
@@ -40,6 +42,7 @@ class Catalogue:
     trials: dict[tuple[int, float], bool] = field(default_factory=dict)
     attracting: list[Candidate] = field(default_factory=list)
     repelling: list[Candidate] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
     neutral: int = 0
     judged: int = 0
 
@@ -63,13 +66,10 @@ class Catalogue:
         return True
 
     def _same(self, a: Candidate, b: Candidate) -> bool:
-        from scipy.spatial import cKDTree
-
         if a is b:
             return True
         if a.is_sampled and b.is_sampled:
-            # orbits that fill the same set pass where the other did
-            return bool(np.median(cKDTree(a.seen).query(b.seen)[0]) <= max(a.radius, b.radius))
+            return self.judge.are_one(a.seen, b.seen)
         if a.is_sampled or b.is_sampled:
             return False
         return bool(np.abs(a.seen - b.seen[0]).max(axis=1).min() <= 10 * SAME * self.judge.scale)
@@ -100,7 +100,7 @@ class Catalogue:
         known = np.empty((0, orbits.size))
         for period in (1, 2) if orbits.is_map else (1,):
             system: System = orbits.system if period == 1 else IteratedMap(orbits.system, period)
-            known = newton_points(system, starts, self.judge.scale, known)
+            known = newton_points(system, starts, self.judge.scale, self.judge.reach, known)
             for x in known:
                 points = self.judge.cycle(x, period)
                 if len(points) != period:
@@ -112,20 +112,54 @@ class Catalogue:
 
 def radii(catalogue: Catalogue, distance: float | None) -> Array:
     """How near is near, for each attractor: small against the region and the gaps, and tried on every attractor."""
-    found = catalogue.attracting
+    found, repelling = catalogue.attracting, [candidate.seen for candidate in catalogue.repelling]
+    catalogue.remarks.clear()
+    sets = [candidate.seen for candidate in found]
+    gaps = [_gap(i, sets) for i in range(len(found))]
     if distance is not None:
-        return np.array([max(distance, candidate.radius) for candidate in found])
-    sets = [candidate.seen for candidate in (*found, *catalogue.repelling)]
-    gaps = [np.inf if candidate.is_sampled else _gap(i, sets) for i, candidate in enumerate(found)]
-    chosen = min([1e-3 * catalogue.judge.scale, *(gap / 4 for gap in gaps)])
-    for candidate in found:
+        return _given_radii(catalogue, distance, gaps)
+    exact = [i for i, candidate in enumerate(found) if not candidate.is_sampled]
+    free = [_gap(i, [*sets, *repelling]) for i in exact]
+    chosen = min([1e-3 * catalogue.judge.scale, *(gap / 4 for gap in free)])
+    for i in exact:
+        before = chosen
         # halve it until orbits from its rim come back
-        for _ in range(20):
-            if candidate.is_sampled or catalogue.comes_back(candidate, chosen):
+        for _ in range(_HALVINGS):
+            if catalogue.comes_back(found[i], chosen):
                 break
             chosen /= 2
-    widest = min(gaps, default=np.inf) / 2
-    return np.array([min(candidate.radius, widest) or chosen for candidate in found])
+        else:
+            chosen = before
+            catalogue.remarks.append(
+                f"At none of {_HALVINGS} distances did all orbits from the rim of {i} come nearer."
+            )
+    widest = min(free, default=np.inf) / 2
+    return np.array(
+        [min(c.radius, gap / 3, widest) if c.is_sampled else chosen for c, gap in zip(found, gaps, strict=True)]
+    )
+
+
+def _given_radii(catalogue: Catalogue, distance: float, gaps: list[float]) -> Array:
+    """The distance that was asked for, where it reaches neither half way to another attractor nor to a repeller."""
+    chosen = []
+    for i, candidate in enumerate(catalogue.attracting):
+        wanted, most = max(distance, candidate.radius), 0.49 * gaps[i]
+        if not candidate.is_sampled:
+            most = min(most, 0.5 * _gap(0, [candidate.seen, *(other.seen for other in catalogue.repelling)]))
+        if wanted > most:
+            catalogue.remarks.append(
+                f"A distance of {wanted:g} around {i} reaches too far towards another attractor or an unstable point; "
+                f"{most:g} is used."
+            )
+        chosen.append(min(wanted, most))
+    return np.array(chosen)
+
+
+def _touch(catalogue: Catalogue) -> float:
+    """As near as this to an unstable point a state counts as on it: small against the gaps between exact sets too."""
+    exact = [c.seen for c in (*catalogue.attracting, *catalogue.repelling) if not c.is_sampled]
+    gaps = [_gap(i, exact) for i in range(len(exact))] if catalogue.repelling else []
+    return min([_TOUCH * catalogue.judge.scale, *(gap / 4 for gap in gaps)])
 
 
 def _gap(i: int, sets: list[Array]) -> float:
@@ -146,15 +180,16 @@ def make_targets(
     dwell: int,
     every: int,
 ) -> Targets:
-    """The points to compare with: those of attractors, then unstable ones away from them."""
-    if len(unstable) and len(points):
-        # inside a chaotic attractor an unstable point is nothing to get stuck on
-        away = np.array([((points - u) ** 2).sum(axis=1) > of_point**2 for u in unstable]).all(axis=1)
-        unstable = unstable[away]
+    """The points to compare with: those of attractors, then unstable ones, which count where both are near."""
+    touches = np.full(len(unstable), touch)
+    for i, u in enumerate(unstable):
+        # inside an attractor orbits pass near an unstable point all the time: only those that are on it, to rounding
+        if len(points) and (((points - u) ** 2).sum(axis=1) <= of_point**2).any():
+            touches[i] = min(touch, _ROUNDING * np.abs(u).max())
     return Targets(
         points=np.concatenate([points, unstable]).reshape(-1, orbits.size),
         owners=np.concatenate([owners, np.full(len(unstable), BOUNDARY)]).astype(np.int64),
-        radii=np.concatenate([of_point, np.full(len(unstable), touch)]),
+        radii=np.concatenate([of_point, touches]),
         dwell=dwell,
         every=every,
     )
@@ -170,7 +205,7 @@ def targets_of(catalogue: Catalogue, radius: Array, every: int) -> Targets:
         np.repeat(np.arange(len(found)), [len(candidate.seen) for candidate in found]).astype(np.int64),
         np.repeat(radius, [len(candidate.seen) for candidate in found]),
         np.concatenate([empty, *(candidate.seen for candidate in catalogue.repelling)]),
-        _TOUCH * catalogue.judge.scale,
+        _touch(catalogue),
         _dwell(catalogue),
         every,
     )
@@ -195,9 +230,9 @@ def discover(judge: Judge, x: Array, every: int, distance: float | None) -> tupl
     Those that no known attractor explains are judged in turn, until nothing new comes up. The labels are those of x
     by the attractors known when all of x was compared with them, if it was.
     """
-    catalogue = Catalogue(judge)
     keyed = keys(x)
     first = least(keyed, _FIRST)
+    catalogue = Catalogue(judge.sized(x[first]))
     catalogue.look_for_unstable(x[first[:_SOURCES]])
     _explain(catalogue, x[first], keyed[first], every, distance)
     labels = _explain(catalogue, x, keyed, every, distance) if len(first) < len(x) else None
@@ -251,7 +286,7 @@ def answer(
         multipliers=multipliers,
         radii=radius,
         unstable=np.concatenate([empty, *(candidate.points for candidate in catalogue.repelling)]).reshape(-1, *shape),
-        touch=_TOUCH * catalogue.judge.scale,
+        touch=_touch(catalogue),
         dwell=_dwell(catalogue),
         every=every,
         depth=depth,
@@ -271,7 +306,8 @@ def _reason(catalogue: Catalogue, n_starts: int) -> str:
     words = [f"Found from {n_starts} initial states; attractors that none of them goes to are not seen."]
     if len(proved) < len(found):
         words.append(
-            f"{len(found) - len(proved)} of {len(found)} are not proved by multipliers: orbits from nearby came back."
+            f"{len(found) - len(proved)} of {len(found)} are not proved by multipliers: orbits from nearby came back, "
+            "or exponents say so."
         )
     if any(not c.is_sampled for c in found if c not in proved):
         words.append(
@@ -280,9 +316,11 @@ def _reason(catalogue: Catalogue, n_starts: int) -> str:
         )
     if catalogue.neutral:
         words.append(
-            f"{catalogue.neutral} of {catalogue.judged} orbits judged end at rest or in motion in a neutral family "
-            "(a continuum of fixed points or cycles, or a centre), which attracts nothing and is not listed."
+            f"{catalogue.neutral} of {catalogue.judged} orbits judged seem to end at rest or in motion in a neutral "
+            "family (a continuum of fixed points or cycles, or a centre), which attracts nothing and is not listed: "
+            "orbits from nearby neither came back nor left."
         )
+    words.extend(catalogue.remarks)
     if len(found) >= MOST:
         words.append(f"The search stopped at {MOST} attractors; there are more, or they fill a continuum.")
     return " ".join(words)
@@ -347,7 +385,9 @@ def attractors(
     distance : float, optional
         An orbit this near to an attractor has settled. By default a thousandth of the region or a quarter of the
         smallest gap between attractors, halved until orbits that begin at this distance come nearer (16 of them, in
-        random directions).
+        random directions), 20 times at most, else it stays as it was and ``reason`` says so. Sampled attractors have
+        the resolution of their sample, at most a third of the gap. What is given is not tested, but cut where it
+        reaches half way to another attractor or to a known unstable point, and ``reason`` says so.
     every : int, optional
         Layers between two tests; 1 for maps, 8 for flows.
     coordinates : "x" or "y"
@@ -370,7 +410,9 @@ def attractors(
     Notes
     -----
     The recurrences on a grid are those of [datseris2022]_, here judged orbit by orbit, so that neither the order nor
-    the threads matter. Multipliers prove a fixed point or cycle stable; of other sets the evidence is empirical.
+    the threads matter. Multipliers prove a fixed point or cycle stable; of other sets the evidence is empirical. They
+    are named by Lyapunov exponents over at most 65536 layers, and "unknown" where these do not decide; sampled sets
+    that nothing tells apart at the resolution of their samples count as one.
     """
     orbits = make_orbits(system, dynamics, "attractors", rtol=rtol, atol=atol, method=method, threads=threads)
     word = chosen_algorithm(algorithm, features, ("recurrences", "features"))
@@ -396,7 +438,7 @@ def attractors(
 def make_judge(orbits: Orbits, extent: float, cells: int, depth: int) -> Judge:
     """With the scale of a region of this extent, or of the unit cube of residuals."""
     scale = 1.0 if orbits.in_residuals else extent
-    return Judge(orbits, scale=scale, cell=scale / cells, depth=depth)
+    return Judge(orbits, scale=scale, cell=scale / cells, depth=depth, reach=scale)
 
 
 def chosen_algorithm(algorithm: Any, features: Any, allowed: tuple[str, ...]) -> str:

@@ -13,8 +13,10 @@ Array = NDArray[Any]
 _STEPS = 24
 
 
-def newton_points(system: System, starts: Array, scale: float, known: Array) -> Array:
-    """Distinct fixed points (n, d) that Newton's method finds from ``starts`` (M, d), but those ``known`` (m, d)."""
+def newton_points(system: System, starts: Array, scale: float, reach: float, known: Array) -> Array:
+    """Distinct fixed points (n, d) that Newton's method finds from ``starts`` (M, d) in a region of size
+    ``reach``, but those ``known`` (m, d); the roots are a few ``scale`` apart.
+    """
     x = np.array(starts, dtype=float)
     d = x.shape[1]
     jacobian: Any = system.jacobian  # type: ignore[attr-defined]
@@ -29,7 +31,7 @@ def newton_points(system: System, starts: Array, scale: float, known: Array) -> 
             step[whole] = -np.linalg.solve(A[whole], f[whole][..., None])[..., 0]
             length = np.linalg.norm(step, axis=1)
             # a long step is a guess: cut it to the size of the region
-            x = x + step * np.minimum(1.0, scale / np.maximum(length, 1e-300))[:, None]
+            x = x + step * np.minimum(1.0, reach / np.maximum(length, 1e-300))[:, None]
             arrived = length <= 1e-6 * scale
             if (arrived | ~np.isfinite(length)).all():
                 break
@@ -38,6 +40,10 @@ def newton_points(system: System, starts: Array, scale: float, known: Array) -> 
         if found and np.abs(np.array(found) - candidate).max(axis=1).min() <= 1e-5 * scale:
             continue
         refined = newton.refine(system, candidate.reshape(system.shape))
-        if refined is not None:
-            found.append(refined.ravel())
+        if refined is None:
+            continue
+        x = refined.ravel()
+        # refined points are known to rounding, and may be far nearer to each other than the region is large
+        if all(np.abs(other - x).max() > 1e-9 * (scale + np.abs(x).max()) for other in found):
+            found.append(x)
     return np.array(found[len(known) :]).reshape(-1, d)

@@ -18,7 +18,7 @@ from resdyn._types import System
 from resdyn.analysis.attraction.basins import classified
 from resdyn.analysis.attraction.grids import checked_region
 from resdyn.analysis.attraction.orbits import Orbits, make_orbits
-from resdyn.analysis.attraction.result import BOUNDARY, DIVERGED, Attractors, wilson_interval
+from resdyn.analysis.attraction.result import BOUNDARY, DIVERGED, LONG_TRANSIENT, Attractors, wilson_interval
 from resdyn.analysis.attraction.search import answer, discover, make_judge
 
 if TYPE_CHECKING:
@@ -30,6 +30,8 @@ __all__ = ["GlobalContinuation", "global_continuation"]
 
 MATCHES = ("centroid", "hausdorff", "distance")
 EVENTS = ("appears", "splits", "merges", "vanishes")
+# no other attractor takes part; it is not known which
+NOWHERE, UNDECIDED = -1, -2
 # random states beside each attractor of the value before, and how far beside, relative to the region
 _SEEDS, _BESIDE = 8, 1e-3
 
@@ -57,11 +59,12 @@ class GlobalContinuation(Result):
     kinds : tuple of str
         The kind of each, as in :class:`resdyn.Attractor`.
     event_index, event_ids, event_others : int arrays, shape (n_events,)
-        The value at which something happens first, to which identity, and which other one takes part (−1: none).
+        The value at which something happens first, to which identity, and which other one takes part. −1: none; where
+        an attractor vanishes, most states beside it leave all bounds. −2: where it vanishes, most did not settle.
     event_words : tuple of str
         "appears"; "splits", where a new attractor lies within the threshold of where another one was (the other);
-        "merges" and "vanishes", where an attractor is no more and its states go to another one (the other), within or
-        beyond the threshold.
+        "merges", where an attractor is no more and most states beside it go to another one (the other) within the
+        threshold; "vanishes", where they go to one beyond it, leave all bounds, or do not settle.
     match : str
         "centroid", "hausdorff" or "distance".
     threshold : float
@@ -108,7 +111,7 @@ class GlobalContinuation(Result):
 
     @property
     def events(self) -> tuple[tuple[float, str, int, int], ...]:
-        """What happens: (value at which it was seen first, word, identity, other identity or −1)."""
+        """What happens: (value at which it was seen first, word, identity, other identity, −1 or −2)."""
         places = zip(self.event_index, self.event_words, self.event_ids, self.event_others, strict=True)
         return tuple((float(self.values[i]), word, int(one), int(other)) for i, word, one, other in places)
 
@@ -168,6 +171,9 @@ class GlobalContinuation(Result):
 
 
 def _told(value: float, word: str, identity: int, other: int) -> str:
+    if word == "vanishes" and other < 0:
+        left = "and its states leave all bounds" if other == NOWHERE else "and its states settle nowhere in time"
+        return f"{value:.6g}: {identity} vanishes {left}"
     role = {"splits": "beside", "merges": "with", "vanishes": "and leaves its states to", "appears": ""}[word]
     return f"{value:.6g}: {identity} {word}" + (f" {role} {other}" if role and other >= 0 else "")
 
@@ -313,7 +319,7 @@ def global_continuation(
                 new = _destination(stage, before.sets[old], options)
                 close = new >= 0 and distance(before.sets[old], stage.sets[new]) <= reach
                 events.append(
-                    (index, "merges" if close else "vanishes", named[-1][old], names[new] if new >= 0 else -1)
+                    (index, "merges" if close else "vanishes", named[-1][old], names[new] if new >= 0 else new)
                 )
         stages.append(stage)
         named.append(names)
@@ -396,13 +402,32 @@ def _nearest(points: Array, others: list[Array], distance: Callable[[Array, Arra
 
 
 def _destination(stage: _Stage, points: Array, options: _Options) -> int:
-    """Where most states beside an attractor go that is no more; −1 for nowhere."""
-    if not stage.sets:
-        return -1
-    seeds = stage.orbits.state(_inside(stage.orbits, _beside(points, options.beside)))
-    labels = classified(stage.found, seeds.reshape(-1, *stage.found.system.shape), threads=stage.orbits.threads)[0]
+    """Where most states beside an attractor go that is no more; ``NOWHERE`` if they diverge, else ``UNDECIDED``."""
+    orbits = stage.orbits
+    seeds = orbits.state(_inside(orbits, _beside(points, options.beside)))
+    shape = stage.found.system.shape
+    labels, outcomes, _ = classified(stage.found, seeds.reshape(-1, *shape), threads=orbits.threads)
+    if 2 * (outcomes == DIVERGED).sum() > len(labels):
+        return NOWHERE
+    open_ = outcomes == LONG_TRANSIENT
+    if stage.sets and open_.any():
+        # what creeps like a power of time may not have settled, but comes nearer and nearer to one attractor
+        half = orbits.run(seeds[open_], max(1, options.depth // 2))
+        away = [_distances_to(stage.sets, orbits.view(x)) for x in (half, orbits.run(half, max(1, options.depth // 2)))]
+        nearest = away[1].argmin(axis=1)
+        rows = np.arange(len(nearest))
+        comes = away[1][rows, nearest] < 0.9 * away[0][rows, nearest]
+        labels[np.flatnonzero(open_)[comes]] = nearest[comes]
     settled = labels[labels >= 0]
-    return int(np.bincount(settled).argmax()) if 2 * len(settled) > len(labels) else -1
+    return int(np.bincount(settled).argmax()) if 2 * len(settled) > len(labels) else UNDECIDED
+
+
+def _distances_to(sets: list[Array], x: Array) -> Array:
+    """Of states (M, d) to each set, (M, n)."""
+    from scipy.spatial import cKDTree
+
+    known = np.where(np.isfinite(x), x, np.finfo(float).max ** 0.25)
+    return np.stack([cKDTree(points).query(known)[0] for points in sets], axis=-1)
 
 
 def _result(
