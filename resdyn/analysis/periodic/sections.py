@@ -131,6 +131,11 @@ class PoincareMap:
             f"tolerances {self._tolerances.rtol:g} and {self._tolerances.atol:g}, of {self.flow!r}"
         )
 
+    def tolerance(self, u: Array) -> Array:
+        r"""What the integrator allows of error in one of its steps, (\*batch, 1), near states (\*batch, d − 1)."""
+        size = np.abs(u @ self.basis.T + self.offset * self.normal).max(axis=-1, keepdims=True)
+        return np.asarray(self._tolerances.atol + self._tolerances.rtol * size)
+
     # --- coordinates -------------------------------------------------------------------------------------
 
     def lift(self, u: Any) -> Array:
