@@ -39,7 +39,7 @@ def _of_one(blocks: Array) -> tuple[Array, Array]:
     if not np.isfinite(blocks).all():
         return np.full(d, np.nan, dtype=complex), np.full(d, np.inf)
     if d == 1:
-        value = np.prod(blocks[:, 0, 0])
+        value = float(np.prod(blocks[:, 0, 0]))
         return np.array([value], dtype=complex), np.array([MARGIN * max(abs(value), float(np.finfo(float).tiny))])
     candidates = [_of_product(blocks)]
     if 1 < p and p * d <= _LARGEST_CYCLIC:

@@ -294,7 +294,7 @@ def _answer(
 
 
 def _multipliers(layer: Layer, orbits: Array) -> tuple[Array, Array]:
-    """Multipliers of closed orbits (n, q, d), and their errors: of the eigenvalues, and of the states they belong to."""
+    """Multipliers of closed orbits (n, q, d), and their errors: of the eigenvalues, and of the states."""
     values, errors = multipliers(layer.blocks(orbits))
     moved = np.array([multipliers(layer.blocks(orbits + by))[0] for by in displacements(layer, orbits)])
     # the roundings that were tried are a few out of many
