@@ -72,6 +72,32 @@ def test_mirror_images_are_two_cycles():
     assert np.allclose(*found.x[pair][:, :, 0].mean(axis=1) * [1, -1], atol=1e-6)
 
 
+class ScaledOscillator:
+    """The van der Pol oscillator in other units of its states."""
+
+    name, shape, step, depth = "scaled oscillator", (2,), 0.05, None
+
+    def __init__(self, unit):
+        self.unit, self.plain = unit, van_der_pol(mu=1.0)
+
+    def residual(self, t, x):
+        return self.unit * self.plain.residual(t, x / self.unit)
+
+    def jacobian(self, t, x):
+        return self.plain.jacobian(t, x / self.unit)
+
+    def linearize(self, t, x):
+        return self.plain.linearize(t, x / self.unit)
+
+
+@pytest.mark.parametrize("unit", [1e-8, 1e6])
+def test_units_of_the_states_do_not_matter(unit):
+    found = cycles(ScaledOscillator(unit), 6.5, dynamics="flow", region=(-3 * unit, 3 * unit), n_starts=1, segments=4)
+    (plain,) = cycles(van_der_pol(mu=1.0), 6.5, dynamics="flow", n_starts=1, segments=4)
+    assert found.duration == pytest.approx([plain.duration], rel=1e-8)
+    assert found.multipliers[0] == pytest.approx(plain.multipliers, rel=1e-5)
+
+
 def test_rest_is_no_cycle():
     assert len(cycles(hopf(mu=-0.2), 6.3, dynamics="flow", n_starts=3)) == 0
 

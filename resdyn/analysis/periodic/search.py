@@ -87,7 +87,8 @@ def cycles(
     segments : int, optional
         Of a flow: how many pieces an orbit is cut into (8). More help with very unstable cycles.
     rtol, atol, method
-        Tolerances of a flow (default 1e-10 and 1e-12) and its integrator ("RK45").
+        Tolerances of a flow and its integrator ("RK45"). By default 1e-10, and 1e-12, or 1e-12 of its size for an orbit
+        smaller than one.
 
     Returns
     -------

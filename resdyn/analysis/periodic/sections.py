@@ -1,9 +1,9 @@
 r"""The map that a flow makes of a section: where an orbit that leaves a hyperplane next crosses it.
 
 The flow is integrated over pieces of time until :math:`g = n\cdot x - c` changes its sign; from the last state before,
-Runge–Kutta steps and Newton's method for :math:`g = 0` find the time of the crossing, after the integrator asked for has
-made the piece short enough where these do not reach the tolerances. The derivative is that of the
-flow, corrected for the time of flight,
+Runge–Kutta steps and Newton's method for :math:`g = 0` find the time of the crossing. Where these steps do not reach
+the tolerances, the integrator asked for first makes the piece shorter. The derivative is that of the flow, corrected for
+the time of flight,
 
 .. math:: DP = \Bigl(I - \frac{f\, n^{\mathsf T}}{n\cdot f}\Bigr)\, D\varphi_\tau,
 
@@ -62,8 +62,8 @@ def poincare_map(
         A state that has not returned after this time has no image: NaN. By default 5000 steps of the system.
     rtol, atol, method
         Of the integration, by default 1e-10, 1e-12, "RK45". In the piece of time that holds the crossing, explicit
-        Runge–Kutta steps of order five close in on it to the same tolerances; where they do not reach these, as in stiff
-        flows, the piece is first made shorter by the method asked for.
+        Runge–Kutta steps of order five close in on it to the same tolerances; where they do not reach these, as in
+        stiff flows, the piece is first made shorter by the method asked for.
 
     Returns
     -------
@@ -257,7 +257,7 @@ class PoincareMap:
         return states.reshape(*batch, self._size), times.reshape(batch), outcome.reshape(batch)
 
     def _crossing(self, before: Array, ahead: Array, h: float, start: Array) -> tuple[Array, Array]:
-        """States (M, d) where g = 0, and times, between ``before`` and ``ahead``, later by h; NaN where it was not met."""
+        """States (M, d) where g = 0, and times, between ``before`` and ``ahead``, later by h; NaN where not met."""
         before, ahead, start = before.copy(), ahead.copy(), start.copy()
         passed, width = np.zeros(len(before)), np.full(len(before), h)
         states, times = np.full_like(before, np.nan), np.full(len(before), np.nan)

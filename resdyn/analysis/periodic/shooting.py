@@ -41,7 +41,7 @@ class Layer:
         self._jacobian: Callable[..., Any] | None = getattr(system, "jacobian", None)
 
     def rounding(self, x: Array, blocks: Array) -> Array:
-        """How far off rounding of its terms may leave each coordinate of F(x), for orbits (n, p, d) and their blocks."""
+        """How far rounding of its terms may move each coordinate of F(x), for orbits (n, p, d) and their blocks."""
         with np.errstate(all="ignore"):
             terms = np.abs(x) + np.abs(np.roll(x, -1, axis=1)) + np.einsum("npij,npj->npi", np.abs(blocks), np.abs(x))
             off = 4 * _UNIT * terms
