@@ -111,6 +111,7 @@ def _shoot(system: System, states: Array, duration: float, tolerances: Tolerance
     m, d = states.shape
     anchor, first = states[0].copy(), duration
     direction = _slope(system, anchor[None])[0]
+    direction = direction / (float(np.linalg.norm(direction)) or 1.0)
     last = np.inf
     for _ in range(_STEPS):
         ends, blocks = flow_with_derivative(system, states.reshape(m, *system.shape), duration / m, tolerances)
@@ -134,11 +135,13 @@ def _shoot(system: System, states: Array, duration: float, tolerances: Tolerance
             after = (k + 1) % m
             matrix[rows, rows] += blocks[k]
             matrix[rows, after * d : (after + 1) * d] -= np.eye(d)
-            matrix[rows, -1] = speed[k] / m
+            # states in units of their size, and T in units of T, so that none is small beside the others
+            matrix[rows, -1] = speed[k] / m * (duration / size)
         matrix[-1, :d] = direction
         right = np.concatenate([-missing.ravel(), [-float(direction @ (states[0] - anchor))]])
-        step = np.linalg.lstsq(matrix, right, rcond=1e-14)[0]
-        last = float(np.abs(step).max())
+        step = size * np.linalg.lstsq(matrix, right / size, rcond=1e-14)[0]
+        step[-1] *= duration / size
+        last = float(np.abs(step[:-1]).max())
         # a step that changes T by more than a fifth leaves what the guess was about
         share = min(1.0, 0.2 * duration / max(abs(float(step[-1])), 1e-300), size / max(last, 1e-300))
         states, duration = states + share * step[:-1].reshape(m, d), duration + share * float(step[-1])

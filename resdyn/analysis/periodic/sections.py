@@ -2,8 +2,8 @@ r"""The map that a flow makes of a section: where an orbit that leaves a hyperpl
 
 The flow is integrated over pieces of time until :math:`g = n\cdot x - c` changes its sign; from the last state before,
 Runge–Kutta steps and Newton's method for :math:`g = 0` find the time of the crossing. Where these steps do not reach
-the tolerances, the integrator asked for first makes the piece shorter. The derivative is that of the flow, corrected for
-the time of flight,
+the tolerances, the integrator asked for first makes the piece shorter. The derivative is that of the flow, corrected
+for the time of flight,
 
 .. math:: DP = \Bigl(I - \frac{f\, n^{\mathsf T}}{n\cdot f}\Bigr)\, D\varphi_\tau,
 
