@@ -210,6 +210,80 @@ def test_stopping_early_is_not_complete():
     assert "max_boxes" in found.reason
 
 
+@pytest.mark.parametrize("scale", [1e-9, 1e-200, 1e6])
+def test_units_of_the_states_do_not_matter_to_a_proof(scale):
+    W = np.array([[-3.0, 1.0], [1.0, -2.0]])
+    plain = cycles(resdyn.ResidualMap(W, step=0.9, damping=1.0, activation="tanh"), 2)
+    scaled = cycles(resdyn.ResidualMap(W / scale, step=0.9, damping=1.0, gain=scale, activation="tanh"), 2)
+    assert len(plain) == len(scaled) == 2
+    assert scaled.complete
+    assert np.allclose(scaled.x / scale, plain.x, rtol=1e-9)
+
+
+@pytest.mark.parametrize("algorithm", ["intervals", "newton"])
+def test_cycles_that_look_alike_along_one_direction_are_told_apart(algorithm):
+    # two units alone, each with the 2-cycle ±a_i; a_2 is chosen so that (±a_1, 0) and (0, ±a_2) have one projection
+    from scipy.optimize import brentq
+
+    direction = np.abs(loops._direction(2))
+    first = brentq(lambda a: a - np.tanh(2.0 * a), 0.1, 1.0, xtol=1e-16)
+    second = first * direction[0] / direction[1]
+    weights = -np.diag([2.0, np.arctanh(second) / second])
+    found = cycles(resdyn.ResidualMap(weights, step=1.0, damping=1.0, activation="tanh"), 2, algorithm=algorithm)
+    # (±a_1, 0), (0, ±a_2), and both together in step and out of step
+    assert len(found) == 4
+    assert found.complete is (algorithm == "intervals")
+
+
+def test_repetitions_are_told_from_the_permutation_of_solutions():
+    rest, cycle = np.zeros((1, 4, 1)), 1e-7 * np.array([1.0, -1.0, 1.0, -1.0]).reshape(1, 4, 1)
+    first, least, whole = proofs._once(np.concatenate([cycle, rest, -cycle]))
+    assert sorted(zip(np.abs(first - 1).tolist(), least.tolist(), strict=True)) == [(0, 1), (1, 2)]
+    assert whole
+    # a shift of the solution is missing: its search was not complete
+    assert not proofs._once(cycle)[2]
+
+
+# --- how well states are known ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("p", "r", "exact"),
+    # multipliers at exactly these doubles, by Newton's method with 50 digits
+    [(12, 3.999999411724888, -0.99827), (12, 3.9999994117248883, -1.00143), (14, 3.999999963232854, -0.0792)],
+)
+def test_multipliers_know_the_rounding_of_the_states(p, r, exact):
+    # near r = 4 the cycle that passes x = 1/2 multiplies by 4^p from there, and a rounding unit with it
+    (cycle,) = cycles(logistic_map(r=r), p, starts=[[0.5]])
+    assert abs(cycle.multipliers[0] - exact) <= cycle.errors[0]
+    assert cycle.is_stable() is None
+
+
+def test_errors_of_multipliers_stay_small_where_the_states_are_well_known():
+    # 2-cycle in closed form; at 1e-9 of the multiplier the margin of a verdict begins
+    (cycle,) = cycles(logistic_map(r=3.2), 2)
+    assert cycle.errors[0] < 1e-8
+
+
+@pytest.mark.parametrize("away", [1e-10, 1e-11])
+def test_a_cycle_just_born_is_listed_once(away):
+    # x' = −(1 + ε) tanh-like near a flip: amplitude √(3ε), and equations singular to ε
+    found = cycles(resdyn.ResidualMap([[-1 - away]], step=1.0, damping=1.0, activation="tanh"), 2)
+    assert len(found) == 1
+    # the amplitude is known to about rounding/ε
+    assert abs(found.x[0, 1, 0]) == pytest.approx(np.sqrt(3 * away), rel=1e-4)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, 1e8])
+def test_units_of_the_states_do_not_matter_to_a_search(scale):
+    def rule(t, x, p):
+        return 3.84 * x * (1 - x / scale) - x
+
+    found = cycles(resdyn.ResidualSystem(rule, 1, step=1.0), 3, region=(0.0, scale))
+    assert len(found) == 2
+    assert sorted(found.stability()) == [0, 1]
+
+
 # --- other systems -----------------------------------------------------------------------------------------
 
 
@@ -267,8 +341,9 @@ def test_stable_and_unstable_partition():
 def test_shortest_periods_and_rotations():
     orbit = np.array([[0.1, 0.7, 0.1, 0.7]])[..., None]
     assert loops.shortest_periods(orbit, np.array([1e-9])).tolist() == [2]
+    assert loops.shortest_periods(1e-12 * orbit, np.array([1e-22])).tolist() == [2]
     both = np.concatenate([orbit, np.roll(orbit, 1, axis=1), orbit + 0.1])
-    best, group = loops.distinct(loops.signatures_of(both), np.full(3, 1e-9))
+    best, group = loops.distinct(both, np.full(3, 1e-9))
     assert len(best) == 2
     assert group[0] == group[1] != group[2]
 

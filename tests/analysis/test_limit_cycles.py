@@ -72,6 +72,32 @@ def test_mirror_images_are_two_cycles():
     assert np.allclose(*found.x[pair][:, :, 0].mean(axis=1) * [1, -1], atol=1e-6)
 
 
+class ScaledOscillator:
+    """The van der Pol oscillator in other units of its states."""
+
+    name, shape, step, depth = "scaled oscillator", (2,), 0.05, None
+
+    def __init__(self, unit):
+        self.unit, self.plain = unit, van_der_pol(mu=1.0)
+
+    def residual(self, t, x):
+        return self.unit * self.plain.residual(t, x / self.unit)
+
+    def jacobian(self, t, x):
+        return self.plain.jacobian(t, x / self.unit)
+
+    def linearize(self, t, x):
+        return self.plain.linearize(t, x / self.unit)
+
+
+@pytest.mark.parametrize("unit", [1e-8, 1e6])
+def test_units_of_the_states_do_not_matter(unit):
+    found = cycles(ScaledOscillator(unit), 6.5, dynamics="flow", region=(-3 * unit, 3 * unit), n_starts=1, segments=4)
+    (plain,) = cycles(van_der_pol(mu=1.0), 6.5, dynamics="flow", n_starts=1, segments=4)
+    assert found.duration == pytest.approx([plain.duration], rel=1e-8)
+    assert found.multipliers[0] == pytest.approx(plain.multipliers, rel=1e-5)
+
+
 def test_rest_is_no_cycle():
     assert len(cycles(hopf(mu=-0.2), 6.3, dynamics="flow", n_starts=3)) == 0
 
@@ -180,9 +206,61 @@ def test_no_return_is_a_value():
     assert poincare_map(hopf(), (0, 0.0)).outcome([[0.2], [2.0]]).tolist() == ["returned", "returned"]
 
 
+@pytest.mark.parametrize(("tau", "tolerance"), [(1e-2, 1e-6), (1e-3, 1e-4), (1e-4, 1e-2), (1e-5, 0.2)])
+def test_short_arcs_beyond_the_section(tau, tolerance):
+    # a rotation; the arc of the unit circle beyond x_1 = cos(τ/2) takes τ. It rises τ²/8 above the section, so that an
+    # error e of the integrator moves the time by 2e/τ: 2e-5/τ² of it for e = 1e-12 … 1e-11 of tolerance
+    rotation = resdyn.ResidualSystem(lambda t, x, p: np.stack([-x[..., 1], x[..., 0]], axis=-1), 2, step=0.5)
+    P = poincare_map(rotation, (1, float(np.cos(tau / 2))), direction=-1)
+    u = np.array([np.sin(tau / 2)])
+    assert P.outcome(u) == "returned"
+    assert P.return_time(u) == pytest.approx(tau, rel=tolerance)
+    assert u + P.residual(0.0, u) == pytest.approx(-u, rel=2 * tolerance)
+
+
+def test_an_arc_too_short_to_be_resolved_is_a_failure():
+    rotation = resdyn.ResidualSystem(lambda t, x, p: np.stack([-x[..., 1], x[..., 0]], axis=-1), 2, step=0.5)
+    P = poincare_map(rotation, (1, float(np.cos(5e-8))), direction=-1)
+    assert P.outcome([np.sin(5e-8)]) == "failed"
+    assert np.isnan(P.return_time([np.sin(5e-8)]))
+
+
+def test_returns_of_a_stiff_flow():
+    # explicit steps of a 64th of this layer are unstable for μ = 100: the method asked for has to lead to the section
+    from scipy.integrate import solve_ivp
+
+    def rule(t, x, p):
+        return np.stack([x[..., 1], 100.0 * (1 - x[..., 0] ** 2) * x[..., 1] - x[..., 0]], axis=-1)
+
+    stiff = resdyn.ResidualSystem(rule, 2, step=1.0)
+    P = poincare_map(stiff, (0, 0.0), method="Radau", max_time=200.0, rtol=1e-7, atol=1e-9)
+
+    def event(t, x):
+        return x[0]
+
+    event.direction = 1
+    run = solve_ivp(
+        lambda t, x: stiff.residual(t, x), (0, 200), [1e-9, 1.0], "Radau", events=event, rtol=1e-7, atol=1e-9
+    )
+    states, times, outcome = P._returns(np.array([1.0]))
+    assert outcome == 0
+    assert times == pytest.approx(run.t_events[0][-1], rel=1e-4)
+    assert states == pytest.approx(run.y_events[0][-1], rel=1e-4, abs=1e-9)
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-3, 1e300])
+def test_length_of_a_normal_does_not_matter(scale):
+    plain, scaled = (poincare_map(lorenz(), (s * np.array([1.0, 1.0, 0.5]), s * 20.0)) for s in (1.0, scale))
+    assert np.allclose(plain.normal, scaled.normal, rtol=1e-14)
+    assert plain.offset == pytest.approx(scaled.offset, rel=1e-14)
+
+
 @pytest.mark.parametrize(
     ("arguments", "error", "match"),
     [
+        ({"section": (2, [1.0, 2.0])}, ValueError, "one number"),
+        ({"section": ([1e-300, 0.0, 0.0], 1e300)}, ValueError, "infinite distance"),
+        ({"section": (2, 27.0), "direction": np.array([1, 0])}, ValueError, "direction"),
         ({"section": (3, 0.0)}, ValueError, "names variable 3"),
         ({"section": ([0.0, 0.0, 0.0], 1.0)}, ValueError, "not all zero"),
         ({"section": ([1.0, 0.0], 1.0)}, ValueError, "vector of 3"),

@@ -1,6 +1,6 @@
 """The flow over any time, not only over whole layers, with its derivative."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -26,6 +26,12 @@ class Tolerances:
     rtol: float
     atol: float
     method: str
+    scaled: bool = False
+    """Whether ``atol`` was left to us, so that it may follow the size of an orbit."""
+
+    def within(self, size: float) -> "Tolerances":
+        """For states no larger than ``size``: an error of 1e-12 is large where they are smaller than one."""
+        return replace(self, atol=self.atol * min(1.0, size)) if self.scaled and size > 0 else self
 
     @classmethod
     def of(cls, rtol: Any, atol: Any, method: Any) -> "Tolerances":
@@ -34,6 +40,7 @@ class Tolerances:
             1e-10 if rtol is None else validate.positive(rtol, "rtol"),
             1e-12 if atol is None else validate.positive(atol, "atol"),
             "RK45" if method is None else validate.choice(method, "method", FLOWS),
+            scaled=atol is None,
         )
 
 

@@ -28,13 +28,19 @@ def multipliers(blocks: Array) -> tuple[Array, Array]:
     return np.take_along_axis(values, order, axis=1), np.take_along_axis(errors, order, axis=1)
 
 
+def spread(values: Array, moved: Array) -> Array:
+    """How far each of ``values`` (n, d) is from the nearest of each of the ``moved`` (m, n, d), at most: (n, d)."""
+    apart = np.abs(values[None, :, :, None] - moved[:, :, None, :]).min(axis=3)
+    return np.asarray(np.where(np.isnan(apart), np.inf, apart).max(axis=0))
+
+
 def _of_one(blocks: Array) -> tuple[Array, Array]:
     p, d, _ = blocks.shape
     if not np.isfinite(blocks).all():
         return np.full(d, np.nan, dtype=complex), np.full(d, np.inf)
     if d == 1:
-        value = np.prod(blocks[:, 0, 0])
-        return np.array([value], dtype=complex), np.array([MARGIN * max(abs(value), np.finfo(float).tiny)])
+        value = float(np.prod(blocks[:, 0, 0]))
+        return np.array([value], dtype=complex), np.array([MARGIN * max(abs(value), float(np.finfo(float).tiny))])
     candidates = [_of_product(blocks)]
     if 1 < p and p * d <= _LARGEST_CYCLIC:
         candidates.append(_of_cyclic_matrix(blocks))

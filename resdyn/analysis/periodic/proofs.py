@@ -29,14 +29,17 @@ LARGEST = 12
 # the largest slope and the range of each activation whose slope is even and falls with |u|
 _SLOPES = {"logistic": 0.25, "tanh": 1.0}
 _RANGES = {"logistic": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+# solutions are polished to some hundred roundings of activations of size one
+_SHIFT = 1e-11
 _LIPSCHITZ = _SLOPES | {"relu": 1.0, "softplus": 1.0, "identity": 1.0}
 
 
 @dataclass(frozen=True)
 class Enclosed:
-    """Orbits (n, p, N), whether they are all, and why."""
+    """Orbits (n, p, N), each once, how often it repeats (n,), whether they are all, and why."""
 
     orbits: Array
+    least: Array
     complete: bool
     reason: str
 
@@ -95,15 +98,54 @@ def enclosed(system: ResidualMap, period: int, max_boxes: int) -> Enclosed:
         bounds=_RANGES[name],
     )
     if not np.isfinite(np.abs(problem.B).sum()):
-        return Enclosed(np.empty((0, period, n)), False, "the weights are too large for interval arithmetic")
+        nothing = np.empty((0, period, n)), np.empty(0, dtype=np.int64)
+        return Enclosed(*nothing, False, "the weights are too large for interval arithmetic")
     found = intervals.solutions(problem, max_boxes=max_boxes)
     y = found.y.reshape(-1, period, n)
-    x = np.einsum("kj,mjn->mkn", C, y)
+    first, least, parted = _once(y)
+    x = np.einsum("kj,mjn->mkn", C, y[first])
     low, high = _RANGES[name]
     box = f"interval branch and prune of the box [{low:g}, {high:g}]^{n * period} of the activations around a cycle"
-    if found.finished and not len(found.undecided):
-        return Enclosed(x, True, f"{box}: each cycle proved, nothing left ({found.boxes} boxes)")
+    if found.finished and not len(found.undecided) and parted:
+        return Enclosed(x, least, True, f"{box}: each cycle proved, nothing left ({found.boxes} boxes)")
     why = f"stopped after {found.boxes} boxes; allow more with max_boxes"
     if found.finished:
         why = f"{len(found.undecided)} tiny boxes could not be decided (cycles merge there, or fill a curve)"
-    return Enclosed(x, False, f"{box}: {why}")
+    if found.finished and not parted:
+        why = "cycles that lie closer than rounding were not told apart"
+    return Enclosed(x, least, False, f"{box}: {why}")
+
+
+def _once(y: Array) -> tuple[Array, Array, bool]:
+    """One solution (n, p, N) of each cycle, how often it repeats, and whether all shifts of all solutions are there.
+
+    Each solution is proved to be alone in a box of its own, and a shift of it is a solution too. So the shift by one
+    layer permutes the solutions, and the cycles of this permutation are those of the map: no tolerance parts them.
+    """
+    n, p = y.shape[:2]
+    following = np.empty(n, dtype=np.int64)
+    apart = np.empty(n)
+    for i in range(n):
+        away = np.abs(y - np.roll(y[i], -1, axis=0)).max(axis=(1, 2), initial=0.0)
+        following[i] = np.argmin(away)
+        apart[i] = away[following[i]]
+    # a search that stopped early may hold some shifts of a solution only
+    near = apart <= _SHIFT
+    firsts, least = [], []
+    free = np.ones(n, dtype=bool)
+    preceded = np.zeros(n, dtype=bool)
+    preceded[following[near]] = True
+    for i in np.argsort(preceded, kind="stable"):
+        if not free[i]:
+            continue
+        members, at = [int(i)], int(i)
+        while near[at] and free[following[at]] and following[at] != i:
+            at = int(following[at])
+            members.append(at)
+            free[at] = False
+        free[i] = False
+        closed = near[at] and following[at] == i
+        firsts.append(int(i))
+        least.append(len(members) if closed else p)
+    whole = bool(near.all()) and len(np.unique(following)) == n and all(p % q == 0 for q in least)
+    return np.array(firsts, dtype=np.int64), np.array(least, dtype=np.int64), whole

@@ -36,7 +36,8 @@ class Cycle:
     multipliers : complex array
         Of one round, the largest first: d of a map; d − 1 of a flow, whose trivial multiplier 1 is left out.
     errors : array
-        How far each multiplier may be off.
+        How far each multiplier may be off: what rounding leaves of the eigenvalues, at least 1e-9 of the largest, and
+        of a map what rounding of the states does to them, estimated from a few choices of its signs.
     residual_norm : float
         The largest gap: of a map ‖F(x_k) − x_{k+1}‖₂, of a flow ‖φ(x) − x′‖₂ between two neighbouring shooting points.
     dynamics : str

@@ -9,11 +9,11 @@ from resdyn import _validation as validate
 from resdyn._types import System
 from resdyn.analysis.periodic import loops, proofs
 from resdyn.analysis.periodic.limit_cycles import limit_cycles
-from resdyn.analysis.periodic.multipliers import multipliers
+from resdyn.analysis.periodic.multipliers import multipliers, spread
 from resdyn.analysis.periodic.question import Question, box
 from resdyn.analysis.periodic.result import Cycles
 from resdyn.analysis.periodic.sections import PoincareMap
-from resdyn.analysis.periodic.shooting import Layer, gaps, shoot
+from resdyn.analysis.periodic.shooting import Layer, displacements, gaps, shoot
 from resdyn.analysis.periodic.starts import Source
 from resdyn.matrix_family import LogisticResiduals
 
@@ -23,6 +23,7 @@ ALGORITHMS = ("auto", "contraction", "intervals", "newton")
 
 _FIRST, _LARGEST_ROUND = 256, 4096
 _CHANCE = 1e-3
+_FACTOR = 4.0
 MOST = 20_000
 """So many cycles are looked for: more are rather a continuum, or too many to list."""
 
@@ -86,7 +87,8 @@ def cycles(
     segments : int, optional
         Of a flow: how many pieces an orbit is cut into (8). More help with very unstable cycles.
     rtol, atol, method
-        Tolerances of a flow (default 1e-10 and 1e-12) and its integrator ("RK45").
+        Tolerances of a flow and its integrator ("RK45"). By default 1e-10, and 1e-12, or 1e-12 of its size for an orbit
+        smaller than one.
 
     Returns
     -------
@@ -148,7 +150,15 @@ def _proved(ask: Question, algorithm: str, max_boxes: int) -> Cycles | None:
         reason = proofs.contraction(system)
         if reason is not None:
             nothing = np.empty((0, p, int(np.prod(system.shape))))
-            return _answer(ask, nothing, np.empty(0), None, complete=True, method="contraction", reason=f"{reason}.")
+            return _answer(
+                ask,
+                nothing,
+                np.empty(0, dtype=np.int64),
+                None,
+                complete=True,
+                method="contraction",
+                reason=f"{reason}.",
+            )
     if algorithm == "contraction":
         raise ValueError(
             f"algorithm 'contraction' needs prime=True, period above 1 and a named activation with "
@@ -158,9 +168,8 @@ def _proved(ask: Question, algorithm: str, max_boxes: int) -> Cycles | None:
     if proofs.applies(system, p) and (small or algorithm == "intervals"):
         with np.errstate(all="ignore"):
             found = proofs.enclosed(system, p, max_boxes)  # type: ignore[arg-type]
-        known = np.full(len(found.orbits), 1e-9)
         return _answer(
-            ask, found.orbits, known, None, complete=found.complete, method="intervals", reason=f"{found.reason}."
+            ask, found.orbits, found.least, None, complete=found.complete, method="intervals", reason=f"{found.reason}."
         )
     if algorithm == "intervals":
         raise ValueError(
@@ -201,9 +210,8 @@ def _newton(
     if isinstance(system, LogisticResiduals):
         reason += "; cycles with saturated units (infinite z) were not looked for"
     reason += f"; that there are no others is not proved.{not_proved}"
-    return _answer(
-        ask, collected.orbits, collected.known, collected.hits, complete=False, method="newton", reason=reason
-    )
+    least = loops.shortest_periods(collected.orbits, collected.known)
+    return _answer(ask, collected.orbits, least, collected.hits, complete=False, method="newton", reason=reason)
 
 
 def _most_starts(system: System, unknowns: int) -> int:
@@ -234,7 +242,7 @@ class _Collected:
     def add(self, orbits: Array, known: Array) -> None:
         joined, error = np.concatenate([self.orbits, orbits]), np.concatenate([self.known, known])
         weights = np.concatenate([self.hits, np.ones(len(orbits), dtype=np.int64)])
-        best, group = loops.distinct(loops.signatures_of(joined), error)
+        best, group = loops.distinct(joined, error)
         self.orbits, self.known = joined[best], error[best]
         self.hits = np.bincount(group, weights=weights, minlength=len(best)).astype(np.int64)
 
@@ -242,22 +250,17 @@ class _Collected:
 def _answer(
     ask: Question,
     orbits: Array,
-    known: Array,
+    least: Array,
     hits: Array | None,
     *,
     complete: bool,
     method: str,
     reason: str,
 ) -> Cycles:
-    """From closed orbits (n, p, d): prime ones if asked for, each with its multipliers."""
+    """From distinct closed orbits (n, p, d) that repeat after ``least``: prime ones if asked for, with multipliers."""
     system, p = ask.system, int(ask.period)
     layer = Layer(system)
     met = np.zeros(len(orbits), dtype=np.int64) if hits is None else hits
-    # solutions of an interval search are met once for each state that the orbit may begin at
-    if hits is None and len(orbits):
-        best, _ = loops.distinct(loops.signatures_of(orbits), known)
-        orbits, known, met = orbits[best], known[best], met[best]
-    least = loops.shortest_periods(orbits, known)
     keep = least == p if ask.prime else np.ones(len(orbits), dtype=bool)
     if ask.region is not None:
         low, high = (end.ravel() for end in ask.region)
@@ -269,7 +272,7 @@ def _answer(
     errors = np.empty((len(orbits), layer.size))
     for q in np.unique(least):
         chosen = least == q
-        values[chosen], errors[chosen] = multipliers(layer.blocks(orbits[chosen][:, :q]))
+        values[chosen], errors[chosen] = _multipliers(layer, orbits[chosen][:, :q])
     return ask.pick(
         Cycles(
             x=orbits.reshape(-1, p, *system.shape),
@@ -289,3 +292,11 @@ def _answer(
             trivial_multiplier_error=np.full(len(orbits), np.nan),
         )
     )
+
+
+def _multipliers(layer: Layer, orbits: Array) -> tuple[Array, Array]:
+    """Multipliers of closed orbits (n, q, d), and their errors: of the eigenvalues, and of the states."""
+    values, errors = multipliers(layer.blocks(orbits))
+    moved = np.array([multipliers(layer.blocks(orbits + by))[0] for by in displacements(layer, orbits)])
+    # the roundings that were tried are a few out of many
+    return values, errors + _FACTOR * spread(values, moved)

@@ -1,8 +1,9 @@
 r"""The map that a flow makes of a section: where an orbit that leaves a hyperplane next crosses it.
 
 The flow is integrated over pieces of time until :math:`g = n\cdot x - c` changes its sign; from the last state before,
-Runge–Kutta steps and Newton's method for :math:`g = 0` find the time of the crossing. The derivative is that of the
-flow, corrected for the time of flight,
+Runge–Kutta steps and Newton's method for :math:`g = 0` find the time of the crossing. Where these steps do not reach
+the tolerances, the integrator asked for first makes the piece shorter. The derivative is that of the flow, corrected
+for the time of flight,
 
 .. math:: DP = \Bigl(I - \frac{f\, n^{\mathsf T}}{n\cdot f}\Bigr)\, D\varphi_\tau,
 
@@ -23,11 +24,14 @@ Array = NDArray[Any]
 
 # layers integrated at once before crossings are looked for
 _PIECE = 32
-_NEWTON, _SUBSTEPS = 12, (2, 4, 8, 16, 32, 64)
+# bisection alone closes a bracket in some fifty halvings
+_NEWTON, _SUBSTEPS = 100, (2, 4, 8, 16, 32, 64)
+# finer layers within one, and how often they are made finer still
+_FINER, _NARROWER = 16, 6
 _UNIT = float(np.finfo(float).eps)
 _MAX_LAYERS = 5000
 
-OUTCOMES = ("returned", "no return", "diverged")
+OUTCOMES = ("returned", "no return", "diverged", "failed")
 """What may become of a state."""
 
 
@@ -57,7 +61,9 @@ def poincare_map(
     max_time : float, optional
         A state that has not returned after this time has no image: NaN. By default 5000 steps of the system.
     rtol, atol, method
-        Of the integration, by default 1e-10, 1e-12, "RK45".
+        Of the integration, by default 1e-10, 1e-12, "RK45". In the piece of time that holds the crossing, explicit
+        Runge–Kutta steps of order five close in on it to the same tolerances; where they do not reach these, as in
+        stiff flows, the piece is first made shorter by the method asked for.
 
     Returns
     -------
@@ -115,7 +121,7 @@ class PoincareMap:
                 f"{system.name!r} has one variable, so its orbits never return; a section needs two or more."
             )
         self.normal, self.offset, self.basis, where = _section(section, self._size)
-        if isinstance(direction, bool) or direction not in (-1, 0, 1):
+        if isinstance(direction, bool) or np.ndim(direction) or direction not in (-1, 0, 1):
             raise ValueError(f"direction must be 1, −1 or 0, but is {direction!r}.")
         self.direction = int(direction)
         longest = _MAX_LAYERS * system.step if max_time is None else validate.positive(max_time, "max_time")
@@ -130,6 +136,11 @@ class PoincareMap:
             f"PoincareMap {self.name!r} ({ways}): states of shape {self.shape}, at most {self.max_time:g} of time, "
             f"tolerances {self._tolerances.rtol:g} and {self._tolerances.atol:g}, of {self.flow!r}"
         )
+
+    def tolerance(self, u: Array) -> Array:
+        r"""What the integrator allows of error in one of its steps, (\*batch, 1), near states (\*batch, d − 1)."""
+        size = np.abs(u @ self.basis.T + self.offset * self.normal).max(axis=-1, keepdims=True)
+        return np.asarray(self._tolerances.atol + self._tolerances.rtol * size)
 
     # --- coordinates -------------------------------------------------------------------------------------
 
@@ -180,7 +191,10 @@ class PoincareMap:
         return self._returns(given)[1]
 
     def outcome(self, u: Any) -> Array:
-        r"""What becomes of each state, (\*batch,) of words: "returned", "no return" within ``max_time``, "diverged"."""
+        r"""What becomes of each state, (\*batch,) of words.
+
+        "returned", "no return" within ``max_time``, "diverged", or "failed" where the crossing could not be resolved.
+        """
         given = validate.states(validate.real_array(u, "u"), self.shape, self.name, name="u")
         return np.asarray(OUTCOMES)[self._returns(given)[2]]
 
@@ -206,6 +220,7 @@ class PoincareMap:
         rows = np.flatnonzero(outcome == 1)
         # on the section itself the height is rounding: the side is the one that the flow goes to
         side = np.sign(self._slope(current) @ self.normal)
+        before, after, passed = np.empty_like(current), np.empty_like(current), np.full(size, -1)
         h, done = self.flow.step, 0
         layers = int(np.ceil(self.max_time / h * (1 - 1e-12)))
         while rows.size and done < layers:
@@ -223,29 +238,61 @@ class PoincareMap:
             hit = crossed.any(axis=0)
             first = np.argmax(crossed, axis=0)
             if hit.any():
-                before, after = (x[first[hit] + k, np.flatnonzero(hit)] for k in (0, 1))
-                states[rows[hit]], spent = self._crossing(before, after, h, start=(done + first[hit]) == 0)
-                times[rows[hit]] = (done + first[hit]) * h + spent
-                outcome[rows[hit]] = np.where(np.isfinite(spent), 0, 1)
+                column = np.flatnonzero(hit)
+                before[rows[hit]], after[rows[hit]] = (x[first[hit] + k, column] for k in (0, 1))
+                passed[rows[hit]] = done + first[hit]
             gone = ~np.isfinite(x[-1]).all(axis=1) & ~hit
             outcome[rows[gone]] = 2
             stay = ~hit & ~gone
             current[rows[stay]] = x[-1, stay]
             rows, done = rows[stay], done + n
+        met = np.flatnonzero(passed >= 0)
+        if met.size:
+            # all crossings at once: each step of the search for them costs a call of f
+            states[met], spent = self._crossing(before[met], after[met], h, start=passed[met] == 0)
+            times[met] = passed[met] * h + spent
+            outcome[met] = np.where(np.isfinite(spent) & np.isfinite(states[met]).all(axis=1), 0, 3)
         late = times > self.max_time
         states[late], times[late], outcome[late] = np.nan, np.nan, 1
         return states.reshape(*batch, self._size), times.reshape(batch), outcome.reshape(batch)
 
     def _crossing(self, before: Array, ahead: Array, h: float, start: Array) -> tuple[Array, Array]:
-        """States (M, d) where g = 0, and times, between ``before`` and ``ahead``, which is later by h."""
+        """States (M, d) where g = 0, and times, between ``before`` and ``ahead``, later by h; NaN where not met."""
+        before, ahead, start = before.copy(), ahead.copy(), start.copy()
+        passed, width = np.zeros(len(before)), np.full(len(before), h)
+        states, times = np.full_like(before, np.nan), np.full(len(before), np.nan)
+        left = np.arange(len(before))
+        for depth in range(_NARROWER + 1):
+            # explicit steps of order five close the bracket, where they reach the tolerances
+            _, fine = self._advance(before[left], width[left])
+            ready, left = left[fine], left[~fine]
+            if ready.size:
+                found = self._closed(before[ready], ahead[ready], width[ready], start[ready])
+                states[ready], times[ready] = found[0], passed[ready] + found[1]
+            if not left.size or depth == _NARROWER:
+                break
+            # elsewhere the integrator asked for looks in finer layers
+            step = float(width[left[0]]) / _FINER
+            x = orbit(self.flow, before[left].reshape(-1, *self.flow.shape), step, _FINER, self._tolerances)
+            x = x.reshape(_FINER + 1, left.size, self._size)
+            beyond = np.sign(self._height(x[1:])) == np.sign(self._height(ahead[left]))
+            met, first, rows = beyond.any(axis=0), np.argmax(beyond, axis=0), np.arange(left.size)
+            before[left], ahead[left] = x[first, rows], x[first + 1, rows]
+            passed[left] += first * step
+            width[left], start[left] = step, start[left] & (first == 0)
+            left = left[met]
+        return states, times
+
+    def _closed(self, before: Array, ahead: Array, h: Array, start: Array) -> tuple[Array, Array]:
+        """The crossing and its time by Newton's method within a bracket of widths h (M,), and bisection."""
         # a state that starts on the section must not be found there again at time 0
-        low, high = np.where(start, 1e-6 * h, 0.0), np.full(len(before), h)
+        low, high = np.where(start, 1e-6 * h, 0.0), h.copy()
         g_low, g_high = self._height(before), self._height(ahead)
         # its own height is rounding: it has left to the other side of where it returns
         g_low = np.where(start, -np.sign(g_high) * np.finfo(float).tiny, g_low)
         with np.errstate(all="ignore"):
             time = np.where(start, h / 2, h * g_low / (g_low - g_high))
-        x, left = self._advance(before, time), np.arange(len(before))
+        x, left = self._advance(before, time)[0], np.arange(len(before))
         for _ in range(_NEWTON):
             g = self._height(x[left])
             same = np.sign(g) == np.sign(g_high[left])
@@ -259,39 +306,46 @@ class PoincareMap:
             more = after - time[left]
             # what is left of g is rounding of the sum n·x
             rounding = 4 * _UNIT * (np.abs(x[left]).max(axis=1) + abs(self.offset))
-            settled = (np.abs(g) <= rounding) | (np.abs(more) <= 4 * _UNIT * h)
+            settled = (np.abs(g) <= rounding) | (np.abs(more) <= 4 * _UNIT * h[left])
             left, more = left[~settled], more[~settled]
             if not left.size:
                 break
-            x[left] = self._advance(x[left], more)
+            x[left] = self._advance(x[left], more)[0]
             time[left] += more
+        x[left], time[left] = np.nan, np.nan
+        # a return before the bracket begins, right after the start, was not seen
+        at_start = start & (time <= 2e-6 * h)
+        x[at_start], time[at_start] = np.nan, np.nan
         return x, time
 
-    def _advance(self, x: Array, times: Array) -> Array:
-        """The flow over at most one layer, each state for a time of its own, to the tolerances."""
+    def _advance(self, x: Array, times: Array) -> tuple[Array, NDArray[np.bool_]]:
+        """The flow over at most one layer, each state for a time of its own, and whether it was found to tolerances."""
+        fine = np.zeros(len(x), dtype=bool)
         out, rows = self._steps(x, times, 1), np.arange(len(x))
         for n in _SUBSTEPS:
             finer = self._steps(x[rows], times[rows], n)
             allowed = self._tolerances.atol + self._tolerances.rtol * np.abs(finer)
             # halved steps leave a 32nd of the error, so the difference is nearly all of it
-            rough = ~(np.abs(finer - out[rows]) <= 31 * allowed / 32).all(axis=1) & np.isfinite(finer).all(axis=1)
-            out[rows] = finer
-            rows = rows[rough]
+            with np.errstate(all="ignore"):
+                good = (np.abs(finer - out[rows]) <= 31 * allowed / 32).all(axis=1)
+            out[rows], fine[rows] = finer, good
+            rows = rows[~good & np.isfinite(finer).all(axis=1)]
             if not rows.size:
                 break
-        return out
+        return out, fine
 
     def _steps(self, x: Array, times: Array, n: int) -> Array:
         """n Runge–Kutta steps of order five."""
         from scipy.integrate import RK45
 
         dt = (times / n)[:, None]
-        for _ in range(n):
-            slopes = [self._slope(x)]
-            for weights in RK45.A[1:]:
-                inner = sum(w * k for w, k in zip(weights, slopes, strict=False))
-                slopes.append(self._slope(x + dt * inner))
-            x = x + dt * sum(w * k for w, k in zip(RK45.B, slopes, strict=True))
+        with np.errstate(all="ignore"):
+            for _ in range(n):
+                slopes = [self._slope(x)]
+                for weights in RK45.A[1:]:
+                    inner = sum(w * k for w, k in zip(weights, slopes, strict=False))
+                    slopes.append(self._slope(x + dt * inner))
+                x = x + dt * sum(w * k for w, k in zip(RK45.B, slopes, strict=True))
         return x
 
 
@@ -300,20 +354,28 @@ def _section(section: Any, d: int) -> tuple[Array, float, Array, str]:
     if not isinstance(section, tuple | list) or len(section) != 2:
         raise ValueError(f"section must be (index, value) or (normal, offset), but is {section!r}.")
     first, offset = section
-    value = float(validate.real_array(offset, "section").reshape(()))
+    given = validate.real_array(offset, "section")
+    if given.size != 1:
+        raise ValueError(f"section must end in one number, the value or offset, but ends in {offset!r}.")
+    value = float(given.reshape(()))
     if isinstance(first, int | np.integer) and not isinstance(first, bool):
         if not 0 <= first < d:
             raise ValueError(f"section {section!r} names variable {first}, but states have {d}: 0 to {d - 1}.")
         identity = np.eye(d)
         return identity[first], value, np.delete(identity, first, axis=1), f"x_{first} = {value:g}"
     normal = validate.real_array(first, "section").ravel()
-    length = float(np.linalg.norm(normal)) if normal.size == d else 0.0
-    if length == 0:
+    # the largest entry first: squares of very large or very small ones are out of range
+    largest = float(np.abs(normal).max(initial=0.0)) if normal.size == d else 0.0
+    if largest == 0:
         raise ValueError(
             f"the normal of the section is {first!r}, but must be a vector of {d} numbers, not all zero; "
             "or give the index of a variable."
         )
-    normal, value = normal / length, value / length
+    length = float(np.linalg.norm(normal / largest))
+    with np.errstate(over="ignore"):
+        normal, value = normal / largest / length, value / largest / length
+    if not np.isfinite(value):
+        raise ValueError(f"section {section!r} lies at an infinite distance; give a normal and an offset of one size.")
     # a QR decomposition of the normal alone: the other columns span the section
     basis = np.linalg.qr(normal[:, None], mode="complete")[0][:, 1:]
     return normal, value, basis, f"n·x = {value:g}"

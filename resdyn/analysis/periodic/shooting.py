@@ -16,6 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdyn._types import System
+from resdyn.analysis.periodic.sections import PoincareMap
 
 Array = NDArray[Any]
 
@@ -26,6 +27,8 @@ _UNIT = float(np.finfo(float).eps)
 _STEPS = 60
 _HALVINGS = 5
 _BYTES = 2**26
+# signs of the roundings tried, and how much larger than those tried they may be
+_TRIED, _SAFETY = 3, 16.0
 # a Newton step this short leaves an error of its square, unless the root is a multiple one
 _SHORT = 1e-7
 
@@ -36,6 +39,16 @@ class Layer:
     def __init__(self, system: System) -> None:
         self.system, self.size = system, int(np.prod(system.shape))
         self._jacobian: Callable[..., Any] | None = getattr(system, "jacobian", None)
+
+    def rounding(self, x: Array, blocks: Array) -> Array:
+        """How far rounding of its terms may move each coordinate of F(x), for orbits (n, p, d) and their blocks."""
+        with np.errstate(all="ignore"):
+            terms = np.abs(x) + np.abs(np.roll(x, -1, axis=1)) + np.einsum("npij,npj->npi", np.abs(blocks), np.abs(x))
+            off = 4 * _UNIT * terms
+            if isinstance(self.system, PoincareMap):
+                # an integrated layer is known to its tolerances, of some hundred steps
+                off = off + 100 * self.system.tolerance(x)
+        return np.asarray(off)
 
     def residual(self, x: Array) -> Array:
         """f, for states (*batch, d)."""
@@ -98,15 +111,55 @@ def newton_step(layer: Layer, orbits: Array, missing: Array) -> Array:
         for i in range(n):
             step[i] = _krylov_step(layer, orbits[i], missing[i])
         return step
-    size = max(1, _BYTES // (8 * (p * d) ** 2))
-    for low in range(0, n, size):
-        part = slice(low, low + size)
+    for part in _batches(n, p * d):
         blocks = layer.blocks(orbits[part])
         fine = np.isfinite(blocks).all(axis=(1, 2, 3)) & np.isfinite(missing[part]).all(axis=(1, 2))
         with np.errstate(all="ignore"):
             solved = cyclic_solve(blocks[fine], missing[part][fine])
-        step[np.flatnonzero(fine) + low] = solved
+        step[np.flatnonzero(fine) + part.start] = solved
     return step
+
+
+def _batches(n: int, unknowns: int) -> list[slice]:
+    size = max(1, _BYTES // (8 * unknowns**2))
+    return [slice(low, min(low + size, n)) for low in range(0, n, size)]
+
+
+def displacements(layer: Layer, orbits: Array) -> Array:
+    """How rounding of each layer moves closed orbits (n, p, d), to first order: (m, n, p, d) for m choices of signs.
+
+    Where the shooting equations are nearly singular a rounding unit moves the whole orbit far. NaN where they are.
+    """
+    n, p, d = orbits.shape
+    signs = np.where(np.random.default_rng(1).random((_TRIED, p, d)) < 0.5, -1.0, 1.0)
+    out = np.full((_TRIED, *orbits.shape), np.nan)
+    for part in _batches(n, min(p * d, LARGEST_DENSE)):
+        chosen = orbits[part]
+        blocks = layer.blocks(chosen)
+        fine = np.isfinite(blocks).all(axis=(1, 2, 3))
+        rows = np.flatnonzero(fine) + part.start
+        off = layer.rounding(chosen[fine], blocks[fine])
+        for m in range(_TRIED):
+            with np.errstate(all="ignore"):
+                if p * d > LARGEST_DENSE:
+                    solved = np.array(
+                        [_krylov_step(layer, orbits[i], signs[m] * v) for i, v in zip(rows, off, strict=True)]
+                    )
+                    solved = solved.reshape(off.shape)
+                else:
+                    solved = cyclic_solve(blocks[fine], signs[m] * off)
+            out[m, rows] = solved
+    return out
+
+
+def known_to(layer: Layer, orbits: Array) -> Array:
+    """How far off the states of closed orbits (n, p, d) may be by rounding, (n,)."""
+    if not len(orbits):
+        return np.empty(0)
+    largest = np.abs(displacements(layer, orbits)).max(axis=(0, 2, 3))
+    size = np.abs(orbits).max(axis=(1, 2), initial=0.0)
+    # equations singular to rounding: a multiple root, known to the root of the rounding unit at best
+    return np.asarray(np.where(np.isfinite(largest), _SAFETY * largest, 1e-6 * size))
 
 
 def _krylov_step(layer: Layer, orbit: Array, missing: Array) -> Array:
@@ -129,7 +182,7 @@ def _krylov_step(layer: Layer, orbit: Array, missing: Array) -> Array:
 
 
 def shoot(layer: Layer, orbits: Array, bounds: tuple[Array, Array] | None = None) -> tuple[Array, Array]:
-    """Newton's method from every orbit: those that arrived, (n, p, d), and how well each is known, (n,).
+    """Newton's method from every orbit: those that arrived, (n, p, d), and to what each is known, (n,).
 
     Steps are halved where they make the gaps larger. With ``bounds`` a search that leaves the box of twice their width
     is given up.
@@ -139,32 +192,43 @@ def shoot(layer: Layer, orbits: Array, bounds: tuple[Array, Array] | None = None
     arrived: list[Array] = []
     known: list[Array] = []
     last = np.full(len(x), np.inf)
+    unit = _size_of(x)
     for count in range(_STEPS):
         step = newton_step(layer, x, missing)
-        size = 1.0 + np.abs(x).max(axis=(1, 2), initial=0.0)
+        size = np.maximum(unit, np.abs(x).max(axis=(1, 2), initial=0.0))
         length = np.abs(step).max(axis=(1, 2), initial=0.0)
         done = (length <= _SHORT * size) & (length >= 0.5 * last) | (length <= 4 * _UNIT * size)
-        done &= _closes(layer, x, missing)
+        done &= _closes(layer, x, missing, unit)
         arrived.append(x[done])
         # a double root halves its distance at each step, and is known to the root of the rounding unit only
-        known.append(np.where(length[done] > 1e-11 * size[done], 1e-6, 1e-9))
+        slow = np.where(length[done] > 1e-11 * size[done], 1e-6 * size[done], 0.0)
+        known.append(np.maximum(np.maximum(known_to(layer, x[done]), slow), 4 * length[done]))
         alive = ~done & np.isfinite(length) & ~_outside(x, bounds)
         if count > 2 * _STEPS // 3:
             alive &= length < 1.0 * size  # what still jumps about will not arrive
         x, missing, step, last = x[alive], missing[alive], step[alive], length[alive]
         if not len(x):
             break
-        x, missing = _advance(layer, x, missing, step)
+        x, missing = _advance(layer, x, missing, step, unit)
     joined = np.concatenate(arrived) if arrived else x[:0]
     return joined, np.concatenate(known) if known else np.empty(0)
 
 
-def _advance(layer: Layer, x: Array, missing: Array, step: Array) -> tuple[Array, Array]:
+def _size_of(starts: Array) -> float:
+    """The size of states that searches begin at: a size of one would mean something else in other units."""
+    sizes = np.abs(starts).max(axis=(1, 2), initial=0.0)
+    # a few starts may be far away
+    middle = float(np.median(sizes[np.isfinite(sizes)])) if np.isfinite(sizes).any() else 0.0
+    return middle or 1.0
+
+
+def _advance(layer: Layer, x: Array, missing: Array, step: Array, unit: float) -> tuple[Array, Array]:
     """The full step where it closes the gaps better, else a shorter one; in the end the shortest."""
-    longest = 10.0 * (1.0 + np.abs(x).max(axis=(1, 2), keepdims=True))
-    length = np.abs(step).max(axis=(1, 2), keepdims=True)
-    step = step * np.minimum(1.0, longest / np.maximum(length, 1e-300))
-    small = np.abs(step).max(axis=(1, 2)) <= _SHORT * (1.0 + np.abs(x).max(axis=(1, 2)))
+    size = np.maximum(unit, np.abs(x).max(axis=(1, 2)))
+    length = np.abs(step).max(axis=(1, 2))
+    with np.errstate(divide="ignore"):
+        step = step * np.minimum(1.0, 10.0 * size / length)[:, None, None]
+    small = np.abs(step).max(axis=(1, 2)) <= _SHORT * size
     before = np.linalg.norm(missing, axis=(1, 2))
     after, value = x + step, gaps(layer, x + step)
     for _ in range(_HALVINGS):
@@ -179,10 +243,10 @@ def _advance(layer: Layer, x: Array, missing: Array, step: Array) -> tuple[Array
     return after, value
 
 
-def _closes(layer: Layer, x: Array, missing: Array) -> Array:
+def _closes(layer: Layer, x: Array, missing: Array, unit: float) -> Array:
     """Whether the gaps are rounding: of the states, and of the sums inside f, which near a state moves as I + hA."""
     scale = np.abs(x).max(axis=(1, 2), initial=0.0) + np.abs(layer(x)).max(axis=(1, 2), initial=0.0) + 1e-300
-    return np.asarray(np.abs(missing).max(axis=(1, 2), initial=0.0) <= 1e-11 * scale + 1e-14)
+    return np.asarray(np.abs(missing).max(axis=(1, 2), initial=0.0) <= 1e-11 * scale + 1e-14 * unit)
 
 
 def _outside(x: Array, bounds: tuple[Array, Array] | None) -> Array:

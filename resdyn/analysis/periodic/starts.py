@@ -35,6 +35,8 @@ class Source:
         self.system, self.period, self.region, self.rng = system, period, region, rng
         self.size = int(np.prod(system.shape))
         self.given = None if starts is None else starts.reshape(-1, *system.shape)
+        # what is so large compared with where orbits start has diverged
+        self.large = _LARGE * max(1.0, 0.0 if region is None else float(np.abs(region).max()))
         self._pool = np.empty((0, 0, self.size))
         if starts is None:
             # where a few starts have to do, a layer is expensive
@@ -54,7 +56,7 @@ class Source:
             which = self.rng.integers(orbits, size=rest)
             guesses.insert(0, self._pool[begin[:, None] + np.arange(p), which[:, None]])
         joined = np.concatenate(guesses)
-        return joined[np.isfinite(joined).all(axis=(1, 2)) & (np.abs(joined) < _LARGE).all(axis=(1, 2))]
+        return joined[np.isfinite(joined).all(axis=(1, 2)) & (np.abs(joined) < self.large).all(axis=(1, 2))]
 
     def from_given(self) -> Array:
         """The orbits that begin at the states given."""
@@ -75,7 +77,7 @@ class Source:
         cloud = scale * self.rng.standard_normal((n, *shape))
         if self._pool.shape[1]:
             low, high = self._pool.min(axis=(0, 1)), self._pool.max(axis=(0, 1))
-            width = high - low + 1e-3 * (1.0 + np.abs(high))
+            width = high - low + 1e-3 * (np.abs(self._pool).max() or 1.0)
             near = self.rng.uniform(low - width / 2, high + width / 2, size=(n, self.size)).reshape(n, *shape)
             mine = self.rng.random(n) < 0.75
             cloud[mine] = near[mine]
@@ -86,7 +88,7 @@ class Source:
         first = self._drawn(runs)
         later = simulate(self.system, first, depth=layers, save="final").final
         with np.errstate(invalid="ignore"):
-            keep = (np.abs(later) < _LARGE).reshape(len(later), -1).all(axis=1)
+            keep = (np.abs(later) < self.large).reshape(len(later), -1).all(axis=1)
         if not keep.any():
             return self._pool
         length = self.period + 63
