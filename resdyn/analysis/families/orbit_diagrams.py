@@ -550,8 +550,8 @@ def _periods(x: Array, size: Array, tolerance: float) -> Array:
 def _still_to_go(rounds: Array, size: Array) -> Array:
     """How far the drift of orbits will lead, as a share of their size, if it slows down as it does.
 
-    The states have shape (rounds, p, m, units). With drifts a and b over the first and the second half of the rounds, b²/(a − b); a drift within the jitter of
-    neighbouring rounds is none.
+    The states have shape (rounds, p, m, units). With drifts a and b over the first and the second half of the rounds,
+    b²/(a − b); a drift within the jitter of neighbouring rounds is none.
     """
     half = (len(rounds) - 1) // 2
     first, middle, last = rounds[-1 - 2 * half], rounds[-1 - half], rounds[-1]
