@@ -255,6 +255,12 @@ def test_no_period_is_doubled_before_its_flip(values, depth, transient, period):
     assert set(found.periods.tolist()) <= {0, period}
 
 
+@pytest.mark.parametrize("away", np.logspace(-7, -3, 17))
+def test_no_period_is_doubled_at_the_flip(away):
+    # at r = 3 every orbit creeps to 2/3, alternating; the smallest of these stand still by rounding
+    assert orbit_diagram(logistic, [3.0], [2 / 3 + away], transient=0).periods.tolist() == [0]
+
+
 def test_a_cycle_is_seen_when_it_came_round_three_times():
     assert [orbit_diagram(logistic, [3.5], [0.3], depth=n).periods[0] for n in (8, 11, 12)] == [0, 0, 4]
 
