@@ -177,6 +177,73 @@ def test_a_stable_fixed_point_aligns_without_chaos():
     assert found.verdict == "regular"
 
 
+@pytest.mark.parametrize(
+    ("system", "x0", "depth", "dynamics"),
+    [
+        (linear_map(np.diag([2.0, 0.5])), [0.0, 0.0], 200, "map"),
+        (standard_map(K=0.1), [0.0, 0.0], 1000, "map"),
+        # the axis leads to the unstable equilibrium at 0, and arithmetic keeps the orbit on it
+        (lorenz(step=0.05), [0.0, 0.0, 5.0], 1000, "flow"),
+        # (3, 7) turns into (3, −7) and back
+        (linear_map([[1.0, 0.0], [0.0, -1.0]]), [3.0, 7.0], 200, "map"),
+        # rounding leaves this one, but not soon enough to say where the orbit goes then
+        (henon(), (np.sqrt(0.49 + 5.6) - 0.7) / 2.8 * np.array([1.0, 0.3]), 60, "map"),
+    ],
+)
+def test_rest_states_and_cycles_are_not_chaotic(system, x0, depth, dynamics):
+    assert chaos_indicators(system, x0, depth=depth, dynamics=dynamics).verdict in ("undecided", "regular")
+
+
+def test_an_orbit_that_has_just_left_a_rest_state_is_not_chaotic():
+    # 1e-15 beside the saddle at (1, 1): after 13 layers a millionth away, and a neighbour has not left it either
+    saddle = resdyn.ResidualSystem(lambda t, x, p: (x - 1) * np.array([3.5, -0.5]), 2)
+    found = chaos_indicators(saddle, [1.0 + 1e-15, 1.0], depth=13)
+    assert found.log_growth[-1] > 3 * np.log(13) + np.log(1e3)
+    assert found.separation > 0.4 * found.log_growth[-1]
+    assert found.verdict == "undecided"
+
+
+def test_a_cycle_that_arithmetic_keeps_is_not_chaotic():
+    # 0.25 and 0.75 change places, without rounding, while the second unit doubles what deviates from 0
+    def swap(t, x, p):
+        return np.stack([1 - 2 * x[..., 0], x[..., 1] * (1 - x[..., 1])], axis=-1)
+
+    found = chaos_indicators(resdyn.ResidualSystem(swap, 2), [0.25, 0.0], depth=300)
+    assert found.log_growth[-1] == pytest.approx(300 * np.log(2), abs=2.0)
+    assert found.separation == 0.0
+    assert found.verdict == "undecided"
+
+
+@pytest.mark.parametrize("x0", [[1e-3, 1.0], [0.0, 1.0], [1.0, 1.0]])
+@pytest.mark.parametrize("slow", [0.5, 0.99, 1.5])
+def test_linear_maps_are_not_chaotic(slow, x0):
+    # what separates neighbours carries the orbit off as well; from (0, 1) that of the one beside it
+    assert chaos_indicators(linear_map(np.diag([2.0, slow])), x0, depth=300).verdict == "undecided"
+
+
+def test_growth_like_a_power_is_not_chaotic():
+    # I + N with N⁵ = 0: deviations grow like t⁴
+    jordan = linear_map(np.eye(5) + 10 * np.diag(np.ones(4), 1))
+    found = chaos_indicators(jordan, [0.0, 0.0, 0.0, 0.0, 1.0], depth=2000)
+    assert found.log_growth[-1] > 3 * np.log(2000) + np.log(1e3)
+    assert found.verdict == "undecided"
+
+
+def test_separation_is_the_growth_of_the_second_half_in_chaos():
+    found = chaos_indicators(henon(), [0.1, 0.1], depth=20_000, transient=1000)
+    assert found.separation == pytest.approx(found.log_growth[-1] / 2, rel=0.05)  # fluctuations are like 1/√depth
+    # angles that are not wrapped run away, but not as neighbours do
+    assert chaos_indicators(standard_map(K=6.0), [1.0, 2.0], depth=2000).verdict == "chaotic"
+
+
+@pytest.mark.parametrize("dynamics", ["map", "flow"])
+def test_no_orbits(dynamics):
+    found = chaos_indicators(lorenz(step=0.01), np.empty((2, 0, 3)), depth=20, transient=3, dynamics=dynamics)
+    assert found.log_gali.shape == (*found.t.shape, 2, 0, 1)
+    assert found.verdict.shape == (2, 0)
+    assert "0 orbits." in repr(found)
+
+
 def test_a_few_layers_decide_nothing():
     assert chaos_indicators(henon(), [0.1, 0.1], depth=12).verdict == "undecided"
 
@@ -220,8 +287,8 @@ def test_stretches_do_not_show(monkeypatch):
 
 
 def test_a_diverging_orbit_does_not_touch_the_others():
-    found = chaos_indicators(henon(), [[0.1, 0.1], [50.0, 0.0]], depth=200)
-    alone = chaos_indicators(henon(), [0.1, 0.1], depth=200)
+    found = chaos_indicators(henon(), [[0.1, 0.1], [50.0, 0.0]], depth=400)
+    alone = chaos_indicators(henon(), [0.1, 0.1], depth=400)
     assert found.status.tolist() == [0, resdyn.Status.DIVERGED]
     assert np.array_equal(found.log_gali[:, 0], alone.log_gali)
     assert np.isnan(found.log_gali[:, 1]).all()
@@ -250,6 +317,7 @@ def test_saved_loaded_and_as_a_dataset(tmp_path):
     data = found.to_dataset()
     assert data["log_gali"].dims == ("t", "batch", "order")
     assert data["sali"].shape == found.sali.shape
+    assert np.array_equal(again.separation, found.separation, equal_nan=True)
 
 
 def test_in_words():

@@ -60,6 +60,57 @@ def test_backward_convergence_is_at_the_difference_of_the_exponents():
     assert errors[1] / errors[0] == pytest.approx(0.75**10, rel=0.01)
 
 
+def test_settling_errors_are_those_of_the_vectors():
+    system = linear_map(np.array([[2.0, 1.0], [0.0, 1.5]]))
+    exact = np.array([[1.0, 0.0], [-2.0 / np.sqrt(5), 1.0 / np.sqrt(5)]])
+    for transient, backward in ((0, 200), (20, 200), (200, 0), (200, 20)):
+        first, ratios = transient < 200, []
+        for seed in range(9):
+            found = covariant_vectors(system, [0.0, 0.0], depth=3, transient=transient, backward=backward, rng=seed)
+            error = angle(found.vectors[0], exact)[0] if first else angle(found.vectors[-1], exact)[1]
+            ratios.append(found.settling_errors[0 if first else 1] / error)
+        # the differences of two random errors of one size; a single one may be small by chance
+        assert 0.2 < np.median(ratios) < 5
+    settled = covariant_vectors(system, [0.0, 0.0], depth=3, transient=200, backward=200)
+    assert settled.settling_errors.max() < 1e-14
+    assert "Not settled" not in repr(settled)
+
+
+def test_random_directions_are_said_to_be_random():
+    found = covariant_vectors(henon(), [0.1, 0.1], depth=5, transient=0, backward=0)
+    assert (found.settling_errors > 0.01).all()
+    assert "Not settled: vectors 1, 2" in repr(found)
+    # in a flow at the rates of the exponents
+    flow = lorenz(step=0.02)
+    one = covariant_vectors(flow, [1.0, 1.0, 20.0], depth=50, transient=0, backward=50, dynamics="flow")
+    assert one.settling_errors[:2] == pytest.approx([np.pi / 2] * 2)
+    two = covariant_vectors(flow, [1.0, 1.0, 20.0], depth=500, transient=50, backward=1500, dynamics="flow")
+    gap = two.exponents[0] - two.exponents[1]
+    assert two.settling_errors[0] == pytest.approx(np.arcsin(np.exp(-gap * 50 * 0.02)))
+    assert two.settling_errors[2] < 1e-6
+    assert np.isnan(covariant_vectors(flow, [1.0, 1.0, 20.0], depth=5, n_vectors=2, dynamics="flow").settling_errors[1])
+
+
+def test_vectors_of_equal_exponents_never_settle():
+    turn = linear_map(np.array([[0.0, -0.9, 0.3], [0.9, 0.0, 0.5], [0.0, 0.0, 0.4]]))
+    found = covariant_vectors(turn, np.zeros(3), depth=5, transient=100, backward=100)
+    assert found.settling_errors[:2].max() > 0.01
+    assert found.settling_errors[2] < 1e-12
+
+
+def test_what_is_below_rounding_counts_as_singular():
+    found = covariant_vectors(linear_map([[1.0, 1.0], [0.0, 1e-20]]), [0.0, 0.0], depth=2, transient=5, backward=5)
+    assert np.isneginf(found.exponents[1])
+
+
+@pytest.mark.parametrize("dynamics", ["map", "flow"])
+def test_no_orbits(dynamics):
+    found = covariant_vectors(lorenz(step=0.01), np.empty((0, 3)), depth=4, transient=3, backward=2, dynamics=dynamics)
+    assert found.vectors.shape == (5, 0, 3, 3)
+    assert found.settling_errors.shape == (0, 3)
+    assert "0 orbits" in repr(found)
+
+
 def test_only_the_plane_of_a_complex_pair_is_covariant():
     M = np.array([[0.0, -0.9, 0.3], [0.9, 0.0, 0.5], [0.0, 0.0, 0.4]])
     found = covariant_vectors(linear_map(M), np.zeros(3), depth=5, transient=100, backward=100)
@@ -223,7 +274,7 @@ def test_the_batch_is_its_orbits_one_by_one():
     whole = covariant_vectors(henon(), starts, depth=30, transient=20, backward=20, threads=2)
     one = covariant_vectors(henon(), starts[2, 5], depth=30, transient=20, backward=20)
     part = whole.sample(2, 5)
-    for name in ("x", "vectors", "exponents", "local_exponents", "status", "angles"):
+    for name in ("x", "vectors", "exponents", "local_exponents", "settling_errors", "status", "angles"):
         assert np.array_equal(getattr(part, name), getattr(one, name)), name
     assert np.array_equal(whole.angle_between([0], [1])[:, 2, 5], one.angle_between([0], [1]))
 

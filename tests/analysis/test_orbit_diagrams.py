@@ -170,7 +170,7 @@ def test_hysteresis_between_two_folds():
 
 
 def test_after_a_lost_orbit_the_next_value_begins_at_x0():
-    found = orbit_diagram(logistic, [3.2, 4.5, 3.5], [0.3], follow="down", depth=8, transient=100)
+    found = orbit_diagram(logistic, [3.2, 4.5, 3.5], [0.3], follow="down", depth=12, transient=100)
     assert found.status.tolist() == [0, resdyn.Status.DIVERGED, 0]
     assert np.isnan(found.x[1]).all()
     assert found.periods.tolist() == [2, 0, 4]
@@ -225,12 +225,71 @@ def test_a_drift_is_no_period():
 
 
 def test_a_slow_spiral_is_no_cycle():
-    # x' = −0.9999 x from 3e-8: neighbours differ by 6e-8, above the tolerance, and every other state by 6e-12 per layer
+    # x' = −0.9999 x, whose states alternate and shrink by 1e-4 a layer: every other state is 2e-4 of its size apart
     spiral = resdyn.ResidualSystem(
         lambda t, x, p: -1.9999 * x, 1, jacobian=lambda t, x, p: np.full((*x.shape, 1), -1.9999)
     )
-    found = orbit_diagram(lambda _: spiral, [0.0, 1.0], lambda value: [3e-8 if value else 3e-9], depth=20, transient=0)
-    assert found.periods.tolist() == [1, 0]
+
+    def found(size, transient):
+        return orbit_diagram(lambda _: spiral, [0.0], [size], depth=20, transient=transient).periods.tolist()
+
+    assert found(1.0, 0) == [0]
+    assert found(1.0, 165_000) == [0]  # 7e-8 of x0: above the tolerance, below what is distinct
+    assert found(1.0, 250_000) == [1]  # 1e-11 of it
+    assert found(1e-9, 165_000) == [0]  # the size of x0 itself says nothing
+    assert found(1e-9, 250_000) == [1]
+
+
+@pytest.mark.parametrize(
+    ("values", "depth", "transient", "period"),
+    [
+        # the fixed point is stable up to 3, and the 2-cycle up to 1 + √6; next to them orbits alternate for long
+        (np.linspace(2.9999, 3.0, 101), 100, 100_000, 1),
+        (np.linspace(2.99, 3.0, 201), 4, 5_000, 1),
+        ([3.0], 100, 1_000_000, 1),
+        (1 + np.sqrt(6) - np.logspace(-6, -3, 13), 100, 100_000, 2),
+    ],
+)
+def test_no_period_is_doubled_before_its_flip(values, depth, transient, period):
+    found = orbit_diagram(logistic, values, [0.3], depth=depth, transient=transient)
+    assert set(found.periods.tolist()) <= {0, period}
+
+
+@pytest.mark.parametrize("away", np.logspace(-7, -3, 17))
+def test_no_period_is_doubled_at_the_flip(away):
+    # at r = 3 every orbit creeps to 2/3, alternating; the smallest of these stand still by rounding
+    assert orbit_diagram(logistic, [3.0], [2 / 3 + away], transient=0).periods.tolist() == [0]
+
+
+def test_a_cycle_is_seen_when_it_came_round_three_times():
+    assert [orbit_diagram(logistic, [3.5], [0.3], depth=n).periods[0] for n in (8, 11, 12)] == [0, 0, 4]
+
+
+@pytest.mark.parametrize("scale", [1e-200, 1e-8, 1.0, 1e8])
+def test_the_unit_of_length_does_not_matter(scale):
+    def scaled(r):
+        return resdyn.ResidualSystem(lambda t, x, p: r * x * (1 - x / scale) - x, 1)
+
+    found = orbit_diagram(scaled, [2.9, 3.2, 3.5, 3.9], [0.3 * scale], transient=5000)
+    assert found.periods.tolist() == [1, 2, 4, 0]
+
+
+def test_rest_states_have_no_maxima():
+    # both orbits end at an equilibrium, where x and z ripple by rounding (lorenz is stable there up to ρ = 24.7)
+    found = orbit_diagram(
+        lambda rho: lorenz(rho=rho, step=0.01), [10.0, 15.0], [1.0, 1.0, 20.0], dynamics="flow", of="maxima", unit=2,
+        depth=1500, transient=6000,
+    )  # fmt: skip
+    assert found.periods.tolist() == [0, 0]
+    assert found.x.shape == (2, 0)
+
+
+@pytest.mark.parametrize("family", [logistic, lambda r: resdyn.ResidualSystem(lambda t, x, p: -r * x, 1)])
+def test_no_orbits(family):
+    found = orbit_diagram(family, [3.2, 3.5], np.empty((0, 1)), depth=7)
+    assert found.x.shape == (2, 7, 0, 1)
+    assert found.periods.shape == (2, 0)
+    assert repr(found).endswith("No orbits.")
 
 
 def test_saved_and_loaded(tmp_path, diagram):

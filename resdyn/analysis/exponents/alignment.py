@@ -28,6 +28,7 @@ from resdyn._types import Status, System
 from resdyn.analysis.exponents import tangents
 from resdyn.analysis.exponents.frames import stretches
 from resdyn.simulation import simulate
+from resdyn.trajectory import Trajectory
 
 if TYPE_CHECKING:
     import xarray
@@ -40,6 +41,14 @@ _EVEN, _GEOMETRIC = 100, 60
 # thousand times more, is none of it.
 _STEEPEST_POWER, _SPARE = 3.0, np.log(1e3)
 _FEWEST_LAYERS = 100
+# Beside an unstable rest state or cycle rounding lets a deviation grow by 1/ε at most before the orbit has left it.
+_ROUNDING = -np.log(np.finfo(float).eps)
+# In chaos a deviation grows evenly, so that half of the time has about half of the growth.
+_LEAST_LATE = 0.4
+# An orbit that comes back within so many layers, as near as this share of its size, rests or repeats.
+_LONGEST_CYCLE, _BACK = 32, 1e-8
+# How far beside an orbit its neighbour begins, as a share of its size: it grows to that size in far less than 1/ε.
+_BESIDE = 1e-9
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,6 +68,11 @@ class ChaosIndicators(Result):
         the same transient, has fewer initial directions in them, and errors).
     orders : tuple of int
         The k, ascending; 2 is always among them.
+    separation : array, shape (\*batch,)
+        Logarithm of what neighbours have separated by over the second half of the time, against the size of the orbit:
+        ``log_growth`` there, less what the largest \|x\| has grown by. The smaller one of two orbits, this one and one
+        that began 1e-9 of its size beside it; 0 where the orbit rests, or repeats within 32 layers. NaN where it is not
+        needed: where ``log_growth`` is too small for chaos.
     status : array, shape (\*batch,)
         :class:`resdyn.Status` of each orbit.
     system : System
@@ -72,6 +86,7 @@ class ChaosIndicators(Result):
     log_growth: Array
     exponents: Array
     orders: tuple[int, ...]
+    separation: Array
     status: Array
     system: System
     dynamics: str
@@ -136,18 +151,22 @@ class ChaosIndicators(Result):
     def verdict(self) -> Array:
         r"""What the orbits are as far as is clear, words of shape (\*batch,).
 
-        "chaotic": GALI_2 has fallen, and the first vector has grown by more than the third power of the number of
-        layers, a thousand times over. "regular": over the second half of the time the vector has grown by less than a
-        third power would; an exponent below about 4/t does not show in that. "undecided": neither, or fewer than 100
-        layers. "diverged" and "failed": no such orbit.
+        "chaotic": GALI_2 has fallen, the first vector has grown by more than the third power of the number of layers, a
+        thousand times over, and neighbours have gone on to separate in the second half of the time: ``separation`` is
+        40 % of all growth or more, and beyond what rounding allows beside an unstable rest state or cycle, 1/ε, a
+        thousand times over. "regular": over the second half of the time the vector has grown by less than a third power
+        would; an exponent below about 4/t does not show in that. "undecided": neither, or fewer than 100 layers; also
+        unstable rest states and cycles, and orbits that grow as neighbours separate. "diverged" and "failed": no such
+        orbit.
         """
-        half = int(np.searchsorted(self.t, self.t[-1] / 2))
-        growth = self.log_growth[-1]
+        growth, half = self.log_growth[-1], int(np.searchsorted(self.t, self.t[-1] / 2))
         with np.errstate(invalid="ignore"):
             late = growth - self.log_growth[half]
-            power = _STEEPEST_POWER * np.log(self.depth)
-            chaotic = (growth > power + _SPARE) & (self.log_gali[-1, ..., self.orders.index(2)] < -1)
-            regular = (late < _STEEPEST_POWER * np.log(2)) & (growth < power) & (self.depth >= _FEWEST_LAYERS)
+            least = np.maximum(_LEAST_LATE * growth, _ROUNDING + _SPARE)
+            aligned = self.log_gali[-1, ..., self.orders.index(2)] < -1
+            chaotic = _has_grown(growth, self.depth) & aligned & (self.separation > least)
+            slow = (late < _STEEPEST_POWER * np.log(2)) & (growth < _STEEPEST_POWER * np.log(self.depth))
+            regular = slow & (self.depth >= _FEWEST_LAYERS)
         words = np.where(chaotic, "chaotic", np.where(regular, "regular", "undecided"))
         words = np.where(self.status == Status.DIVERGED, "diverged", words)
         return np.asarray(np.where(self.status == Status.FAILED, "failed", words))
@@ -164,11 +183,12 @@ class ChaosIndicators(Result):
             log_gali=self.log_gali[along],
             log_growth=self.log_growth[along],
             exponents=self.exponents[index],
+            separation=np.asarray(self.separation[index]),
             status=np.asarray(self.status[index]),
         )
 
     def to_dataset(self) -> "xarray.Dataset":
-        """As an ``xarray.Dataset`` with the variables log_gali, log_growth, sali, exponents and status."""
+        """As an ``xarray.Dataset`` with the variables log_gali, log_growth, sali, exponents, separation and status."""
         batch = batch_dims(len(self.batch))
         return dataset(
             {
@@ -176,6 +196,7 @@ class ChaosIndicators(Result):
                 "log_growth": (["t", *batch], self.log_growth),
                 "sali": (["t", *batch], self.sali),
                 "exponents": ([*batch, "exponent"], self.exponents),
+                "separation": (batch, self.separation),
                 "status": (batch, self.status),
             },
             coords={"t": self.t, "order": list(self.orders)},
@@ -196,7 +217,7 @@ class ChaosIndicators(Result):
         words = self.verdict
         if self.batch:
             counts = [f"{int((words == word).sum())} {word}" for word in _WORDS if (words == word).any()]
-            return f"{head}{words.size} orbits, {', '.join(counts)}."
+            return f"{head}{', '.join([f'{words.size} orbits', *counts])}."
         if self.status != Status.OK:
             return f"{head}the orbit {words}."
         below = float(self.time_below())
@@ -279,7 +300,9 @@ def chaos_indicators(
     Notes
     -----
     A small index alone does not mean chaos in a dissipative system: near a stable fixed point or cycle all vectors
-    align too, at the rate λ₁ − λ₂. The verdict therefore asks for growth as well.
+    align too, at the rate λ₁ − λ₂. The verdict therefore asks for growth as well. Where
+    there is enough of it, states of the orbit and growth along a neighbour are found in a second run, for
+    ``separation``: chaotic orbits take twice the time.
     """
     validate.autonomous(system, "an alignment index")
     d = int(np.prod(system.shape))
@@ -300,7 +323,7 @@ def chaos_indicators(
     first, size, most = request.transient, len(request.states), orders[-1]
     stops = _record_layers(request.total - first)
     _memory.require(
-        8 * size * (2 * most * (len(stops) + most + d)) + 2**26,
+        8 * size * (2 * most * (len(stops) + most + d) + (_EVEN + 2 * _LONGEST_CYCLE) * d) + 2**26,
         f"{most} deviation vectors of {d} components for each of {size} states",
         "ask for a smaller k, or for fewer states at a time",
     )
@@ -308,6 +331,7 @@ def chaos_indicators(
     start, lost = _settled(request)
     records, status = _aligned(start, vectors, stops)
     status = np.where(lost != 0, lost, status)
+    separation = _separation(start, vectors, stops, records[:, :, 1, 0], status)
     # log of the diagonal of the first columns, of all stretching factors, and of all lengths
     _, R, _ = tangents.orthonormalised(vectors[None])
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -323,6 +347,7 @@ def chaos_indicators(
         log_growth=growth.reshape(len(t), *request.batch),
         exponents=exponents.reshape(*request.batch, most),
         orders=orders,
+        separation=separation.reshape(request.batch),
         status=status.astype(np.uint8).reshape(request.batch),
         system=system,
         dynamics=dynamics,
@@ -370,16 +395,7 @@ def _settled(request: Request) -> tuple[Request, Array]:
     """The request from the end of its transient on, and the status there."""
     if not request.transient:
         return request, np.zeros(len(request.states), dtype=np.uint8)
-    tolerances: dict[str, Any] = {} if request.is_map else {"rtol": request.rtol, "atol": request.atol}
-    end = simulate(
-        request.system,
-        request.states,
-        depth=request.transient,
-        save="final",
-        method=request.method,
-        threads=request.threads,
-        **tolerances,
-    )
+    end = _run(request, request.states, request.transient, "final")
     states = end.final.copy()
     states[end.status != 0] = request.states[end.status != 0]  # any state that can be run
     return replace(request, states=states, total=request.total - request.transient, transient=0), end.status
@@ -401,3 +417,80 @@ def _aligned(request: Request, vectors: Array, stops: NDArray[np.int64]) -> tupl
         carry_forward(stretch.factors, columns, totals, slots, records, request.threads)
         status = stretch.status
     return records, status
+
+
+def _has_grown(growth: Array, depth: int) -> Array:
+    """Where a deviation has grown by more than any power of the number of layers that regular motion shows."""
+    return np.asarray(growth > _STEEPEST_POWER * np.log(depth) + _SPARE)
+
+
+def _separation(request: Request, vectors: Array, stops: NDArray[np.int64], growth: Array, status: Array) -> Array:
+    """See :class:`ChaosIndicators`; growth (n_stops, M) is along the orbits themselves."""
+    found = np.full(len(request.states), np.nan)
+    with np.errstate(invalid="ignore"):
+        rows = np.flatnonzero(_has_grown(growth[-1], int(stops[-1])) & (status == 0))
+    if not rows.size:
+        return found
+    half = int(np.searchsorted(stops, stops[-1] / 2))
+    own, size, rests = _extent(_of(request, request.states[rows]))
+    # no direction of its own: by chance it lies in no subspace that the system keeps
+    aside = np.random.default_rng(0).standard_normal(request.states.shape[1:])
+    offset = size.reshape(-1, *[1] * aside.ndim) * aside / np.linalg.norm(aside)
+    beside = _of(request, request.states[rows] + _BESIDE * offset)
+    records, lost = _aligned(beside, vectors[:2], np.array([stops[half], stops[-1]]))
+    near, _, _ = _extent(beside)
+    with np.errstate(invalid="ignore"):
+        grown = growth[-1, rows] - growth[half, rows], records[1, :, 1, 0] - records[0, :, 1, 0]
+        along = np.minimum(grown[0] - own, grown[1] - near)
+    found[rows] = np.where(rests, 0.0, np.where(lost == 0, along, np.nan))
+    return found
+
+
+def _of(request: Request, states: Array) -> Request:
+    """The request for other states, without a transient."""
+    return replace(request, states=states, batch=(len(states),))
+
+
+def _extent(request: Request) -> tuple[Array, Array, Array]:
+    """Of each orbit: the logarithm of what its size grows by in the second half of the time; its size; if it rests."""
+    last = min(2 * _LONGEST_CYCLE, request.total // 2)
+    half = request.total // 2
+    first, states, lost = _largest(request, request.states, half)
+    second, states, lost_later = _largest(request, states, request.total - half - last)
+    run = _run(request, states, last, 1)
+    x = run.x.reshape(last + 1, len(states), -1)
+    second = np.maximum(second, _magnitude(x))
+    size, rests = np.maximum(first, second), np.zeros(len(states), dtype=bool)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        for p in range(1, last // 2 + 1):
+            rests |= np.abs(x[p:] - x[:-p]).max(axis=(0, 2)) <= _BACK * size
+        grown = np.where(second > first, np.log(second) - np.log(first), 0.0)
+    grown[lost | lost_later | (run.status != 0)] = np.nan
+    return grown, size, rests
+
+
+def _largest(request: Request, states: Array, layers: int) -> tuple[Array, Array, Array]:
+    """The largest |x| of each orbit over so many layers, the states after them, and which orbits were lost."""
+    if not layers:
+        return _magnitude(states.reshape(1, len(states), -1)), states, np.zeros(len(states), dtype=bool)
+    run = _run(request, states, layers, max(1, layers // _EVEN))
+    lost, after = run.status != 0, run.final.copy()
+    after[lost] = states[lost]  # any state that can be run
+    return _magnitude(run.x.reshape(len(run.x), len(states), -1)), after, lost
+
+
+def _magnitude(x: Array) -> Array:
+    return np.abs(x).max(axis=(0, 2), where=np.isfinite(x), initial=0.0)
+
+
+def _run(request: Request, states: Array, layers: int, save: int | str) -> Trajectory:
+    tolerances: dict[str, Any] = {} if request.is_map else {"rtol": request.rtol, "atol": request.atol}
+    return simulate(
+        request.system,
+        states,
+        depth=layers,
+        save=save,
+        method=request.method,
+        threads=request.threads,
+        **tolerances,
+    )

@@ -31,6 +31,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+# vectors that still turn by more than this with the random ones they came from are named in the text of a result
+_SETTLED = 1e-3
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class CovariantVectors(Result):
@@ -43,12 +46,21 @@ class CovariantVectors(Result):
     x : array, shape (n_saved, \*batch, \*shape)
         The states there.
     vectors : array, shape (n_saved, \*batch, k, \*shape)
-        Of length one, in the order of the exponents; the sign is arbitrary. NaN where the map is singular in a
-        direction (exponent −∞), for it and those behind it, and for orbits that diverged.
+        Of length one, in the order of the exponents; the sign is arbitrary. NaN where the map is singular to rounding
+        in a direction (exponent −∞), for it and those behind it, and for orbits that diverged.
     exponents : array, shape (\*batch, k)
         Lyapunov exponents over the layers from the first to the last saved one, per unit t, from triangular factors.
+        −∞ where a layer is singular to rounding: what it leaves of a direction is below the rounding errors of the
+        others. A true factor that is as small, such as 1e-20 beside 1, cannot be told from 0.
     local_exponents : array, shape (n_saved − 1, \*batch, k)
         The rates at which each covariant vector grows from one saved layer to the next, per unit t.
+    settling_errors : array, shape (\*batch, k)
+        How far each vector still depends on the random ones that it came from, as an angle in [0, π/2]: the larger one
+        of those between two random frames, carried through the transient, at the first saved layer (between the
+        subspaces of the first j vectors), and between two random coordinates, carried back, at the last one. A sample
+        of the error, no bound. In a flow a second frame would have an orbit of its own, by the choice of steps: there
+        the former one is :math:`e^{-(\lambda_j - \lambda_{j+1})t}` over the transient (:eq:`covariant-convergence`),
+        and NaN for the last vector of fewer than all.
     status : array, shape (\*batch,)
         :class:`resdyn.Status` of each orbit.
     system : System
@@ -63,6 +75,7 @@ class CovariantVectors(Result):
     vectors: Array
     exponents: Array
     local_exponents: Array
+    settling_errors: Array
     status: Array
     system: System
     dynamics: str
@@ -133,11 +146,12 @@ class CovariantVectors(Result):
             vectors=self.vectors[along],
             exponents=self.exponents[index],
             local_exponents=self.local_exponents[along],
+            settling_errors=self.settling_errors[index],
             status=np.asarray(self.status[index]),
         )
 
     def to_dataset(self) -> "xarray.Dataset":
-        """As an ``xarray.Dataset`` with the variables x, vectors, exponents, local_exponents and status."""
+        """As an ``xarray.Dataset``: x, vectors, exponents, local_exponents, settling_errors and status."""
         batch, units = batch_dims(len(self.batch)), unit_dims(len(self.system.shape))
         return dataset(
             {
@@ -145,6 +159,7 @@ class CovariantVectors(Result):
                 "vectors": (["t", *batch, "exponent", *units], self.vectors),
                 "exponents": ([*batch, "exponent"], self.exponents),
                 "local_exponents": (["interval", *batch, "exponent"], self.local_exponents),
+                "settling_errors": ([*batch, "exponent"], self.settling_errors),
                 "status": (batch, self.status),
             },
             coords={"t": self.t},
@@ -170,7 +185,19 @@ class CovariantVectors(Result):
         if self.status != Status.OK:
             return f"{head}; the orbit {Status(int(self.status)).name.lower()}."
         exponents = ", ".join(f"{value:.4g}" for value in self.exponents[:6]) + (", …" if k > 6 else "")
-        return f"{head}; exponents {exponents}.{self._angles_in_words()}"
+        return f"{head}; exponents {exponents}.{self._angles_in_words()}{self._settling_in_words()}"
+
+    def _settling_in_words(self) -> str:
+        with np.errstate(invalid="ignore"):
+            loose = np.flatnonzero(self.settling_errors > _SETTLED)
+        if not loose.size:
+            return ""
+        named = ", ".join(str(j + 1) for j in loose[:6]) + (", …" if loose.size > 6 else "")
+        return (
+            f" Not settled: vector{'s' * (loose.size > 1)} {named} (by up to "
+            f"{np.degrees(self.settling_errors[loose].max()):.2g}°); take a longer transient and backward run, or "
+            "compare subspaces where exponents are equal."
+        )
 
     def _angles_in_words(self) -> str:
         if self.exponents.shape[-1] < 2 or not np.isfinite(self.angles).all():
@@ -250,6 +277,9 @@ def covariant_vectors(
     vectors is covariant: single vectors inside it are carried into each other as the random coordinates chose, and
     :meth:`CovariantVectors.angle_between` compares subspaces.
 
+    Whether the transient and the run behind were long enough is measured, by a second random frame and second random
+    coordinates: see :attr:`CovariantVectors.settling_errors`.
+
     In a flow vectors and exponents are NaN where directions contract, against the first, by more within one layer than
     the tolerances resolve: take a smaller step.
     """
@@ -266,7 +296,7 @@ def covariant_vectors(
     size, first = len(request.states), request.transient
     n_saved = -(-shown // every) + 1
     _memory.require(
-        8 * size * ((shown + after) * (k * k + k) + 3 * n_saved * (k + 1) * d) + 2**26,
+        8 * size * ((shown + 2 * after) * (k * k + k) + 3 * n_saved * (k + 1) * d) + 2**26,
         f"the factors of {shown + after} layers and {k} vectors of {d} components at {n_saved} of them, for each "
         f"of {size} states",
         "ask for fewer layers, fewer vectors (n_vectors=), or every k-th layer (save=k)",
@@ -277,25 +307,31 @@ def covariant_vectors(
     factors, x, q, status = _forward(request, np.broadcast_to(frame, (size, k, d)).copy(), first + layers)
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         exponents = np.log(np.diagonal(factors[:shown], axis1=2, axis2=3)).mean(axis=0) / system.step
+        other = factors[shown:].copy()
         last, growth = _backward(factors, rng, request)
         coordinates = np.concatenate([factors, last[None]])[layers] if not after else factors[layers]
         # rows of q are vectors of the frame: V = Q C, column by column
         vectors = np.einsum("nmij,nmid->nmjd", coordinates, q)
         vectors /= np.linalg.norm(vectors, axis=-1, keepdims=True)
+        errors = np.maximum(
+            _forward_error(request, q[0], rng) if request.is_map else _expected_error(request, exponents, d),
+            _backward_error(coordinates[-1], other, rng, request),
+        )
         local = np.add.reduceat(growth[:shown], layers[:-1]) / (np.diff(layers) * system.step)[:, None, None]
     lost = status != 0
-    exponents[lost], vectors[:, lost], local[:, lost] = np.nan, np.nan, np.nan
+    exponents[lost], vectors[:, lost], local[:, lost], errors[lost] = np.nan, np.nan, np.nan, np.nan
     if not request.is_map:
         exponents[~tangents.resolved(exponents, 1, request)] = np.nan
     # a direction that is lost takes those behind it with it
     unknown = np.logical_or.accumulate(~np.isfinite(exponents), axis=1)
-    vectors[:, unknown], local[:, unknown] = np.nan, np.nan
+    vectors[:, unknown], local[:, unknown], errors[unknown] = np.nan, np.nan, np.nan
     return CovariantVectors(
         t=(first + layers) * system.step,
         x=x.reshape(len(layers), *request.batch, *system.shape),
         vectors=vectors.reshape(len(layers), *request.batch, k, *system.shape),
         exponents=exponents.reshape(*request.batch, k),
         local_exponents=local.reshape(len(layers) - 1, *request.batch, k),
+        settling_errors=errors.reshape(*request.batch, k),
         status=status.reshape(request.batch),
         system=system,
         dynamics=dynamics,
@@ -335,3 +371,36 @@ def _backward(factors: Array, rng: np.random.Generator, request: Request) -> tup
     growth = np.empty((n, size, k))
     carry_backward(factors, coordinates.copy(), growth, request.threads)
     return coordinates, growth
+
+
+def _forward_error(request: Request, q: Array, rng: np.random.Generator) -> Array:
+    """Largest angles between the first j vectors of the frames and those of a second random frame, (size, k)."""
+    size, k, d = q.shape
+    other = np.broadcast_to(tangents.orthonormal_frame(d, k, rng), q.shape).copy()
+    if request.transient:
+        for stretch in stretches(request, other, np.array([request.transient]), keep=True):
+            other = stretch.q[-1]
+    found = np.full((size, k), np.nan)
+    good = np.isfinite(q).all(axis=(1, 2)) & np.isfinite(other).all(axis=(1, 2))
+    one, two = np.swapaxes(q[good], 1, 2), np.swapaxes(other[good], 1, 2)
+    for j in range(1, k + 1):
+        # what is left of the second subspace beside the first one: the sine keeps the digits of small angles
+        outside = two[..., :j] - one[..., :j] @ (np.swapaxes(one[..., :j], 1, 2) @ two[..., :j])
+        sines = np.linalg.svd(outside, compute_uv=False)[:, 0] if j < d else np.zeros(len(one))
+        found[good, j - 1] = np.arcsin(np.minimum(sines, 1.0))
+    return found
+
+
+def _expected_error(request: Request, exponents: Array, d: int) -> Array:
+    """As :func:`_forward_error`, by the rates at which the frames of a flow converge."""
+    gaps = np.full(exponents.shape, np.inf if exponents.shape[1] == d else np.nan)
+    gaps[:, :-1] = exponents[:, :-1] - exponents[:, 1:]
+    return np.arcsin(np.minimum(np.exp(-gaps * request.transient * request.system.step), 1.0))
+
+
+def _backward_error(coordinates: Array, factors: Array, rng: np.random.Generator, request: Request) -> Array:
+    """Angles between the coordinates at the last layer saved and second random ones carried back to it, (size, k)."""
+    last, _ = _backward(factors, rng, request)
+    other = factors[0] if len(factors) else last
+    apart, along = (np.linalg.norm(coordinates + sign * other, axis=1) for sign in (-1, 1))
+    return np.asarray(2 * np.arctan2(np.minimum(apart, along), np.maximum(apart, along)))

@@ -34,9 +34,12 @@ def stretches(request: Request, frames: Array, stops: NDArray[np.int64], *, keep
 
     Flows, compiled maps of few units, and all maps if ``keep`` asks for states and frames, have a factor for every
     layer. Otherwise there are as few as keep ten digits, and layers between stops are named by the stop they lead to.
+    An empty batch has no stretches.
     """
     form: Any = request.form
     size, k, d = frames.shape
+    if not size:
+        return
     length = int(np.clip(_STRETCH // (8 * size * k * (k + d)), 1, _LONGEST))
     if form is not None and not request.is_map and form.carries_tangents(k):
         yield from _recorded(_integrated, request, frames, int(stops[-1]), length, keep)

@@ -32,6 +32,11 @@ _SAME_IN_MAPS, _SAME_IN_FLOWS = 1e-8, 1e-4
 # States are distinct only beyond this times the tolerance. Between, an orbit is still on its way to a cycle or about to
 # leave one, and a multiple of the period would pass where the period itself just fails.
 _DISTINCT = 100
+# At a flip an orbit alternates by A about its limit and A shrinks by about A³ a layer, which rounding stops near ∛ε:
+# states that are closer may be one state.
+_LEAST_DISTINCT = 1e-5
+# A cycle is seen only where it comes round so often; a drift that changes cannot be told from one that lasts in less.
+_FEWEST_ROUNDS = 3
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -48,8 +53,10 @@ class OrbitDiagram(Result):
         that diverged.
     periods : integer array, shape (n, \*batch)
         The smallest p such that all states kept that are multiples of p layers apart are the same within
-        ``tolerance``; 0 if there is none up to half of them, or if the states of a shorter period are apart by less
-        than 100 times the tolerance, so that the orbit has not settled. Of maxima: how many there are in a period.
+        ``tolerance``, and by their drift will stay so. 0 if there is none up to a third of them; if the states of a
+        shorter period are apart by less than 100 times the tolerance (or 1e-5 of the size, if that is more); or if the
+        drift, carried on at the rate at which it slows down, leads further than the tolerance: such an orbit has not
+        settled. Of maxima: how many there are in a period, and 0 at rest.
     status : array, shape (n, \*batch)
         :class:`resdyn.Status` of each orbit.
     system_name : str
@@ -63,7 +70,8 @@ class OrbitDiagram(Result):
         "up" or "down" where each value began at the states in which the one before it ended.
     depth, transient : int
     tolerance : float
-        States count as the same within this times the largest \|x\| of their orbit, or 1 if that is more.
+        States count as the same within this times the size of their orbit, the largest \|x\| among x0 and the states
+        kept (with a ``unit``, of that unit).
     """
 
     values: Array
@@ -141,6 +149,8 @@ class OrbitDiagram(Result):
 
     def _periods_in_words(self) -> str:
         known = _known(self.periods, self.status)
+        if not known.size:
+            return "No orbits."
         counts = [f"{_named(int(p))}: {int((known == p).sum())}" for p in np.unique(known)]
         return f"Orbits with {'; '.join(counts[:8])}{'; …' if len(counts) > 8 else ''}."
 
@@ -199,15 +209,16 @@ def orbit_diagram(
         Of a flow the states at the times kh are kept.
     of : "states" or "maxima"
         "maxima" keeps the local maxima of one unit along the flow. They lie between the layers and are found to fourth
-        order in h, from the cubic through the states and slopes of two layers.
+        order in h, from the cubic through the states and slopes of two layers. A unit that varies by no more than the
+        tolerance is at rest and has none: what ripples there is rounding.
     unit : int, optional
         Keep this unit alone, counted in the flattened state.
     follow : "up" or "down", optional
         Begin each value, in ascending or descending order, where the last one ended (the first one at x0): the diagram
         stays on an attractor until it disappears, which shows hysteresis. An orbit that is lost begins at x0 again.
     tolerance : float, optional
-        Two states are the same within this share of the largest \|x\| of the orbit, or of 1 if that is more. By default
-        1e-8, and 1e-4 for flows.
+        Two states are the same within this share of the size of the orbit, which is the largest \|x\| among x0 and the
+        states kept. By default 1e-8, and 1e-4 for flows.
     rtol, atol, method
         Of a flow, as in :func:`resdyn.simulate`.
     threads : int, optional
@@ -236,6 +247,7 @@ def orbit_diagram(
         transient=validate.count(transient, "transient"),
         dynamics=validate.dynamics(dynamics, rtol=rtol, atol=atol, method=method),
         maxima=validate.choice(of, "of", ("states", "maxima")) == "maxima",
+        tolerance=validate.positive(_same(dynamics) if tolerance is None else tolerance, "tolerance"),
         options={name: value for name, value in (("rtol", rtol), ("atol", atol)) if value is not None}
         | ({} if dynamics == "map" else {"method": "RK45" if method is None else method}),
     )
@@ -255,18 +267,19 @@ def orbit_diagram(
         "keep fewer layers (depth=) or fewer values",
     )
     pool = validate.threads(threads)
-    same = (_SAME_IN_MAPS if dynamics == "map" else _SAME_IN_FLOWS) if tolerance is None else tolerance
-    same = validate.positive(same, "tolerance")
+    same = question.tolerance
     if direction is not None:
         x, status = _followed(question, array, systems, starts, direction, component, pool, progress)
     else:
         x, status = _side_by_side(question, systems, starts, component, pool, progress)
     lost = status != Status.OK
     np.moveaxis(x, 1, -1)[lost] = np.nan
+    records = _flattened(x, status)
+    size = np.maximum(_largest(_components(starts, shape, component)), _largest(records).max(axis=1, initial=0.0))
     return OrbitDiagram(
         values=array,
         x=x,
-        periods=_periods_of_maxima(x, same) if question.maxima else _periods(_flattened(x, status), same),
+        periods=_periods_of_maxima(x, size, same) if question.maxima else _periods(records, size, same),
         status=status,
         system_name=name,
         dynamics=dynamics,
@@ -287,6 +300,7 @@ class _Question:
     transient: int
     dynamics: str
     maxima: bool
+    tolerance: float
     options: dict[str, Any]
 
     def run(self, system: System, x0: Array, unit: int | None, threads: int | None) -> tuple[Array, Array, Array]:
@@ -296,7 +310,12 @@ class _Question:
         )
         batch = len(found.batch)
         if self.maxima:
-            kept = _maxima(_unit(found.x, batch, unit), _unit(found.residuals, batch, unit), system.step)
+            states = _unit(found.x, batch, unit)
+            size = np.maximum(_largest(_components(x0, system.shape, unit)), _largest(np.moveaxis(states, 0, -1)))
+            with np.errstate(invalid="ignore"):
+                rests = np.ptp(states, axis=0) <= self.tolerance * size
+            slopes = np.where(rests, 0.0, _unit(found.residuals, batch, unit))
+            kept = _maxima(states, slopes, system.step)
         else:
             kept = _unit(found.x[1:], batch, unit)  # the first one saved is the end of the transient
         return kept, found.final, found.status
@@ -304,12 +323,32 @@ class _Question:
 
 def _unit(x: Array, batch: int, unit: int | None) -> Array:
     """One unit of states of shape (records, *batch, *shape), or all of them."""
-    return x if unit is None else x.reshape(*x.shape[: 1 + batch], -1)[..., unit]
+    return x if unit is None else _flat(x, 1 + batch)[..., unit]
 
 
 def _flattened(x: Array, status: Array) -> Array:
     """x of shape (n, records, *batch, units)."""
-    return x.reshape(*x.shape[: 1 + status.ndim], -1)
+    return _flat(x, 1 + status.ndim)
+
+
+def _flat(x: Array, axes: int) -> Array:
+    """All axes behind the first few as one; an empty batch leaves their size to be told."""
+    return x.reshape(*x.shape[:axes], int(np.prod(x.shape[axes:])))
+
+
+def _components(states: Array, shape: tuple[int, ...], unit: int | None) -> Array:
+    """The units of states of shape (…, *shape) that are kept, along the last axis."""
+    flat = _flat(states, states.ndim - len(shape))
+    return flat if unit is None else flat[..., [unit]]
+
+
+def _largest(x: Array) -> Array:
+    """The largest finite magnitude along the last axis."""
+    return np.abs(x).max(axis=-1, where=np.isfinite(x), initial=0.0)
+
+
+def _same(dynamics: str) -> float:
+    return _SAME_IN_MAPS if dynamics == "map" else _SAME_IN_FLOWS
 
 
 def _systems(family: Family, values: Array) -> list[System]:
@@ -473,34 +512,51 @@ def _maxima(x: Array, slopes: Array, h: float) -> Array:
     return np.take_along_axis(values, order, axis=0)[: int(turns.sum(axis=0).max(initial=0))]
 
 
-def _periods_of_maxima(x: Array, tolerance: float) -> Array:
+def _periods_of_maxima(x: Array, size: Array, tolerance: float) -> Array:
     """As :func:`_periods`, for orbits with different numbers of maxima, (n, most, *batch)."""
     periods = np.zeros((len(x), *x.shape[2:]), dtype=np.int64)
     for index in np.ndindex(periods.shape):
         maxima = x[(index[0], slice(None), *index[1:])]
         maxima = maxima[np.isfinite(maxima)]
         if maxima.size:
-            periods[index] = _periods(maxima[None, :, None], tolerance)[0]
+            periods[index] = _periods(maxima[None, :, None], size[index][None], tolerance)[0]
     return periods
 
 
-def _periods(x: Array, tolerance: float) -> Array:
-    """The period of each orbit; x of shape (n, records, *batch, units)."""
+def _periods(x: Array, size: Array, tolerance: float) -> Array:
+    """The period of each orbit; x of shape (n, records, *batch, units), size (n, *batch)."""
     records = np.moveaxis(x, 1, 0)
     n = len(records)
-    with np.errstate(invalid="ignore"):
-        size = np.maximum(1.0, np.abs(records).max(axis=(0, -1)))
     periods = np.zeros(size.shape, dtype=np.int64)
     undecided = np.ones(size.shape, dtype=bool)
-    for p in range(1, n // 2 + 1):
+    distinct = max(_DISTINCT * tolerance, _LEAST_DISTINCT)
+    for p in range(1, n // _FEWEST_ROUNDS + 1):
         # only orbits that return at the end are worth a comparison of all their states
-        gap = np.abs(records[-1] - records[-1 - p]).max(axis=-1)
-        where = np.nonzero((gap <= _DISTINCT * tolerance * size) & undecided)
+        with np.errstate(invalid="ignore"):
+            gap = np.abs(records[-1] - records[-1 - p]).max(axis=-1)
+        where = np.nonzero((gap <= distinct * size) & undecided)
         if where[0].size:
             along: tuple[Any, ...] = (slice(n % p, None), *where)
             some = records[along]
+            rounds = some.reshape(-1, p, *some.shape[1:])
             # all states that are multiples of p apart: a slow drift hides in one period, but not in all of them
-            spread = np.ptp(some.reshape(-1, p, *some.shape[1:]), axis=0).max(axis=(0, -1)) / size[where]
-            periods[where] = np.where(spread <= tolerance, p, 0)
-            undecided[where] = spread > _DISTINCT * tolerance
+            spread = np.ptp(rounds, axis=0).max(axis=(0, -1))
+            settled = (spread <= tolerance * size[where]) & (_still_to_go(rounds, size[where]) <= tolerance)
+            periods[where] = np.where(settled, p, 0)
+            undecided[where] = spread > distinct * size[where]
     return periods
+
+
+def _still_to_go(rounds: Array, size: Array) -> Array:
+    """How far the drift of orbits will lead, as a share of their size, if it slows down as it does.
+
+    The states have shape (rounds, p, m, units). With drifts a and b over the first and the second half of the rounds,
+    b²/(a − b); a drift within the jitter of neighbouring rounds is none.
+    """
+    half = (len(rounds) - 1) // 2
+    first, middle, last = rounds[-1 - 2 * half], rounds[-1 - half], rounds[-1]
+    before, after = (np.abs(b - a).max(axis=(0, -1)) for a, b in ((first, middle), (middle, last)))
+    jitter = np.abs(np.diff(rounds, 2, axis=0)).max(axis=(0, 1, -1))
+    with np.errstate(divide="ignore", invalid="ignore"):
+        left = np.where(after < before, after * after / (before - after), np.inf) / size
+    return np.where(after <= jitter + 8 * np.finfo(float).eps * size, 0.0, left)
