@@ -392,6 +392,55 @@ def test_wrong_labels_and_divergence_are_outcomes():
         assert edge_state(explode, [-1.0], [1.0], classify=half_plane([1.0], 0.0), depth=5).status == "diverged"
 
 
+def along_a_line(coefficients, name, step=0.05):
+    """x' = −p(x) with the derivative known."""
+    slopes = np.polyder(coefficients)
+    return resdyn.ResidualSystem(
+        lambda t, x, p: -np.polyval(coefficients, x),
+        1,
+        step=step,
+        jacobian=lambda t, x, p: -np.polyval(slopes, x)[..., None],
+        name=name,
+    )
+
+
+def test_an_attractor_near_the_track_is_no_edge_state():
+    # both attractors and the edge are closer together than the two orbits may drift apart
+    s = 1e-5
+    system = along_a_line(np.poly([-s, 0, 4 * s]) / s**2, "tiny")
+    found = edge_state(system, [-0.9 * s], [3.9 * s], classify=half_plane([1.0], 0.0))
+    assert found.status == "not settled" or found.x == pytest.approx([0.0], abs=1e-12)
+    closer = edge_state(system, [-0.9 * s], [3.9 * s], classify=half_plane([1.0], 0.0), distance=1e-9)
+    assert closer.status == "settled"
+    assert closer.x == pytest.approx([0.0], abs=1e-12)
+    assert closer.n_unstable == 1
+
+
+def test_edge_state_names_the_basins_that_it_divides():
+    system = along_a_line(np.poly([-2, -1, 0, 1.5, 3]) / 10, "three basins")
+    found = edge_state(system, [-1.8], [2.5], classify=lambda x: (x[..., 0] > -1).astype(int) + (x[..., 0] > 1.5))
+    between = {-1.0: [0, 1], 1.5: [1, 2]}
+    assert found.labels.tolist() == between[round(found.x[0], 6)]
+
+
+@pytest.mark.parametrize("amplitude", [1e-2, 1e-3, 3e-5])
+def test_a_small_cycle_on_the_edge_is_not_the_repeller_within_it(amplitude):
+    # on the edge x = 0, y' = −1.2y + c y³ has the 2-cycle ±√(0.2/c), which attracts, around 0, which repels
+    c = 0.2 / amplitude**2
+
+    def rule(t, x, p):
+        return np.stack([0.5 * x[..., 0] - 0.5 * x[..., 0] ** 3, -2.2 * x[..., 1] + c * x[..., 1] ** 3], axis=-1)
+
+    def jacobian(t, x, p):
+        return np.stack([0.5 - 1.5 * x[..., 0] ** 2, -2.2 + 3 * c * x[..., 1] ** 2], axis=-1)[..., None] * np.eye(2)
+
+    system = resdyn.ResidualSystem(rule, 2, step=1.0, jacobian=jacobian, name="cycle on the edge")
+    start = 0.5 * amplitude
+    found = edge_state(system, [-0.5, start], [0.5, start], classify=half_plane([1.0, 0.0], 0.0))
+    assert (found.kind, found.period, found.n_unstable) == ("cycle", 2, 1)
+    assert abs(found.x[1]) == pytest.approx(amplitude, rel=1e-9)
+
+
 def test_edge_tracking_refuses_what_it_cannot_use():
     with pytest.raises(TypeError, match="pass classify="):
         edge_state(BISTABLE, [0.0, 0.0], [1.0, 0.0])

@@ -192,7 +192,7 @@ def uncertainty_exponent(
         Pairs of states for each size.
     unlabelled : "class" or "ignore"
         Whether −1 is a label like any other, or pairs with it are left out. Of :class:`resdyn.Basins` only states that
-        diverged count; for samples, −1 counts if any state of the grid diverged.
+        diverged count.
     rng : numpy Generator or seed
         For the samples.
 
@@ -355,7 +355,7 @@ def _from_samples(
         along = rng.integers(len(axes), size=n)
         there[np.arange(n), along] += rng.choice([-1.0, 1.0], size=n) * (epsilon * lengths / side)[along]
         labels = classify(states_at(basins, places_at(basins, np.concatenate([here, there])))).reshape(2, n)
-        both = counted(basins, labels, unlabelled).all(axis=0)
+        both = counted(labels, unlabelled).all(axis=0)
         events[i], trials[i] = (both & (labels[0] != labels[1])).sum(), both.sum()
     estimate, errors, degrees = _binomial(sizes, events, trials)
     with np.errstate(invalid="ignore", divide="ignore"):

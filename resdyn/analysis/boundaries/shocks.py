@@ -16,7 +16,9 @@ from numpy.typing import NDArray
 from resdyn import _validation as validate
 from resdyn._results import Result, dataset, unit_dims
 from resdyn.analysis.boundaries.labelled import (
+    UNDECIDED,
     ClassifiedGrid,
+    Classifier,
     classifier,
     counted,
     counted_cells,
@@ -132,7 +134,7 @@ def minimal_shock(
         False stops at the nearest grid point.
     unlabelled : "class" or "ignore"
         Whether a state that reaches no attractor (−1) has left the basin. Of :class:`resdyn.Basins` only states that
-        diverged count; off the grid, −1 counts if any state of the grid diverged.
+        diverged count: those on the boundary itself, or not settled, are not known to have left.
     rng : numpy Generator or seed
         For the directions.
 
@@ -168,10 +170,9 @@ def minimal_shock(
     to = int(labelled.labels[other][np.flatnonzero((away == ends[0]).all(axis=1))[0]])
     origin, target, grid_size, used = starts[0], ends[0], float(sizes[0]), 0
     if refine:
-        search = _Search(
-            _classifier(basins, label), label, lambda labels: counted(basins, labels, unlabelled), shape, order
-        )
-        origin, target, to = search.best(starts, ends, generator)
+        search = _Search(_classifier(basins, label), label, lambda labels: counted(labels, unlabelled), shape, order)
+        origin, target, refined_to = search.best(starts, ends, generator)
+        to = to if refined_to is None else refined_to
         used = search.used
     shock = target - origin
     return MinimalShock(
@@ -198,7 +199,7 @@ def _points(basins: ClassifiedGrid, label: int) -> Array:
     return points
 
 
-def _classifier(basins: ClassifiedGrid, label: int) -> Callable[[Array], NDArray[np.int64]]:
+def _classifier(basins: ClassifiedGrid, label: int) -> Classifier:
     """Labels of points of the space that the grid lies in; what is outside the cube of residuals cannot be reached."""
     classify = classifier(basins, "refinement of a shock")
 
@@ -209,7 +210,7 @@ def _classifier(basins: ClassifiedGrid, label: int) -> Callable[[Array], NDArray
             found = np.where(outside, label, found)
         return np.asarray(found)
 
-    return labels
+    return Classifier(labels, classify.knows_outcomes)
 
 
 def _norm(norm: Any) -> float:
@@ -235,7 +236,7 @@ class _Search:
 
     def __init__(
         self,
-        classify: Callable[[Array], NDArray[np.int64]],
+        classify: Classifier,
         label: int,
         counts: Callable[[Array], Array],
         shape: tuple[int, ...],
@@ -245,10 +246,11 @@ class _Search:
         self.shape, self.order, self.used = shape, order, 0
 
     def _has_left(self, x: Array) -> NDArray[np.int64]:
-        """1 where a state is in another basin."""
+        """1 where a state is known to be in another basin, 0 where it is in this one, else undecided."""
         self.used += len(x)
         labels = self._labels(x)
-        return ((labels != self.label) & self.counts(labels)).astype(np.int64)
+        elsewhere = np.where(self.counts(labels), 1, UNDECIDED)
+        return np.where(labels == self.label, 0, elsewhere).astype(np.int64)
 
     def _labels(self, x: Array) -> NDArray[np.int64]:
         return self.classify(x.reshape(-1, *self.shape))
@@ -256,14 +258,15 @@ class _Search:
     def _shortened(self, starts: Array, ends: Array) -> tuple[Array, Array]:
         """The segment that first leaves the basin, cut there: its start and the first state known to have left."""
         scale = float(np.linalg.norm(ends[0] - starts[0]))
-        met = bisect_boundary(self._has_left, starts, ends, tolerance=1e-10 * max(scale, np.finfo(float).tiny))
+        tolerance = 1e-10 * max(scale, np.finfo(float).tiny)
+        met = bisect_boundary(Classifier(self._has_left, knows_outcomes=True), starts, ends, tolerance=tolerance)
         sizes = np.linalg.norm(met.outside - starts, self.order, axis=1)
         sizes[np.isnan(sizes)] = np.inf
         best = int(np.argmin(sizes))
         return starts[best], met.outside[best]
 
-    def best(self, starts: Array, ends: Array, rng: np.random.Generator) -> tuple[Array, Array, int]:
-        """The start and the end of the shortest shock found, and the label of its end."""
+    def best(self, starts: Array, ends: Array, rng: np.random.Generator) -> tuple[Array, Array, int | None]:
+        """The start and the end of the shortest shock found, and the label of its end; None for what the grid says."""
         origin, target = self._shortened(starts, ends)
         if not np.isfinite(target).all():  # the classifier and the grid disagree: keep what the grid says
             origin, target = starts[0], ends[0]
@@ -279,7 +282,7 @@ class _Search:
             reach = size * (1 - _GAIN) / np.linalg.norm(tried, self.order, axis=1, keepdims=True)
             begins = np.concatenate([np.tile(origin, (_DIRECTIONS // 2, 1)), rng.choice(origins, _DIRECTIONS // 2)])
             trials = begins + reach * tried
-            left = self._has_left(trials).astype(bool)
+            left = self._has_left(trials) == 1
             if not left.any():
                 spread /= 2
                 continue
@@ -290,8 +293,11 @@ class _Search:
                 spread /= 2
         return origin, *self._named(origin, target)
 
-    def _named(self, origin: Array, target: Array) -> tuple[Array, int]:
-        """The end, and where it leads; on the boundary itself, what is just behind it."""
+    def _named(self, origin: Array, target: Array) -> tuple[Array, int | None]:
+        """The end, and where it leads; where −1 may mean the boundary itself, what is just behind it."""
+        if self.classify.knows_outcomes:
+            label = int(self._labels(target[None])[0])
+            return target, None if label == UNDECIDED else label
         behind = origin + (1 + np.append(0.0, _BEHIND))[:, None] * (target - origin)
         labels = self._labels(behind)
         reached = np.flatnonzero((labels >= 0) & (labels != self.label))
