@@ -269,7 +269,7 @@ class _Track:
         options: dict[str, Any],
     ) -> None:
         self.system, self.classify, self.near, self.far = system, classify, near, far
-        self.dynamics, self.options = dynamics, options
+        self.dynamics, self.options, self.drift = dynamics, options, far
         self.settled: tuple[Array, str, int, Array] | None = None
         self.states: list[Array] = []
         self.gaps: list[float] = []
@@ -278,10 +278,10 @@ class _Track:
 
     def follow(self, pair: Array, depth: int) -> str:
         """Track for so many layers; the outcome in words, "not settled" if nothing went wrong."""
-        first, far = True, self.far
+        first = True
         self.labels = self.classify(pair)
         while len(self.states) < depth:
-            if first or self._gap(pair) > far:
+            if first or self._gap(pair) > self.drift:
                 met = bisect_boundary(self.classify, pair[:1], pair[1:], tolerance=self.near)
                 self.n_bisections += 1
                 if not np.isfinite(met.gap[0]):
@@ -291,14 +291,14 @@ class _Track:
                 self.labels = met.labels[0]
                 pair, first = np.concatenate([met.inside, met.outside]), False
                 # classifiers do not tell all states near the boundary apart: closer than that they do not come
-                far = max(self.far, _LEAST_GROWTH * float(met.gap[0]))
+                self.drift = max(self.far, _LEAST_GROWTH * float(met.gap[0]))
             layers = min(_CHUNK, depth - len(self.states))
             orbit = simulate(self.system, pair, depth=layers, **self.options)
             for states in orbit.x[:-1]:
                 gap = self._gap(states)
                 if not np.isfinite(gap):
                     return "diverged"
-                if gap > far:
+                if gap > self.drift:
                     pair = states
                     break
                 self.states.append(states.mean(axis=0))
@@ -322,7 +322,7 @@ class _Track:
         if len(self.states) < 4 * _CHUNK:
             return False
         last = np.array(self.states[-_CHUNK:])
-        return bool(np.abs(last - last[-1]).max() <= self.far)
+        return bool(np.abs(last - last[-1]).max() <= self.drift)
 
     def end(self) -> tuple[Array, str, int, Array] | None:
         """The edge state, fixed point or cycle, that the end of the track stays at, refined by Newton's method."""
@@ -333,12 +333,12 @@ class _Track:
         for period in periods:
             count = min(len(self.states), _TAIL * period)
             tail = np.array(self.states[-count:]).reshape(count, -1)
-            if len(tail) <= period or np.abs(tail[period:] - tail[:-period]).max() > 2 * self.far:
+            if len(tail) <= period or np.abs(tail[period:] - tail[:-period]).max() > 2 * self.drift:
                 continue
             iterate = self.system if period == 1 else IteratedMap(self.system, period)
             refined = newton.refine(iterate, last)
             # what Newton's method finds elsewhere is not what the track came to
-            if refined is None or np.linalg.norm((refined - last).ravel()) > 10 * self.far:
+            if refined is None or np.linalg.norm((refined - last).ravel()) > 10 * self.drift:
                 continue
             multipliers, directions = _linearized(iterate, refined, self.dynamics)
             # an attractor, or a repeller within the boundary, may be as near as the track can tell
