@@ -218,17 +218,18 @@ def test_smooth_boundaries_have_exponent_1(classify):
     assert grid.exponent == pytest.approx(1, abs=0.03)  # the wave has bends within a sixteenth of the side
 
 
-def test_cantor_set_has_its_dimension():
-    def gap_of(x):
-        """The side, and the stage, of the gap of the middle-thirds set that a number lies in."""
-        x, label = x[..., 0] % 1.0, np.zeros(x.shape[:-1], dtype=int)
-        for stage in range(1, 30):
-            x = 3 * x
-            digit = np.floor(x).astype(int).clip(0, 2)
-            label = np.where((label == 0) & (digit == 1), stage, label)
-            x = x - digit
-        return label % 2
+def gap_of(x):
+    """The side, and the stage, of the gap of the middle-thirds set that a number lies in."""
+    x, label = x[..., 0] % 1.0, np.zeros(x.shape[:-1], dtype=int)
+    for stage in range(1, 30):
+        x = 3 * x
+        digit = np.floor(x).astype(int).clip(0, 2)
+        label = np.where((label == 0) & (digit == 1), stage, label)
+        x = x - digit
+    return label % 2
 
+
+def test_cantor_set_has_its_dimension():
     exponent = 1 - np.log(2) / np.log(3)  # cantor-exponent
     basins = basins_of(gap_of, np.linspace(0, 1, 50))
     # the power law oscillates with log ε, powers of 3 meet it in one phase; above 3⁻⁶ f is near its largest value
@@ -237,6 +238,16 @@ def test_cantor_set_has_its_dimension():
     assert found.exponent == pytest.approx(exponent, abs=0.02)
     assert found.verdict == "fractal"
     assert found.boundary_dimension == pytest.approx(np.log(2) / np.log(3), abs=0.02)
+
+
+@pytest.mark.parametrize("n", [1_000, 20_000])
+def test_intervals_cover_the_exponent_of_an_oscillating_law(n):
+    # nine sizes that meet the oscillation of the Cantor set in different phases: noise is not all of the error
+    exponent = 1 - np.log(2) / np.log(3)
+    basins = basins_of(gap_of, np.linspace(0, 1, 50))
+    sizes = np.geomspace(1e-6, 1e-2, 9)
+    found = [uncertainty_exponent(basins, n_samples=n, rng=seed, epsilons=sizes) for seed in range(12)]
+    assert sum(one.interval[0] < exponent < one.interval[1] for one in found) >= 11  # 95 % of 12, less one
 
 
 def test_newton_fractal_has_one_exponent_by_grid_and_by_samples():
@@ -264,6 +275,36 @@ def test_a_scale_in_the_boundary_is_no_power_law():
     # the exponent is a limit: what the slope changes by over the range is part of the doubt
     assert found.interval[1] - found.exponent > 0.3 * abs(found.slope_change)
     assert "No power law" in repr(found)
+
+
+@pytest.mark.parametrize(("amplitude", "wavelength"), [(4.5, 8.0), (4.0, 12.0), (3.0, 15.0), (6.0, 30.0)])
+def test_a_smooth_wave_of_few_cells_is_not_fractal(amplitude, wavelength):
+    # the shares bend twice between the amplitude and the wavelength, which a parabola does not see
+    x, y = np.meshgrid(np.arange(300), np.arange(300), indexing="ij")
+    found = uncertainty_exponent((y > 150 + amplitude * np.sin(2 * np.pi * x / wavelength)).astype(int))
+    assert found.verdict == "no power law"
+    assert found.fit_p_value < 1e-6
+    # the interval for the exponent, which is 1, takes the change into account
+    assert found.interval[1] > 1
+
+
+def test_goodness_of_fit_is_uniform_for_power_laws():
+    # labels without memory: α = 0 exactly, so that p values are those of chance
+    rng = np.random.default_rng(1)
+    p = [uncertainty_exponent(rng.integers(0, 2, size=(80, 80))).fit_p_value for _ in range(60)]
+    # blocks of 16 cells share pairs with their neighbours: the law is near, not exact; 60 means scatter by 0.04
+    assert np.mean(p) == pytest.approx(0.5, abs=0.2)
+    assert np.mean(np.array(p) < 0.01) < 0.1
+
+
+def test_regular_grids_of_any_precision_are_regular():
+    labels = np.broadcast_to((np.arange(800) > 300).astype(int), (800, 800))
+    coarse = np.linspace(-0.5, 1.5, 800, dtype=np.float32)
+    found = uncertainty_exponent(SimpleNamespace(labels=labels, axes=(coarse, coarse)))
+    assert found.epsilons[0] == pytest.approx(2 / 799, rel=1e-3)
+    far = np.linspace(1e6, 1e6 + 1, 10_000)
+    found = uncertainty_exponent(SimpleNamespace(labels=(far > 1e6 + 0.3).astype(int), axes=(far,)))
+    assert found.exponent == pytest.approx(1, abs=1e-6)
 
 
 def test_fit_keeps_sizes_at_which_nothing_was_met():
