@@ -167,6 +167,8 @@ def test_bad_labels_are_refused():
         basin_entropy(np.zeros((4, 4)))
     with pytest.raises(ValueError, match="does not fit"):
         basin_entropy(np.zeros((4, 4), dtype=int))
+    with pytest.raises(TypeError, match="sizes must be whole numbers"):
+        basin_entropy(np.zeros((9, 9), dtype=int), sizes=5)
     with pytest.raises(ValueError, match="all are -1"):
         basin_entropy(np.full((9, 9), -1), unlabelled="ignore")
     with pytest.raises(ValueError, match="unlabelled must be"):
@@ -543,6 +545,38 @@ def test_shock_in_six_dimensions_finds_its_direction():
     assert distance <= found.size <= distance * (1 + 1e-6)
 
 
+def test_shock_starts_from_any_of_many_points():
+    # 3000 points of a circle around 0; the circle that ends the basin comes closest at (−0.7, 0), 0.2 from the first
+    angle = np.linspace(0, 2 * np.pi, 3000)
+    points = 0.5 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    axis = np.linspace(-2, 2, 41)
+    beyond = lambda x: (np.hypot(x[..., 0] - 0.1, x[..., 1]) > 0.8).astype(int)  # noqa: E731
+    found = minimal_shock(basins_of(beyond, axis, axis, attractors=[SimpleNamespace(points=points)]), 0)
+    # the point at angle π is half a step off: 1e-3 in angle, which enters squared
+    assert 0.2 - 1e-9 <= found.size <= 0.2 * (1 + 1e-5)
+
+
+@given(st.integers(0, 2**32 - 1), st.sampled_from([(1, np.inf), (np.inf, 1)]))
+@settings(STATELESS, max_examples=10)
+def test_shocks_find_the_corners_of_the_ball(seed, norms):
+    order, dual = norms
+    rng = np.random.default_rng(seed)
+    normal, axis = rng.normal(size=4), np.linspace(-2, 2, 9)
+    offset = rng.uniform(0.2, 1.0) * np.abs(normal).max()
+    found = minimal_shock(
+        basins_of(half_plane(normal, offset), *[axis] * 4, attractors=[SimpleNamespace(points=np.zeros((1, 4)))]),
+        0,
+        norm=order,
+    )
+    distance = offset / np.linalg.norm(normal, dual)  # shock-to-a-plane
+    assert distance * (1 - 1e-12) <= found.size <= distance * (1 + 1e-6)
+
+
+def test_a_bound_in_words_still_holds():
+    found = MinimalShock(np.array([1.000004]), 1.000004, np.zeros(1), -1, 1.1, 0.1, 0, 2.0, 7)
+    assert "at most 1.00001," in repr(found)
+
+
 def test_divergence_counts_as_leaving_unless_ignored():
     basins = basins_of(
         cubic_map, np.linspace(-3, 3, 601), attractors=[SimpleNamespace(points=np.array([[s]])) for s in (-1.2, 1.2)]
@@ -566,6 +600,9 @@ def test_no_other_basin_is_an_outcome():
         minimal_shock(basins, 1)
     with pytest.raises(ValueError, match="norm must be"):
         minimal_shock(basins, 0, norm=3)
+    for norm in (np.array([1, 2]), True, "2"):
+        with pytest.raises(ValueError, match="norm must be"):
+            minimal_shock(basins, 0, norm=norm)
 
 
 # --- results -----------------------------------------------------------------------------------------
