@@ -248,6 +248,9 @@ def test_repeated_eigenvalues_are_decided_where_the_propagator_decides(d, dynami
     assert growing.stable[0] != 1
     neutral = at_zero(Q @ (block + np.eye(d)) @ Q.T, dynamics)
     assert neutral.stable[0] != 1
+    # the slowest rate is less than a billionth of the fastest: digits that could as well be others decide nothing
+    slow = Q @ np.diag([-1e-12, *-np.arange(1.0, d)]) @ Q.T
+    assert at_zero(slow, dynamics).stable.tolist() == [-1]
     points = resdyn.fixed_points(linear(block))
     assert points.stability(dynamics).tolist() == [1]
 

@@ -321,7 +321,8 @@ class _Search:
             axes = np.eye(len(direction)) * np.sign(direction)
             found = np.concatenate([without, axes])
         elif self.order == np.inf:
-            found = np.sign(direction)[None]
+            corner = np.where(direction < 0, -1.0, 1.0)
+            found = np.concatenate([corner[None], corner * (1 - 2 * np.eye(len(direction)))])
         else:
             return np.empty((0, len(direction)))
         return found[found.any(axis=1)]
