@@ -167,6 +167,8 @@ def test_bad_labels_are_refused():
         basin_entropy(np.zeros((4, 4)))
     with pytest.raises(ValueError, match="does not fit"):
         basin_entropy(np.zeros((4, 4), dtype=int))
+    with pytest.raises(TypeError, match="sizes must be whole numbers"):
+        basin_entropy(np.zeros((9, 9), dtype=int), sizes=5)
     with pytest.raises(ValueError, match="all are -1"):
         basin_entropy(np.full((9, 9), -1), unlabelled="ignore")
     with pytest.raises(ValueError, match="unlabelled must be"):
@@ -218,17 +220,18 @@ def test_smooth_boundaries_have_exponent_1(classify):
     assert grid.exponent == pytest.approx(1, abs=0.03)  # the wave has bends within a sixteenth of the side
 
 
-def test_cantor_set_has_its_dimension():
-    def gap_of(x):
-        """The side, and the stage, of the gap of the middle-thirds set that a number lies in."""
-        x, label = x[..., 0] % 1.0, np.zeros(x.shape[:-1], dtype=int)
-        for stage in range(1, 30):
-            x = 3 * x
-            digit = np.floor(x).astype(int).clip(0, 2)
-            label = np.where((label == 0) & (digit == 1), stage, label)
-            x = x - digit
-        return label % 2
+def gap_of(x):
+    """The side, and the stage, of the gap of the middle-thirds set that a number lies in."""
+    x, label = x[..., 0] % 1.0, np.zeros(x.shape[:-1], dtype=int)
+    for stage in range(1, 30):
+        x = 3 * x
+        digit = np.floor(x).astype(int).clip(0, 2)
+        label = np.where((label == 0) & (digit == 1), stage, label)
+        x = x - digit
+    return label % 2
 
+
+def test_cantor_set_has_its_dimension():
     exponent = 1 - np.log(2) / np.log(3)  # cantor-exponent
     basins = basins_of(gap_of, np.linspace(0, 1, 50))
     # the power law oscillates with log ε, powers of 3 meet it in one phase; above 3⁻⁶ f is near its largest value
@@ -237,6 +240,16 @@ def test_cantor_set_has_its_dimension():
     assert found.exponent == pytest.approx(exponent, abs=0.02)
     assert found.verdict == "fractal"
     assert found.boundary_dimension == pytest.approx(np.log(2) / np.log(3), abs=0.02)
+
+
+@pytest.mark.parametrize("n", [1_000, 20_000])
+def test_intervals_cover_the_exponent_of_an_oscillating_law(n):
+    # nine sizes that meet the oscillation of the Cantor set in different phases: noise is not all of the error
+    exponent = 1 - np.log(2) / np.log(3)
+    basins = basins_of(gap_of, np.linspace(0, 1, 50))
+    sizes = np.geomspace(1e-6, 1e-2, 9)
+    found = [uncertainty_exponent(basins, n_samples=n, rng=seed, epsilons=sizes) for seed in range(12)]
+    assert sum(one.interval[0] < exponent < one.interval[1] for one in found) >= 11  # 95 % of 12, less one
 
 
 def test_newton_fractal_has_one_exponent_by_grid_and_by_samples():
@@ -264,6 +277,36 @@ def test_a_scale_in_the_boundary_is_no_power_law():
     # the exponent is a limit: what the slope changes by over the range is part of the doubt
     assert found.interval[1] - found.exponent > 0.3 * abs(found.slope_change)
     assert "No power law" in repr(found)
+
+
+@pytest.mark.parametrize(("amplitude", "wavelength"), [(4.5, 8.0), (4.0, 12.0), (3.0, 15.0), (6.0, 30.0)])
+def test_a_smooth_wave_of_few_cells_is_not_fractal(amplitude, wavelength):
+    # the shares bend twice between the amplitude and the wavelength, which a parabola does not see
+    x, y = np.meshgrid(np.arange(300), np.arange(300), indexing="ij")
+    found = uncertainty_exponent((y > 150 + amplitude * np.sin(2 * np.pi * x / wavelength)).astype(int))
+    assert found.verdict == "no power law"
+    assert found.fit_p_value < 1e-6
+    # the interval for the exponent, which is 1, takes the change into account
+    assert found.interval[1] > 1
+
+
+def test_goodness_of_fit_is_uniform_for_power_laws():
+    # labels without memory: α = 0 exactly, so that p values are those of chance
+    rng = np.random.default_rng(1)
+    p = [uncertainty_exponent(rng.integers(0, 2, size=(80, 80))).fit_p_value for _ in range(60)]
+    # blocks of 16 cells share pairs with their neighbours: the law is near, not exact; 60 means scatter by 0.04
+    assert np.mean(p) == pytest.approx(0.5, abs=0.2)
+    assert np.mean(np.array(p) < 0.01) < 0.1
+
+
+def test_regular_grids_of_any_precision_are_regular():
+    labels = np.broadcast_to((np.arange(800) > 300).astype(int), (800, 800))
+    coarse = np.linspace(-0.5, 1.5, 800, dtype=np.float32)
+    found = uncertainty_exponent(SimpleNamespace(labels=labels, axes=(coarse, coarse)))
+    assert found.epsilons[0] == pytest.approx(2 / 799, rel=1e-3)
+    far = np.linspace(1e6, 1e6 + 1, 10_000)
+    found = uncertainty_exponent(SimpleNamespace(labels=(far > 1e6 + 0.3).astype(int), axes=(far,)))
+    assert found.exponent == pytest.approx(1, abs=1e-6)
 
 
 def test_fit_keeps_sizes_at_which_nothing_was_met():
@@ -392,6 +435,55 @@ def test_wrong_labels_and_divergence_are_outcomes():
         assert edge_state(explode, [-1.0], [1.0], classify=half_plane([1.0], 0.0), depth=5).status == "diverged"
 
 
+def along_a_line(coefficients, name, step=0.05):
+    """x' = −p(x) with the derivative known."""
+    slopes = np.polyder(coefficients)
+    return resdyn.ResidualSystem(
+        lambda t, x, p: -np.polyval(coefficients, x),
+        1,
+        step=step,
+        jacobian=lambda t, x, p: -np.polyval(slopes, x)[..., None],
+        name=name,
+    )
+
+
+def test_an_attractor_near_the_track_is_no_edge_state():
+    # both attractors and the edge are closer together than the two orbits may drift apart
+    s = 1e-5
+    system = along_a_line(np.poly([-s, 0, 4 * s]) / s**2, "tiny")
+    found = edge_state(system, [-0.9 * s], [3.9 * s], classify=half_plane([1.0], 0.0))
+    assert found.status == "not settled" or found.x == pytest.approx([0.0], abs=1e-12)
+    closer = edge_state(system, [-0.9 * s], [3.9 * s], classify=half_plane([1.0], 0.0), distance=1e-9)
+    assert closer.status == "settled"
+    assert closer.x == pytest.approx([0.0], abs=1e-12)
+    assert closer.n_unstable == 1
+
+
+def test_edge_state_names_the_basins_that_it_divides():
+    system = along_a_line(np.poly([-2, -1, 0, 1.5, 3]) / 10, "three basins")
+    found = edge_state(system, [-1.8], [2.5], classify=lambda x: (x[..., 0] > -1).astype(int) + (x[..., 0] > 1.5))
+    between = {-1.0: [0, 1], 1.5: [1, 2]}
+    assert found.labels.tolist() == between[round(found.x[0], 6)]
+
+
+@pytest.mark.parametrize("amplitude", [1e-2, 1e-3, 3e-5])
+def test_a_small_cycle_on_the_edge_is_not_the_repeller_within_it(amplitude):
+    # on the edge x = 0, y' = −1.2y + c y³ has the 2-cycle ±√(0.2/c), which attracts, around 0, which repels
+    c = 0.2 / amplitude**2
+
+    def rule(t, x, p):
+        return np.stack([0.5 * x[..., 0] - 0.5 * x[..., 0] ** 3, -2.2 * x[..., 1] + c * x[..., 1] ** 3], axis=-1)
+
+    def jacobian(t, x, p):
+        return np.stack([0.5 - 1.5 * x[..., 0] ** 2, -2.2 + 3 * c * x[..., 1] ** 2], axis=-1)[..., None] * np.eye(2)
+
+    system = resdyn.ResidualSystem(rule, 2, step=1.0, jacobian=jacobian, name="cycle on the edge")
+    start = 0.5 * amplitude
+    found = edge_state(system, [-0.5, start], [0.5, start], classify=half_plane([1.0, 0.0], 0.0))
+    assert (found.kind, found.period, found.n_unstable) == ("cycle", 2, 1)
+    assert abs(found.x[1]) == pytest.approx(amplitude, rel=1e-9)
+
+
 def test_edge_tracking_refuses_what_it_cannot_use():
     with pytest.raises(TypeError, match="pass classify="):
         edge_state(BISTABLE, [0.0, 0.0], [1.0, 0.0])
@@ -453,6 +545,36 @@ def test_shock_in_six_dimensions_finds_its_direction():
     assert distance <= found.size <= distance * (1 + 1e-6)
 
 
+def test_shock_starts_from_any_of_many_points():
+    # 3000 points of a circle around 0; the circle that ends the basin comes closest at (−0.7, 0), 0.2 from the first
+    angle = np.linspace(0, 2 * np.pi, 3000)
+    points = 0.5 * np.stack([np.cos(angle), np.sin(angle)], axis=1)
+    axis = np.linspace(-2, 2, 41)
+    beyond = lambda x: (np.hypot(x[..., 0] - 0.1, x[..., 1]) > 0.8).astype(int)  # noqa: E731
+    found = minimal_shock(basins_of(beyond, axis, axis, attractors=[SimpleNamespace(points=points)]), 0)
+    # the point at angle π is half a step off: 1e-3 in angle, which enters squared
+    assert 0.2 - 1e-9 <= found.size <= 0.2 * (1 + 1e-5)
+
+
+@pytest.mark.parametrize(("order", "dual"), [(1, np.inf), (np.inf, 1)])
+def test_shocks_find_the_corners_of_the_ball(order, dual):
+    axis = np.linspace(-2, 2, 9)
+    for seed in range(20):
+        rng = np.random.default_rng(seed)
+        normal, start, gap = rng.normal(size=4), rng.uniform(-0.3, 0.3, size=4), rng.uniform(0.2, 1.0)
+        normal /= np.linalg.norm(normal)
+        basins = basins_of(
+            half_plane(normal, normal @ start + gap), *[axis] * 4, attractors=[SimpleNamespace(points=start[None])]
+        )
+        distance = gap / np.linalg.norm(normal, dual)  # shock-to-a-plane
+        assert distance * (1 - 1e-12) <= minimal_shock(basins, 0, norm=order).size <= distance * (1 + 1e-6)
+
+
+def test_a_bound_in_words_still_holds():
+    found = MinimalShock(np.array([1.000004]), 1.000004, np.zeros(1), -1, 1.1, 0.1, 0, 2.0, 7)
+    assert "at most 1.00001," in repr(found)
+
+
 def test_divergence_counts_as_leaving_unless_ignored():
     basins = basins_of(
         cubic_map, np.linspace(-3, 3, 601), attractors=[SimpleNamespace(points=np.array([[s]])) for s in (-1.2, 1.2)]
@@ -476,6 +598,9 @@ def test_no_other_basin_is_an_outcome():
         minimal_shock(basins, 1)
     with pytest.raises(ValueError, match="norm must be"):
         minimal_shock(basins, 0, norm=3)
+    for norm in (np.array([1, 2]), True, "2"):
+        with pytest.raises(ValueError, match="norm must be"):
+            minimal_shock(basins, 0, norm=norm)
 
 
 # --- results -----------------------------------------------------------------------------------------

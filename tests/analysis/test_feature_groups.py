@@ -53,6 +53,17 @@ def test_default_groups_know_no_unit_and_no_origin(seed, scale):
     assert (group_by_features(power * points) == group_by_features(points)).all()
 
 
+@pytest.mark.parametrize("scale", [1e-300, 1e-160, 1e-9, 1e-8, 1e9, 1e300])
+def test_three_clouds_are_three_at_every_scale(scale):
+    # squares of distances underflow below 1e-160, and sparse graphs drop what is below 1e-8
+    truth = np.repeat(np.arange(3), 40)
+    centres = np.array([[0.0, 0.0], [3.0, 0.0], [0.0, 3.0]])
+    points = centres[truth] + 0.05 * np.random.default_rng(0).normal(size=(120, 2))
+    for options in ({}, {"radius": 0.5 * scale}):
+        found = group_by_features(scale * points, **options)
+        assert len(set(zip(truth, found, strict=True))) == len(set(found)) == 3
+
+
 @pytest.mark.parametrize("spread", [0.0, 1e-12, 1e-6, 1e-2, 0.05])
 def test_default_radius_finds_what_is_apart(spread):
     rng = np.random.default_rng(0)

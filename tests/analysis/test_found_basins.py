@@ -90,3 +90,37 @@ def test_plane_through_many_units_is_a_grid_like_any_other():
     one, eight = small.minimal_shock(0), basins.minimal_shock(0)
     # the boundary is where both halves have the same mean; the shock that reaches it is twice as long
     assert eight.size == pytest.approx(2 * one.size, rel=1e-3)  # 64 directions a round in eight dimensions
+
+
+def escape():
+    """x' = −x + x³: 0 attracts, ±1 divide its basin from divergence."""
+    system = resdyn.ResidualSystem(
+        lambda t, x, p: -x + x**3, 1, step=0.1, jacobian=lambda t, x, p: (-1 + 3 * x**2)[..., None], name="escape"
+    )
+    return resdyn.basins_of_attraction(system, (np.linspace(-2.0, 2.0, 101),))
+
+
+def test_a_state_too_near_the_boundary_has_not_diverged():
+    basins = escape()
+    assert basins.diverged > 0
+    found = basins.minimal_shock(0)
+    # a witness beyond the boundary, as near as single states are told apart: a millionth of the region and a few
+    assert 1 < found.size < 1 + 1e-5
+    x = found.x
+    with np.errstate(over="ignore"):
+        for _ in range(400):
+            x = np.clip(x + 0.1 * (-x + x**3), -1e3, 1e3)
+    assert np.abs(x[0]) == 1e3
+    edge = basins.edge_state([0.2], [1.8])
+    assert edge.status == "settled"
+    assert edge.x == pytest.approx([1.0], abs=1e-12)
+    assert edge.labels.tolist() == [0, -1]
+    on_it = basins.edge_state([0.2], [1.0])
+    assert on_it.status == "undecided"
+    assert "not known" in repr(on_it)
+
+
+def test_sampled_pairs_leave_out_what_is_on_the_boundary():
+    labels, outcomes = escape().labels_and_outcomes([[0.5], [1.0], [1.5]])
+    assert labels.tolist() == [0, -1, -1]
+    assert outcomes.tolist() == [0, 1, 2]

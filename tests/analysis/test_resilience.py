@@ -205,6 +205,65 @@ def test_what_is_no_fixed_point_is_refused():
         )
 
 
+def test_units_that_drift_to_infinity_are_no_fixed_points():
+    # near a corner of the cube y(1 − y)Wy is small wherever z goes
+    system = resdyn.logistic_residuals([[1.0, -2.0], [-2.0, 1.0]], step=0.1)
+    for z in ([12.0, -12.0], [20.0, -20.0], [-14.0, -14.0]):
+        with pytest.raises(ValueError, match="z of unit 0 moves"):
+            resilience([z], system=system)
+    corner = resilience([[np.inf, -np.inf]], system=system, dynamics="flow")
+    assert corner.stable.tolist() == [1]
+    assert corner.return_time == pytest.approx([1.0])
+
+
+def test_states_are_refined_to_the_fixed_points_they_stand_for():
+    def line(f, slope, name):
+        return resdyn.ResidualSystem(
+            lambda t, x, p: f(x), 1, step=0.1, jacobian=lambda t, x, p: slope(x)[..., None], name=name
+        )
+
+    # roots at 0 and ±1e-8: what lies between them is no fixed point, however small its residual
+    tiny = line(lambda x: -x * (x - 1e-8) * (x + 1e-8) * 1e16, lambda x: 1 - 3e16 * x**2, "tiny")
+    for x in (0.6e-8, 0.5e-8):
+        with pytest.raises(ValueError, match="no fixed point"):
+            resilience([[x]], system=tiny)
+    assert resilience([[1e-8], [0.0]], system=tiny).stable.tolist() == [1, 0]
+    big = line(lambda x: 1e8 - x, lambda x: -np.ones_like(x), "big")
+    assert resilience([[1e8 + 500]], system=big).x.tolist() == [[1e8]]
+    six_digits = resilience([[0.999999]], system=resdyn.systems.pitchfork(r=1.0))
+    assert six_digits.x == pytest.approx(np.array([[1.0]]), abs=1e-14)
+
+
+@pytest.mark.parametrize("dynamics", ["map", "flow"])
+@pytest.mark.parametrize("d", [2, 3, 5])
+def test_repeated_eigenvalues_are_decided_where_the_propagator_decides(d, dynamics):
+    block = -np.eye(d) + 3 * np.diag(np.ones(d - 1), 1)
+    Q = np.linalg.qr(np.random.default_rng(d).normal(size=(d, d)))[0]
+    triangular, rotated = at_zero(block, dynamics), at_zero(Q @ block @ Q.T, dynamics)
+    for found in (triangular, rotated):
+        assert found.stable.tolist() == [1]
+        assert found.amplification > 1
+    assert rotated.amplification == pytest.approx(triangular.amplification, rel=1e-9)
+    growing = at_zero(Q @ (block + 1.5 * np.eye(d)) @ Q.T, dynamics)
+    assert growing.stable[0] != 1
+    neutral = at_zero(Q @ (block + np.eye(d)) @ Q.T, dynamics)
+    assert neutral.stable[0] != 1
+    # the slowest rate is less than a billionth of the fastest: digits that could as well be others decide nothing
+    slow = Q @ np.diag([-1e-12, *-np.arange(1.0, d)]) @ Q.T
+    assert at_zero(slow, dynamics).stable.tolist() == [-1]
+    points = resdyn.fixed_points(linear(block))
+    assert points.stability(dynamics).tolist() == [1]
+
+
+def test_what_dies_in_two_layers_may_still_grow_first():
+    # M = [[0, 5], [0, 0]]
+    found = at_zero([[-1.0, 5.0], [0.0, -1.0]], "map", step=1.0)
+    assert found.stable.tolist() == [1]
+    assert found.asymptotic_rate == -np.inf
+    assert found.amplification == pytest.approx(5.0)
+    assert found.is_reactive.tolist() == [True]
+
+
 def test_result_is_stored_shown_and_made_a_dataset(tmp_path):
     pytest.importorskip("xarray")
     found = at_zero([[-1.0, -8.0], [0.0, -2.0]])

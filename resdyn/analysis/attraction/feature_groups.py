@@ -63,9 +63,12 @@ def group_by_features(features: Any, *, radius: float | None = None, least: int 
     # one row per distinct point, in lexicographic order: nothing below knows the order of the rows
     distinct, inverse, counts = np.unique(points[finite], axis=0, return_inverse=True, return_counts=True)
     needed = int(np.clip(finite.sum() // 20, 2, 10)) if least is None else validate.count(least, "least", least=1)
-    given = None if radius is None else validate.nonnegative(radius, "radius")
+    # a power of two: exact, and neither squares nor sparse graphs then lose small distances
+    unit = 2.0 ** (np.frexp(float(np.abs(distinct).max()))[1] - 1)
+    distinct = distinct.astype(float) / unit
+    given = None if radius is None else validate.nonnegative(radius, "radius") / unit
     reach = default_radius(distinct, counts, needed) if given is None else given
-    labels[finite] = _grouped(distinct.astype(float), counts, reach, needed)[inverse.reshape(-1)]
+    labels[finite] = _grouped(distinct, counts, reach, needed)[inverse.reshape(-1)]
     return labels
 
 
@@ -79,23 +82,26 @@ def default_radius(distinct: Array, counts: NDArray[np.int64], least: int) -> fl
     if len(points) == 1:
         return 0.0
     distances = squareform(pdist(points))
+    # in units in which no edge that matters is short: SciPy's graphs take lengths below about 1e-8 for no edge
+    unit = _ROUNDING * float(distances.max())
+    distances = distances / unit
     core = _core_distances(distances, weights, least)
     reachable = np.maximum(distances, np.maximum(core[:, None], core[None, :]))
-    floor = _ROUNDING * float(distances.max())
+    floor = 1.0
     np.fill_diagonal(reachable, 0.0)
     # zeros would be no edges
     edges = np.maximum(minimum_spanning_tree(np.where(reachable > 0, np.maximum(reachable, floor), 0.0)).data, floor)
     finite = edges[np.isfinite(edges)]
     if not finite.size:
-        return float(distances.max())
+        return unit * float(distances.max())
     # a radius below the median of the core distances would leave most points out
     lengths = np.unique(np.append(finite, np.clip(np.median(core), floor, finite.max())))
     lengths = lengths[lengths >= min(max(float(np.median(core)), floor), float(lengths[-1]))]
     ratios = lengths[1:] / lengths[:-1]
     if not ratios.size or ratios.max() < _FACTOR:
-        return float(lengths[-1])
+        return unit * float(lengths[-1])
     widest = int(np.argmax(ratios))
-    return float(np.sqrt(lengths[widest] * lengths[widest + 1]))
+    return unit * float(np.sqrt(lengths[widest] * lengths[widest + 1]))
 
 
 def _core_distances(distances: Array, weights: NDArray[np.int64], least: int) -> Array:

@@ -315,6 +315,13 @@ class Basins(Result):
 
         return classified(self.attractors, x)[0]
 
+    def labels_and_outcomes(self, x: Any) -> tuple[NDArray[np.int64], NDArray[np.int8]]:
+        r"""What :meth:`classify` returns, and what became of each state, one of ``OUTCOMES``; shape (\*batch,) both."""
+        from resdyn.analysis.attraction.basins import classified
+
+        labels, outcomes, _ = classified(self.attractors, x)
+        return labels, outcomes
+
     def entropy(self, **options: Any) -> Any:
         """:func:`resdyn.basin_entropy` of these basins."""
         from resdyn.analysis import boundaries

@@ -232,6 +232,8 @@ def _sizes(sizes: Iterable[int] | None, side: int, shape: tuple[int, ...]) -> li
         while 2 * chosen[-1] * _LEAST_BOXES <= min(shape):
             chosen.append(2 * chosen[-1])
         return chosen
+    if not isinstance(sizes, Iterable):
+        raise TypeError(f"sizes must be whole numbers of cells, e.g. (5, 10, 20), but is {sizes!r}; one size is box=.")
     chosen = sorted({side, *(validate.count(size, "sizes", least=2) for size in sizes)})
     if chosen[-1] > min(shape):
         raise ValueError(f"sizes holds {chosen[-1]}, which does not fit into a grid of shape {shape}.")

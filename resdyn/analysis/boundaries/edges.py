@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from resdyn import _validation as validate
 from resdyn._results import Result, dataset, unit_dims
 from resdyn._types import System
-from resdyn.analysis.boundaries.labelled import classifier
+from resdyn.analysis.boundaries.labelled import UNDECIDED, Classifier, classifier
 from resdyn.analysis.boundaries.segments import bisect_boundary
-from resdyn.analysis.equilibria import newton
+from resdyn.analysis.equilibria import newton, stability
 from resdyn.iterated import IteratedMap
 from resdyn.simulation import simulate
 
@@ -34,6 +34,8 @@ _MOST_PERIOD = 16
 _LEAST_GROWTH = 10.0
 # the last stretch of the track that has to stand still, or to repeat itself, before Newton's method is asked
 _TAIL = 8
+# how far along its unstable direction a state is displaced to see the basins on both sides, in units of ε or the gap
+_ASIDE = 10.0 ** np.arange(-3, 3)
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -59,14 +61,16 @@ class EdgeState(Result):
     gaps : array, shape (n,)
         The distance of the two orbits.
     labels : int array, shape (2,)
-        Of the basins at the two starts.
+        Of the two orbits after the last bisection; those of the starts if there was none. Where more than two basins
+        lie along the segment, they may differ from the starts'. −1 for no attractor, −2 where it is not known.
     n_bisections : int
         How often the orbits were brought together.
     distance, separation : float
         ε and δ.
     status : str
         "settled", "not settled" (in the layers asked for), "diverged", "same basin" (both starts have one label: no
-        boundary between them) or "labels changed" (the orbits that ran side by side no longer have two labels).
+        boundary between them), "labels changed" (the orbits that ran side by side no longer have two labels) or
+        "undecided" (a start, or later one of the orbits, neither settles nor diverges, so that it has no label).
     system : System
     dynamics : str
     """
@@ -88,11 +92,12 @@ class EdgeState(Result):
 
     @property
     def n_unstable(self) -> int:
-        """Directions in which it repels; an edge state that a track settles on has one. −1 where not known."""
-        return int((np.abs(self.multipliers) > 1).sum()) if self.multipliers.size else -1
+        """Directions in which it repels: one where the track settled. −1 where not known, or not settled."""
+        return _n_unstable(self.multipliers) if self.multipliers.size else -1
 
     def __repr__(self) -> str:
-        first, second = (f"basin {label}" if label >= 0 else "no attractor" for label in self.labels)
+        others = {-1: "no attractor", UNDECIDED: "an undecided state"}
+        first, second = (others.get(int(label), f"basin {label}") for label in self.labels)
         head = f"EdgeState of {self.system.name!r} ({self.dynamics}) between {first} and {second}"
         if self.status == "same basin":
             return f"{head}: none, both states have one label."
@@ -104,6 +109,7 @@ class EdgeState(Result):
                 "not settled": "not settled on a fixed point or cycle",
                 "diverged": "the orbits diverged",
                 "labels changed": "stopped, the orbits no longer belong to different basins",
+                "undecided": "stopped, the basin of one of the states is not known",
             }[self.status]
             return f"{head}: {words} after {over}; the last state is {shown}."
         kind = "fixed point" if self.kind == "fixed point" else f"cycle of period {self.period} through"
@@ -182,8 +188,10 @@ def edge_state(
 
     Notes
     -----
-    A smooth boundary that is attracting within itself leads to the same edge state from all of its points; others may
-    have several, or none that is simple. Where the boundary is fractal the track is one of many.
+    The track has settled where it stays at a fixed point or cycle with one unstable multiplier, and states displaced
+    from it to both sides along that direction have different labels. Beyond 1024 variables neither is checked, and
+    ``n_unstable`` is −1. A smooth boundary that is attracting within itself leads to the same edge state from all of
+    its points; others may have several, or none that is simple. Where the boundary is fractal the track is one of many.
     """
     system, labels_of = _system_and_classifier(basins, classify)
     word = validate.dynamics(dynamics or getattr(basins, "dynamics", "map"), method=method, rtol=rtol, atol=atol)
@@ -206,7 +214,7 @@ def edge_state(
     status = run.follow(np.stack(starts), validate.count(depth, "depth", least=1))
     settled = run.settled
     if settled is None and status == "not settled":
-        settled = _settled(system, run.states, word, far)
+        settled = run.end()
     if settled is None:
         last = run.states[-1] if run.states else np.full(system.shape, np.nan)
         settled = last, "not settled", 0, np.empty(0, dtype=complex)
@@ -231,7 +239,7 @@ def edge_state(
     )
 
 
-def _system_and_classifier(basins: Any, classify: Any) -> tuple[System, Callable[[Array], NDArray[np.int64]]]:
+def _system_and_classifier(basins: Any, classify: Any) -> tuple[System, Classifier]:
     if isinstance(basins, System):
         if classify is None:
             raise TypeError(
@@ -254,14 +262,14 @@ class _Track:
     def __init__(
         self,
         system: System,
-        classify: Callable[[Array], NDArray[np.int64]],
+        classify: Classifier,
         near: float,
         far: float,
         dynamics: str,
         options: dict[str, Any],
     ) -> None:
         self.system, self.classify, self.near, self.far = system, classify, near, far
-        self.dynamics, self.options = dynamics, options
+        self.dynamics, self.options, self.drift = dynamics, options, far
         self.settled: tuple[Array, str, int, Array] | None = None
         self.states: list[Array] = []
         self.gaps: list[float] = []
@@ -270,24 +278,27 @@ class _Track:
 
     def follow(self, pair: Array, depth: int) -> str:
         """Track for so many layers; the outcome in words, "not settled" if nothing went wrong."""
-        first, far = True, self.far
+        first = True
         self.labels = self.classify(pair)
         while len(self.states) < depth:
-            if first or self._gap(pair) > far:
+            if first or self._gap(pair) > self.drift:
                 met = bisect_boundary(self.classify, pair[:1], pair[1:], tolerance=self.near)
                 self.n_bisections += 1
                 if not np.isfinite(met.gap[0]):
+                    if (met.labels == UNDECIDED).any():
+                        return "undecided"
                     return "same basin" if first else "labels changed"
+                self.labels = met.labels[0]
                 pair, first = np.concatenate([met.inside, met.outside]), False
                 # classifiers do not tell all states near the boundary apart: closer than that they do not come
-                far = max(self.far, _LEAST_GROWTH * float(met.gap[0]))
+                self.drift = max(self.far, _LEAST_GROWTH * float(met.gap[0]))
             layers = min(_CHUNK, depth - len(self.states))
             orbit = simulate(self.system, pair, depth=layers, **self.options)
             for states in orbit.x[:-1]:
                 gap = self._gap(states)
                 if not np.isfinite(gap):
                     return "diverged"
-                if gap > far:
+                if gap > self.drift:
                     pair = states
                     break
                 self.states.append(states.mean(axis=0))
@@ -297,7 +308,7 @@ class _Track:
                 if not np.isfinite(pair).all():
                     return "diverged"
             if self._stands_still():
-                self.settled = _settled(self.system, self.states, self.dynamics, self.far)
+                self.settled = self.end()
                 if self.settled is not None:
                     break
         return "not settled"
@@ -311,33 +322,56 @@ class _Track:
         if len(self.states) < 4 * _CHUNK:
             return False
         last = np.array(self.states[-_CHUNK:])
-        return bool(np.abs(last - last[-1]).max() <= self.far)
+        return bool(np.abs(last - last[-1]).max() <= self.drift)
 
-
-def _settled(system: System, states: list[Array], dynamics: str, far: float) -> tuple[Array, str, int, Array] | None:
-    """The fixed point or cycle that the end of the track stays at, refined by Newton's method."""
-    if len(states) <= _TAIL:
+    def end(self) -> tuple[Array, str, int, Array] | None:
+        """The edge state, fixed point or cycle, that the end of the track stays at, refined by Newton's method."""
+        if len(self.states) <= _TAIL:
+            return None
+        last = self.states[-1]
+        periods = range(1, _MOST_PERIOD + 1) if self.dynamics == "map" else (1,)
+        for period in periods:
+            count = min(len(self.states), _TAIL * period)
+            tail = np.array(self.states[-count:]).reshape(count, -1)
+            if len(tail) <= period or np.abs(tail[period:] - tail[:-period]).max() > 2 * self.drift:
+                continue
+            iterate = self.system if period == 1 else IteratedMap(self.system, period)
+            refined = newton.refine(iterate, last)
+            # what Newton's method finds elsewhere is not what the track came to
+            if refined is None or np.linalg.norm((refined - last).ravel()) > 10 * self.drift:
+                continue
+            multipliers, directions = _linearized(iterate, refined, self.dynamics)
+            # an attractor, or a repeller within the boundary, may be as near as the track can tell
+            if multipliers.size and not self._divides(refined, multipliers, directions):
+                continue
+            return refined, "fixed point" if period == 1 else "cycle", period, multipliers
         return None
-    last = states[-1]
-    periods = range(1, _MOST_PERIOD + 1) if dynamics == "map" else (1,)
-    for period in periods:
-        count = min(len(states), _TAIL * period)
-        tail = np.array(states[-count:]).reshape(count, -1)
-        if len(tail) <= period or np.abs(tail[period:] - tail[:-period]).max() > 2 * far:
-            continue
-        iterate = system if period == 1 else IteratedMap(system, period)
-        refined = newton.refine(iterate, last)
-        # what Newton's method finds elsewhere is not what the track came to
-        if refined is None or np.linalg.norm((refined - last).ravel()) > 10 * far:
-            continue
-        return refined, "fixed point" if period == 1 else "cycle", period, _multipliers(iterate, refined, dynamics)
-    return None
+
+    def _divides(self, x: Array, multipliers: Array, directions: Array) -> bool:
+        """Whether x repels in one direction, which leads to different basins on both sides."""
+        if _n_unstable(multipliers) != 1:
+            return False
+        along = directions[:, 0].real.reshape(x.shape)
+        # what cannot be told apart at the bisection cannot be told apart here
+        sizes = (max(self.near, self.gaps[-1]) * _ASIDE).reshape(-1, *[1] * x.ndim)
+        labels = self.classify(np.concatenate([x - sizes * along, x + sizes * along])).reshape(2, -1)
+        known = np.flatnonzero(~self.classify.undecided(labels, bool((self.labels >= 0).all())).any(axis=0))
+        # the closest that the classifier can tell
+        return bool(known.size and labels[0, known[0]] != labels[1, known[0]])
 
 
-def _multipliers(system: System, x: Array, dynamics: str) -> Array:
+def _n_unstable(multipliers: Array) -> int:
+    # a neutral direction must not count as unstable by rounding
+    return int((np.abs(multipliers) > 1 + stability.MARGIN).sum())
+
+
+def _linearized(system: System, x: Array, dynamics: str) -> tuple[Array, Array]:
+    """Multipliers, descending by modulus, and their directions in columns; empty for too many variables."""
     d = int(np.prod(system.shape))
     if d > newton.LARGEST_DENSE:
-        return np.empty(0, dtype=complex)
-    eigenvalues = np.linalg.eigvals(np.asarray(system.linearize(0.0, x) @ np.eye(d))).astype(complex)
+        return np.empty(0, dtype=complex), np.empty((d, 0), dtype=complex)
+    eigenvalues, directions = np.linalg.eig(np.asarray(system.linearize(0.0, x) @ np.eye(d)))
+    eigenvalues = eigenvalues.astype(complex)
     found = 1 + system.step * eigenvalues if dynamics == "map" else np.exp(system.step * eigenvalues)
-    return found[np.argsort(-np.abs(found), kind="stable")]
+    order = np.argsort(-np.abs(found), kind="stable")
+    return found[order], directions[:, order]

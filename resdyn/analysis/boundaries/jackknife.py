@@ -38,6 +38,23 @@ def leave_one_out(sums: Array) -> Array:
     return sums.sum(axis=-1, keepdims=True) - sums
 
 
+def p_value_of_zero(value: Array, without: Array) -> float:
+    r"""The chance of an estimate as far from zero as this, (p,), by Hotelling's T² of its values without each block.
+
+    The jackknife's covariance S of n blocks makes :math:`\frac{n - p}{p(n - 1)} v^{\mathsf T}S^{-1}v` Fisher's F with p
+    and n − p degrees of freedom, if the blocks are independent and alike. NaN for too few blocks.
+    """
+    from scipy.stats import f
+
+    p, n = without.shape
+    if not p or n <= p or not (np.isfinite(value).all() and np.isfinite(without).all()):
+        return np.nan
+    away = without - without.mean(axis=1, keepdims=True)
+    covariance = (n - 1) / n * away @ away.T
+    squared = float(value @ np.linalg.pinv(covariance, hermitian=True) @ value)
+    return float(f.sf((n - p) / (p * (n - 1)) * squared, p, n - p))
+
+
 def standard_error(without: Array) -> Array:
     """Of an estimate whose values without each block stand along the last axis; NaN for a single block."""
     n = without.shape[-1]

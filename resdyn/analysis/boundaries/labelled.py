@@ -1,6 +1,6 @@
 """What the geometry of basins needs to know of them: labels on a grid, and who can label any other state."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -12,6 +12,8 @@ from resdyn import _validation as validate
 Array = NDArray[Any]
 
 UNLABELLED = ("class", "ignore")
+UNDECIDED = -2
+"""The label of a state that is known to be in no basin and not known to diverge: on a boundary, or not settled."""
 
 
 class LabelledGrid(Protocol):
@@ -31,7 +33,7 @@ class ClassifiedGrid(LabelledGrid, Protocol):
 
     Where the grid is a plane through a larger state space, ``plane_origin`` and ``plane_directions`` say which; where
     it is in residuals, ``coordinates`` is "y". Without them the grid is in states. ``outcomes`` says which of the
-    states labelled −1 diverged.
+    states labelled −1 diverged, and the method ``labels_and_outcomes`` the same of any states.
     """
 
     @property
@@ -85,8 +87,31 @@ def grid(basins: Any, *, needs_axes: bool = False) -> Grid:
     return Grid(labels.astype(np.int64), checked)
 
 
-def classifier(basins: Any, what: str) -> Any:
-    """``basins.classify``, or an error that says what needs it."""
+@dataclass(frozen=True, eq=False)
+class Classifier:
+    """Labels of any states: −1 for divergence and ``UNDECIDED`` where outcomes are known, else −1 as it was given."""
+
+    labels: Callable[[Array], NDArray[np.int64]]
+    knows_outcomes: bool
+
+    def __call__(self, x: Array) -> NDArray[np.int64]:
+        return self.labels(x)
+
+    def undecided(self, labels: Array, between: Array | bool) -> Array:
+        """Which labels say nothing; ``between`` two basins −1 may mean too near to the boundary to tell."""
+        return (labels == UNDECIDED) | ((labels == -1) & between & (not self.knows_outcomes))
+
+
+def classifier(basins: Any, what: str) -> Classifier:
+    """``basins.labels_and_outcomes`` or ``basins.classify``, or an error that says what needs them."""
+    with_outcomes = getattr(basins, "labels_and_outcomes", None)
+    if callable(with_outcomes):
+
+        def decided(x: Array) -> NDArray[np.int64]:
+            found, outcomes = with_outcomes(x)
+            return np.where((found >= 0) | _is_divergence(outcomes), found, UNDECIDED)
+
+        return Classifier(decided, knows_outcomes=True)
     classify = getattr(basins, "classify", None)
     if not callable(classify):
         raise TypeError(
@@ -100,7 +125,7 @@ def classifier(basins: Any, what: str) -> Any:
             raise TypeError(f"classify must return integer labels, but returned {found.dtype}.")
         return found.astype(np.int64)
 
-    return labels
+    return Classifier(labels, knows_outcomes=False)
 
 
 def in_residuals(basins: Any) -> bool:
@@ -148,18 +173,19 @@ def on_boundary(basins: Any, labels: Array) -> Array:
     return np.zeros(labels.shape, dtype=bool) if known is None else np.asarray(known, dtype=bool)
 
 
-def counted(basins: Any, labels: Array, unlabelled: str) -> Array:
-    """Which labels of single states count; of these it is not told what −1 means, so that the grid has to tell."""
+def counted(labels: Array, unlabelled: str) -> Array:
+    """Which labels of single states, from a :class:`Classifier`, are outcomes of their own."""
     if validate.choice(unlabelled, "unlabelled", UNLABELLED) == "ignore":
         return labels >= 0
-    diverged = _diverged(basins)
-    return np.ones(labels.shape, dtype=bool) if diverged is None or diverged.any() else labels >= 0
+    return labels != UNDECIDED
 
 
 def _diverged(basins: Any) -> Array | None:
     outcomes = getattr(basins, "outcomes", None)
-    if outcomes is None:
-        return None
+    return None if outcomes is None else _is_divergence(outcomes)
+
+
+def _is_divergence(outcomes: Array) -> Array:
     from resdyn.analysis.attraction.result import OUTCOMES
 
     return np.asarray(outcomes == OUTCOMES["diverged"])

@@ -19,11 +19,15 @@ _LARGEST_SHARE = 0.999
 
 @dataclass(frozen=True)
 class Fit:
-    """Coefficients of log f, their covariance for binomial counts, and Pearson's χ² per degree of freedom."""
+    """Coefficients of log f, their covariance for binomial counts, and Pearson's χ² per degree of freedom.
+
+    Without a degree of freedom that is 1.
+    """
 
     coefficients: Array
     covariance: Array
     dispersion: float
+    degrees: int
 
 
 def fitted(design: Array, counts: Array, trials: Array) -> Fit | None:
@@ -51,12 +55,31 @@ def fitted(design: Array, counts: Array, trials: Array) -> Fit | None:
     covariance = np.linalg.pinv(design.T @ (weights[:, None] * design))
     chi_squared = float((trials * (shares - mu) ** 2 / (mu * (1 - mu))).sum())
     degrees = n_sizes - n_coefficients
-    return Fit(beta, covariance, chi_squared / degrees if degrees else 1.0)
+    return Fit(beta, covariance, chi_squared / degrees if degrees else 1.0, degrees)
 
 
 def _weighted(design: Array, values: Array, weights: Array) -> Array:
     root = np.sqrt(weights)
     return np.linalg.lstsq(root[:, None] * design, root * values, rcond=None)[0]
+
+
+def slopes_over_halves(epsilons: Array, counts: Array, trials: Array) -> Array:
+    """The exponent over each run of half of the sizes, smallest first; NaN where fewer than two of them were hit."""
+    length = max(2, (len(epsilons) + 1) // 2)
+    found = []
+    for first in range(len(epsilons) - length + 1):
+        part = slice(first, first + length)
+        line, _, _ = designs(epsilons[part])
+        fit = fitted(line, counts[part], trials[part]) if (trials[part] > 0).all() else None
+        found.append(np.nan if fit is None else fit.coefficients[1])
+    return np.array(found)
+
+
+def off_a_line(epsilons: Array, shares: Array) -> Array:
+    """What of log f no power law explains: its components off all lines in log ε, (n, ...) to (n − 2, ...)."""
+    line, _, _ = designs(epsilons)
+    off = np.linalg.qr(line, mode="complete")[0][:, 2:]
+    return np.asarray(off.T @ np.log(shares))
 
 
 def designs(epsilons: Array) -> tuple[Array, Array, float]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from resdyn import _validation as validate
 from resdyn._results import Result, dataset, unit_dims
 from resdyn._types import System
-from resdyn.analysis.equilibria import FixedPoint, FixedPoints, stability
+from resdyn.analysis.equilibria import FixedPoint, FixedPoints, newton, stability
 from resdyn.analysis.equilibria.newton import LARGEST_DENSE
 from resdyn.matrix_family import LogisticResiduals
 
@@ -27,6 +27,8 @@ Array = NDArray[Any]
 
 _TIMES = 200
 _ROUNDING = 1e-12
+# a fixed point typed in with six digits is one; on the way to it the linearization must not change by more than this
+_NEAR, _SAME_MATRIX = 1e-5, 1e-4
 # looks at the norm in each octave of time: early octaves, where it can still be large, are thus seen closest
 _PER_OCTAVE = 128
 # powers of two of the first time, before giving up on a norm below 1
@@ -44,7 +46,7 @@ class Resilience(Result):
     Attributes
     ----------
     x : array, shape (n, \*shape)
-        The fixed points.
+        The fixed points: what Newton's method makes of states given in an array.
     reactivity : array, shape (n,)
         The largest growth rate of the length of a perturbation at the start; above 0 the point is *reactive*. Flow: the
         numerical abscissa, the largest eigenvalue of (A + Aᵀ)/2; map: log σ_max(M)/h, over one layer.
@@ -52,11 +54,11 @@ class Resilience(Result):
         The growth rate in the long run. Flow: the spectral abscissa, max Re λ; map: log max\|μ\| / h. −∞ where all
         dies in one layer.
     return_time : array, shape (n,)
-        −1 over that: the time in which the slowest mode falls to 1/e. Infinite for unstable points, NaN where the
-        linearization does not decide.
+        −1 over that: the time in which the slowest mode falls to 1/e. Infinite for unstable points, NaN where
+        stability is not decided.
     amplification : array, shape (n,)
         :math:`\max_{t \ge 0}\|\Phi(t)\|`, at least 1, the most by which any perturbation is ever multiplied. Infinite
-        for unstable points, NaN where the linearization does not decide, or where the maximum is beyond reach.
+        for unstable points, NaN where stability is not decided, or where the maximum is beyond reach.
     amplification_time : array, shape (n,)
         The t of that maximum; 0 where nothing grows, NaN where there is no maximum.
     t : array, shape (n, n_times)
@@ -65,7 +67,9 @@ class Resilience(Result):
     growth : array, shape (n, n_times)
         :math:`\|\Phi(t)\|` there.
     stable : int array, shape (n,)
-        1 stable, 0 unstable, −1 not decided by linearization.
+        1 stable, 0 unstable, −1 not decided: by linearization, or by eigenvalues in float64. Where these say nothing,
+        as they may where eigenvalues are repeated, a propagator that has become shorter than 1 by more than its
+        rounding still proves stability; a repeated eigenvalue that grows may remain undecided.
     coordinates : str
         "x", or "y" for logistic residuals: norms depend on them.
     system : System
@@ -92,8 +96,9 @@ class Resilience(Result):
     @property
     def is_reactive(self) -> Array:
         """Whether some perturbation grows at first, bool (n,)."""
-        # the reactivity of a normal matrix may be rounding
-        return self.reactivity > _ROUNDING * np.abs(self.asymptotic_rate)
+        # the reactivity of a normal matrix may be rounding; a rate of −∞ is no scale for it
+        scale = np.where(np.isfinite(self.asymptotic_rate), np.abs(self.asymptotic_rate), 0.0)
+        return np.asarray(self.reactivity > _ROUNDING * scale)
 
     def __repr__(self) -> str:
         n = len(self)
@@ -164,7 +169,9 @@ def resilience(
     Parameters
     ----------
     points : FixedPoints, FixedPoint, or array of shape (n, \*shape)
-        What :func:`resdyn.fixed_points` returned, or states that are fixed points.
+        What :func:`resdyn.fixed_points` returned, or states within 1e-5 (1 + max\|x\|) of fixed points, which Newton's
+        method then refines. Of logistic residuals, states at which every unit with finite z has a rate (Wy)_i of zero,
+        to 1e-5 of :math:`\sum_j |W_{ij}| y_j`.
     system : System, optional
         Needed for a FixedPoint or an array.
     dynamics : "map" or "flow", optional
@@ -179,7 +186,8 @@ def resilience(
     Raises
     ------
     TypeError, ValueError
-        For states that are no fixed points, or more than 1024 state variables.
+        For states that are no fixed points, or on the way from which to one the linearization changes by more than
+        1e-4 of itself; for more than 1024 state variables.
 
     Notes
     -----
@@ -197,15 +205,13 @@ def resilience(
     records = validate.count(n_times, "n_times", least=3)
     d = int(np.prod(owner.shape))
     if d > LARGEST_DENSE:
-        raise ValueError(
-            f"{owner.name!r} has {d} state variables, but resilience takes dense matrices of {LARGEST_DENSE} at most."
-        )
+        raise ValueError(_too_large(owner))
     logistic = isinstance(owner, LogisticResiduals)
     matrices = np.array([_matrix(owner, x, word) for x in states]).reshape(len(states), d, d)
     stable = verdicts(word) if verdicts is not None else _verdicts(matrices, owner.step, word)
     found = [_of_point(A, int(ok), owner.step, word, records) for A, ok in zip(matrices, stable, strict=True)]
-    numbers = np.array([row[0] for row in found]).reshape(-1, 5)
-    curves = np.array([row[1] for row in found]).reshape(-1, 2, records)
+    numbers = np.array([row[1] for row in found]).reshape(-1, 5)
+    curves = np.array([row[2] for row in found]).reshape(-1, 2, records)
     return Resilience(
         x=states,
         reactivity=numbers[:, 0],
@@ -215,7 +221,7 @@ def resilience(
         amplification_time=numbers[:, 4],
         t=curves[:, 0],
         growth=curves[:, 1],
-        stable=np.asarray(stable, dtype=np.int8),
+        stable=np.array([row[0] for row in found], dtype=np.int8),
         coordinates="y" if logistic else "x",
         system=owner,
         dynamics=word,
@@ -244,30 +250,59 @@ def _points(points: Any, system: System | None) -> tuple[System, Array, str, Ver
     states = validate.real_array(points, "points", finite=not getattr(system, "infinite_states", False))
     validate.states(states, system.shape, system.name, name="points")
     states = states.reshape(-1, *system.shape)
-    _require_fixed(system, states)
-    return system, states, "map", None
-
-
-def _require_fixed(system: System, states: Array) -> None:
-    """Refuse states whose residual is not zero to a few digits."""
+    if int(np.prod(system.shape)) > LARGEST_DENSE:
+        raise ValueError(_too_large(system))
     if isinstance(system, LogisticResiduals):
-        from scipy.special import expit
+        _require_no_rates(system, states)
+        return system, states, "map", None
+    refined = [_fixed_point_at(system, x, i) for i, x in enumerate(states)]
+    return system, np.array(refined).reshape(states.shape), "map", None
 
-        y = expit(states)
-        f = y * (1 - y) * (y @ system.W.T)
-    else:
-        f = np.asarray(system.residual(0.0, states))
-    sizes = np.abs(f).reshape(len(f), -1).max(axis=1, initial=0.0)
-    # a fixed point typed in with six digits is one; a state that moves is not
-    allowed = 1e-5 * (
-        1 + np.abs(np.where(np.isfinite(states), states, 0.0)).reshape(len(f), -1).max(axis=1, initial=0.0)
+
+def _too_large(system: System) -> str:
+    return (
+        f"{system.name!r} has {int(np.prod(system.shape))} state variables, but resilience takes dense matrices of "
+        f"{LARGEST_DENSE} at most."
     )
-    bad = np.flatnonzero(~(sizes <= allowed))
+
+
+def _require_no_rates(system: LogisticResiduals, states: Array) -> None:
+    """Refuse states in which a unit with finite z moves.
+
+    The residual of y alone does not tell: near a corner of the cube it is small wherever z drifts to infinity.
+    """
+    from scipy.special import expit
+
+    y = expit(states)
+    rates, scale = y @ system.W.T, y @ np.abs(system.W).T
+    moves = np.isfinite(states) & ~(np.abs(rates) <= _NEAR * scale)
+    bad = np.argwhere(moves)
     if bad.size:
+        point, unit = bad[0]
         raise ValueError(
-            f"point {bad[0]} is no fixed point of {system.name!r}: its residual has an entry of {sizes[bad[0]]:.3g}; "
-            "take it from resdyn.fixed_points."
+            f"point {point} is no fixed point of {system.name!r}: z of unit {unit} moves at the rate "
+            f"{rates[point, unit]:.3g}, and is not infinite; take it from resdyn.fixed_points."
         )
+
+
+def _fixed_point_at(system: System, x: Array, number: int) -> Array:
+    """The fixed point that a state stands for, or an error that says why it stands for none."""
+    refined = newton.refine(system, x)
+    why = "Newton's method finds none from there"
+    if refined is not None:
+        moved = float(np.abs(refined - x).max(initial=0.0))
+        before, after = _matrix(system, x, "flow"), _matrix(system, refined, "flow")
+        if not moved:
+            return refined
+        changed = np.linalg.norm(after - before) / max(float(np.linalg.norm(after)), np.finfo(float).tiny)
+        if moved <= _NEAR * (1 + float(np.abs(x).max(initial=0.0))) and changed <= _SAME_MATRIX:
+            return refined
+        why = f"Newton's method moves it by {moved:.3g}, and its linearization by {100 * changed:.2g} %"
+    f = np.abs(np.asarray(system.residual(0.0, x))).max(initial=0.0)
+    raise ValueError(
+        f"point {number} is no fixed point of {system.name!r}: its residual has an entry of {f:.3g}, and {why}; take "
+        "it from resdyn.fixed_points."
+    )
 
 
 def _matrix(system: System, x: Array, dynamics: str) -> Array:
@@ -303,11 +338,11 @@ def _verdicts(matrices: Array, step: float, dynamics: str) -> NDArray[np.int8]:
     return stability.verdict(growth, errors)
 
 
-def _of_point(A: Array, stable: int, step: float, dynamics: str, records: int) -> tuple[list[float], Array]:
-    """Reactivity, rate, return time, amplification and its time; and the curve."""
+def _of_point(A: Array, stable: int, step: float, dynamics: str, records: int) -> tuple[int, list[float], Array]:
+    """The verdict; reactivity, rate, return time, amplification and its time; and the curve."""
     curve = np.full((2, records), np.nan)
     if not np.isfinite(A).all():
-        return [np.nan] * 5, curve
+        return stable, [np.nan] * 5, curve
     with np.errstate(divide="ignore"):
         if dynamics == "flow":
             reactivity = float(np.linalg.eigvalsh((A + A.T) / 2)[-1])
@@ -315,18 +350,20 @@ def _of_point(A: Array, stable: int, step: float, dynamics: str, records: int) -
         else:
             reactivity = float(np.log(np.linalg.norm(A, 2)) / step)
             rate = float(np.log(np.abs(np.linalg.eigvals(A)).max()) / step)
+    propagate = _Propagator(A, step, dynamics)
+    if stable == -1 and rate < 0 and propagate.is_contracting():
+        stable = 1
     if stable != 1:
         none = np.inf if stable == 0 else np.nan
-        return [reactivity, rate, none, none, np.nan], curve
-    propagate = _Propagator(A, step, dynamics)
+        return stable, [reactivity, rate, none, none, np.nan], curve
     shrunk = propagate.shrinking_time()
     return_time = -1.0 / rate if np.isfinite(rate) else 0.0
     if shrunk is None:
-        return [reactivity, rate, return_time, np.nan, np.nan], curve
+        return stable, [reactivity, rate, return_time, np.nan, np.nan], curve
     # the maximum lies before the norm has first come down to 1; the curve goes on to where the decay is seen
     largest, at = propagate.maximum(shrunk)
     curve = np.array(propagate.curve(0.0, max(shrunk, _SHOWN * return_time), records))
-    return [reactivity, rate, return_time, largest, at], curve
+    return stable, [reactivity, rate, return_time, largest, at], curve
 
 
 class _Propagator:
@@ -334,7 +371,8 @@ class _Propagator:
 
     def __init__(self, matrix: Array, step: float, dynamics: str) -> None:
         self.matrix, self.step, self.is_map = matrix, step, dynamics == "map"
-        self.first = step if self.is_map else 1.0 / float(np.linalg.norm(matrix, 2))
+        norm = float(np.linalg.norm(matrix, 2))
+        self.first = step if self.is_map or norm == 0 else 1.0 / norm
 
     def at(self, t: float) -> Array:
         if self.is_map:
@@ -355,6 +393,26 @@ class _Propagator:
                     return t
                 propagator, t = propagator @ propagator, 2 * t
         return None
+
+    def is_contracting(self) -> bool:
+        r"""Whether the norm is below 1 at some time, certainly: then all perturbations die out.
+
+        Squaring P, known to e, gives a matrix known to :math:`2e\|P\| + e^2` and its own rounding. The first is taken
+        to be known as well as eigenvalues are.
+        """
+        propagator: Array = self.at(self.first)
+        size = float(np.linalg.norm(propagator, 2))
+        error = stability.MARGIN * max(1.0, size)
+        rounding = 16 * len(propagator) * np.finfo(float).eps
+        for _ in range(_DOUBLINGS):
+            if not np.isfinite(error) or error >= 1:
+                return False
+            if size + error < 1:
+                return True
+            error = 2 * error * size + error**2 + rounding * size**2
+            propagator = propagator @ propagator
+            size = float(np.linalg.norm(propagator, 2))
+        return False
 
     def curve(self, begin: float, end: float, records: int) -> tuple[Array, Array]:
         """Times, and the norm at each; for a map whole layers, several records on one layer where there are fewer."""

@@ -1,6 +1,6 @@
 """Points of a boundary on given segments: bisection, for many segments and several points of each at once."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -9,13 +9,12 @@ from numpy.typing import NDArray
 
 from resdyn import _validation as validate
 from resdyn._results import Result, dataset, unit_dims
-from resdyn.analysis.boundaries.labelled import classifier
+from resdyn.analysis.boundaries.labelled import UNDECIDED, Classifier, classifier
 
 if TYPE_CHECKING:
     import xarray
 
 Array = NDArray[Any]
-Classify = Callable[[Array], NDArray[np.int64]]
 
 # points of a segment that are labelled in one call: the interval shrinks by one more than that
 _INNER = 15
@@ -28,13 +27,14 @@ class BoundaryPoints(Result):
     Attributes
     ----------
     x : array, shape (m, \*shape)
-        The middle of the last interval; NaN where both ends of the segment have one label.
+        The middle of the last interval; NaN where both ends of the segment have one label, or one of them is in no
+        basin that could be told.
     gap : array, shape (m,)
         The length of that interval.
     inside, outside : array, shape (m, \*shape)
         Its ends: a state known to have the label of the start, and a state known to have another one.
     labels : int array, shape (m, 2)
-        The labels of both.
+        The labels of both; −1 for none, −2 of a state that neither settled nor diverged, where that is known.
     """
 
     x: Array
@@ -83,8 +83,9 @@ def boundary_points(basins: Any, starts: Any, ends: Any, *, tolerance: float = 1
     Returns
     -------
     BoundaryPoints
-        A segment whose ends have one label is an outcome: NaN. Between two basins, states labelled −1 count as
-        undecided and stay inside the interval, which then cannot become shorter than they allow.
+        A segment whose ends have one label is an outcome: NaN. States that neither settled nor diverged stay inside
+        the interval, which then cannot become shorter than they allow. Of an object that does not know the outcomes
+        behind −1 (no ``labels_and_outcomes``), −1 between two basins is taken as undecided too.
 
     Raises
     ------
@@ -103,14 +104,13 @@ def boundary_points(basins: Any, starts: Any, ends: Any, *, tolerance: float = 1
     return bisect_boundary(classify, first.reshape(-1, *shape), last.reshape(-1, *shape), tolerance=tolerance)
 
 
-def bisect_boundary(classify: Classify, starts: Array, ends: Array, *, tolerance: float) -> BoundaryPoints:
+def bisect_boundary(classify: Classifier, starts: Array, ends: Array, *, tolerance: float) -> BoundaryPoints:
     """:func:`boundary_points` of segments that have been checked, (m, *shape) each."""
     m, shape = len(starts), starts.shape[1:]
     inside, outside = starts.reshape(m, -1).astype(float), ends.reshape(m, -1).astype(float)
     labels = np.asarray(classify(np.concatenate([inside, outside]).reshape(2 * m, *shape))).reshape(2, m).T.copy()
-    crosses = labels[:, 0] != labels[:, 1]
+    crosses = (labels[:, 0] != labels[:, 1]) & (labels != UNDECIDED).all(axis=1)
     least = validate.positive(tolerance, "tolerance")
-    # between two basins −1 says that a state is too near to the boundary to tell
     between: Array = np.all(labels >= 0, axis=1)
     stuck = np.zeros(m, dtype=bool)
     shares = np.arange(1, _INNER + 1) / (_INNER + 1)
@@ -126,7 +126,7 @@ def bisect_boundary(classify: Classify, starts: Array, ends: Array, *, tolerance
         points = np.concatenate([a, points, b], axis=1)
         found = np.concatenate([labels[open_, :1], found, labels[open_, 1:]], axis=1)
         # the first point that has another label for certain, and the last one before it with that of the start
-        away = (found != found[:, :1]) & ~(between[open_, None] & (found == -1))
+        away = (found != found[:, :1]) & ~classify.undecided(found, between[open_, None])
         after = away.argmax(axis=1)
         stayed = (found == found[:, :1]) & (np.arange(_INNER + 2) < after[:, None])
         before = _INNER + 1 - stayed[:, ::-1].argmax(axis=1)

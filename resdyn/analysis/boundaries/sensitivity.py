@@ -39,8 +39,9 @@ _DEFAULT_SIZES = 8
 # default sizes of sampled perturbations, as shares of the side of the region
 _FINEST, _COARSEST = 1e-4, 1e-2
 _CONFIDENCE = 0.95
-# a change of the local slope over the range of ε that matters, if it is also beyond three standard errors
-_BENT, _CERTAIN = 0.2, 3.0
+# a change of the local slope over the range of ε that matters, if it is also beyond three standard errors, or if a line
+# fits as badly as one in a hundred power laws
+_BENT, _CERTAIN, _UNLIKELY = 0.2, 3.0, 0.01
 # an exponent below this is hardly an improvement: a tenth of the error in ε keeps 80 % of the uncertain states
 _RIDDLED = 0.1
 
@@ -55,8 +56,14 @@ class UncertaintyExponent(Result):
         α; NaN if fewer than two sizes met the boundary.
     standard_error : float
     interval : array, shape (2,)
-        95 % for α: Student's t times the standard error, and half of that part of ``slope_change`` that noise does
-        not explain, since the exponent is a limit and the fit a mean over a range.
+        95 % for α: Student's t times the standard error, and the spread of ``local_slopes``. The exponent is a limit
+        and the fit a mean over a range: this assumes that below the range the slope changes by no more than within it.
+    local_slopes : array
+        α over each run of half of the sizes, smallest first; where they differ by more than noise, f oscillates or
+        bends.
+    fit_p_value : float
+        The chance that counts of a power law are as far from a line as these are: by the jackknife's covariance of the
+        shares on a grid, by χ² for samples; NaN where a size met nothing, or sizes are too many for the blocks.
     slope_change, slope_change_error : float
         How much the local slope changes from the smallest ε to the largest one, from a parabola in log ε.
     epsilons : array, shape (n,)
@@ -77,6 +84,8 @@ class UncertaintyExponent(Result):
     exponent: float
     standard_error: float
     interval: Array
+    local_slopes: Array
+    fit_p_value: float
     slope_change: float
     slope_change_error: float
     epsilons: Array
@@ -95,15 +104,26 @@ class UncertaintyExponent(Result):
 
     @property
     def is_power_law(self) -> bool | None:
-        """False where the slope changes by more than 0.2, beyond three standard errors; None if that is not known."""
-        if not np.isfinite(self.slope_change) or not np.isfinite(self.slope_change_error):
-            return None
-        certain = abs(self.slope_change) > _CERTAIN * self.slope_change_error
-        return not (certain and abs(self.slope_change) > _BENT)
+        """False where f is seen not to be a power law over the range of ε; None if that is not known.
+
+        That is where ``local_slopes`` differ by more than 0.2 and ``fit_p_value`` is below 0.01, or where a parabola's
+        ``slope_change`` is beyond 0.2 and three standard errors. True says that neither was seen.
+        """
+        bend, error = abs(self.slope_change), self.slope_change_error
+        if bend > _BENT and bend > _CERTAIN * error:
+            return False
+        if self.fit_p_value < _UNLIKELY and self._spread > _BENT:
+            return False
+        return True if np.isfinite(bend) and np.isfinite(error) else None
+
+    @property
+    def _spread(self) -> float:
+        known = self.local_slopes[np.isfinite(self.local_slopes)]
+        return float(np.ptp(known)) if known.size else 0.0
 
     @property
     def verdict(self) -> str:
-        """What the exponent says of the boundary.
+        """What the exponent says of the boundary, at 95 % and over the range of ε seen.
 
         "none met", "no power law", "undecided" (no interval), "fractal" (the interval lies below 1), "riddled-like" (it
         lies below 0.1, so that knowing more hardly helps) or "smooth or not told from smooth".
@@ -133,11 +153,12 @@ class UncertaintyExponent(Result):
         source = "pairs of grid points" if self.method == "grid" else "sampled pairs"
         text = f"{head}: α = {number} from {source}, {range_}. "
         if self.verdict == "no power law":
-            return f"{text}No power law: the slope changes by {self.slope_change:+.2g} over this range."
+            known = self.local_slopes[np.isfinite(self.local_slopes)]
+            return f"{text}No power law: over parts of this range the slope is {known.min():.2f} to {known.max():.2f}."
         words = {
             "undecided": "No interval, so nothing is decided",
             "riddled-like": "Riddled-like: the outcome hardly becomes more predictable",
-            "fractal": "A fractal boundary",
+            "fractal": "Fractal over this range",
             "smooth or not told from smooth": "Not told from a smooth boundary, α = 1",
         }
         return f"{text}{words[self.verdict]}; box dimension {self.boundary_dimension:.3f} of {self.dimension}."
@@ -153,13 +174,23 @@ class UncertaintyExponent(Result):
 
     def to_dataset(self) -> "xarray.Dataset":
         """As an ``xarray.Dataset`` over ε."""
-        names = ("exponent", "standard_error", "slope_change", "prefactor", "dimension", "method", "unlabelled")
+        names = (
+            "exponent",
+            "standard_error",
+            "fit_p_value",
+            "slope_change",
+            "prefactor",
+            "dimension",
+            "method",
+            "unlabelled",
+        )
         return dataset(
             {
                 "share": (["epsilon"], self.shares),
                 "share_error": (["epsilon"], self.share_errors),
                 "n_pairs": (["epsilon"], self.n_pairs),
                 "interval": (["end"], self.interval),
+                "local_slope": (["part"], self.local_slopes),
             },
             coords={"epsilon": self.epsilons, "end": ["low", "high"]},
             attrs={**{name: getattr(self, name) for name in names}, "verdict": self.verdict},
@@ -192,7 +223,7 @@ def uncertainty_exponent(
         Pairs of states for each size.
     unlabelled : "class" or "ignore"
         Whether −1 is a label like any other, or pairs with it are left out. Of :class:`resdyn.Basins` only states that
-        diverged count; for samples, −1 counts if any state of the grid diverged.
+        diverged count.
     rng : numpy Generator or seed
         For the samples.
 
@@ -208,7 +239,8 @@ def uncertainty_exponent(
     Notes
     -----
     α is 1 for a smooth boundary (:eq:`uncertain-share-of-a-line`), below 1 for a fractal one, near 0 for riddled
-    basins. The number belongs to the range of ε it was measured in. Errors of the grid are from the jackknife over
+    basins. The number belongs to the range of ε it was measured in: a smooth boundary with bends of a few cells has no
+    power law on the grid, or none that tells it from a fractal. Errors of the grid are from the jackknife over
     blocks of the region, those of samples binomial, widened where the power law fits worse than that.
     """
     labelled = grid(basins, needs_axes=n_samples is not None)
@@ -259,7 +291,8 @@ def _spacing(axes: Sequence[Array] | None) -> float:
     for i, axis in enumerate(axes):
         gaps = np.abs(np.diff(axis))
         # linspace is regular to a few units in the last place of its largest entry
-        if len(gaps) and np.ptp(gaps) > 1e-6 * gaps.max():
+        rounding = 8 * np.finfo(axis.dtype).eps * np.abs(axis).max(initial=0.0)
+        if len(gaps) and np.ptp(gaps) > 1e-6 * gaps.max() + rounding:
             raise ValueError(
                 f"axis {i} of the grid has unequal steps ({gaps.min():.3g} to {gaps.max():.3g}), so that pairs of grid "
                 "points have no one distance; sample pairs of states instead (n_samples=)."
@@ -305,14 +338,17 @@ def _of_blocks(epsilons: Array, events: Array, trials: Array, dimension: int, un
     errors = jackknife.standard_error(np.array(estimates[1:]).T)
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = totals / n_pairs
-        share_errors = jackknife.standard_error(without_events / without_trials)
+        without = without_events / without_trials
+        share_errors = jackknife.standard_error(without)
+        off = power_law.off_a_line(epsilons, shares), power_law.off_a_line(epsilons, without)
     return _result(
         epsilons,
         shares,
         share_errors,
-        n_pairs,
+        (totals, n_pairs),
         estimates[0],
         errors[:2],
+        jackknife.p_value_of_zero(*off),
         events.shape[1] - 1,
         dimension,
         "grid",
@@ -355,37 +391,44 @@ def _from_samples(
         along = rng.integers(len(axes), size=n)
         there[np.arange(n), along] += rng.choice([-1.0, 1.0], size=n) * (epsilon * lengths / side)[along]
         labels = classify(states_at(basins, places_at(basins, np.concatenate([here, there])))).reshape(2, n)
-        both = counted(basins, labels, unlabelled).all(axis=0)
+        both = counted(labels, unlabelled).all(axis=0)
         events[i], trials[i] = (both & (labels[0] != labels[1])).sum(), both.sum()
-    estimate, errors, degrees = _binomial(sizes, events, trials)
+    estimate, errors, p_value, degrees = _binomial(sizes, events, trials)
     with np.errstate(invalid="ignore", divide="ignore"):
         shares = events / trials
         share_errors = np.sqrt(shares * (1 - shares) / trials)
-    return _result(sizes, shares, share_errors, trials, estimate, errors, degrees, len(axes), "samples", unlabelled)
+    counts = events, trials
+    return _result(
+        sizes, shares, share_errors, counts, estimate, errors, p_value, degrees, len(axes), "samples", unlabelled
+    )
 
 
-def _binomial(sizes: Array, events: Array, trials: Array) -> tuple[tuple[float, float, float], Array, int]:
-    """The estimates, the standard errors of the first two, and the degrees of freedom of the scatter."""
+def _binomial(sizes: Array, events: Array, trials: Array) -> tuple[tuple[float, float, float], Array, float, int]:
+    """The estimates, the standard errors of the first two, the p value of χ², and the degrees of freedom."""
+    from scipy.stats import chi2
+
     estimate = _line_and_bend(sizes, events, trials)
-    errors, degrees = np.full(2, np.nan), len(sizes) - 2
+    errors, p_value, degrees = np.full(2, np.nan), np.nan, len(sizes) - 2
     if not (trials > 0).all():
-        return estimate, errors, degrees
+        return estimate, errors, p_value, degrees
     line, parabola, width = power_law.designs(sizes)
     straight, bent = (power_law.fitted(design, events, trials) for design in (line, parabola))
     if straight is not None:
         errors[0] = np.sqrt(straight.covariance[1, 1] * max(1.0, straight.dispersion))
+        p_value = float(chi2.sf(straight.dispersion * straight.degrees, straight.degrees))
     if bent is not None:
         errors[1] = 2 * width * np.sqrt(bent.covariance[2, 2] * max(1.0, bent.dispersion))
-    return estimate, errors, degrees
+    return estimate, errors, p_value, degrees
 
 
 def _result(
     epsilons: Array,
     shares: Array,
     share_errors: Array,
-    n_pairs: Array,
+    counts: tuple[Array, Array],
     estimate: tuple[float, float, float],
     errors: Array,
+    p_value: float,
     degrees: int,
     dimension: int,
     method: str,
@@ -394,20 +437,21 @@ def _result(
     from scipy.stats import t
 
     alpha, bend, intercept = estimate
-    half = t.ppf(0.5 + _CONFIDENCE / 2, max(degrees, 1)) * errors[0]
-    # what is beyond two standard errors of zero in the change of slope is no noise
-    systematic = np.maximum(np.abs(bend) - 2 * errors[1], 0.0) / 2
-    half = half + (systematic if np.isfinite(systematic) else 0.0)
+    slopes = power_law.slopes_over_halves(epsilons, *counts)
+    known = slopes[np.isfinite(slopes)]
+    half = t.ppf(0.5 + _CONFIDENCE / 2, max(degrees, 1)) * errors[0] + np.ptp(known if known.size else np.zeros(1))
     return UncertaintyExponent(
         exponent=alpha,
         standard_error=float(errors[0]),
         interval=np.array([alpha - half, alpha + half]),
+        local_slopes=slopes,
+        fit_p_value=p_value,
         slope_change=bend,
         slope_change_error=float(errors[1]),
         epsilons=epsilons,
         shares=shares,
         share_errors=share_errors,
-        n_pairs=n_pairs.astype(np.int64),
+        n_pairs=counts[1].astype(np.int64),
         prefactor=float(np.exp(intercept)),
         dimension=dimension,
         method=method,

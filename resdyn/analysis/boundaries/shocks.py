@@ -8,6 +8,7 @@ basin has a thin finger between the states looked at, the true minimum is smalle
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import ROUND_CEILING, Context
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -16,7 +17,9 @@ from numpy.typing import NDArray
 from resdyn import _validation as validate
 from resdyn._results import Result, dataset, unit_dims
 from resdyn.analysis.boundaries.labelled import (
+    UNDECIDED,
     ClassifiedGrid,
+    Classifier,
     classifier,
     counted,
     counted_cells,
@@ -94,7 +97,7 @@ class MinimalShock(Result):
         shown += ", …" if self.shock.size > 6 else ""
         names = {2.0: "length", 1.0: "1-norm", np.inf: "largest entry"}
         refined = f", refined by {self.n_classified} states" if self.n_classified else ", to the nearest grid point"
-        return f"{head}{names[self.norm]} at most {self.size:.6g}, by {shown} to {to}{refined}."
+        return f"{head}{names[self.norm]} at most {_rounded_up(self.size)}, by {shown} to {to}{refined}."
 
     def to_dataset(self) -> "xarray.Dataset":
         """As an ``xarray.Dataset``."""
@@ -132,7 +135,7 @@ def minimal_shock(
         False stops at the nearest grid point.
     unlabelled : "class" or "ignore"
         Whether a state that reaches no attractor (−1) has left the basin. Of :class:`resdyn.Basins` only states that
-        diverged count; off the grid, −1 counts if any state of the grid diverged.
+        diverged count: those on the boundary itself, or not settled, are not known to have left.
     rng : numpy Generator or seed
         For the directions.
 
@@ -156,7 +159,6 @@ def minimal_shock(
     points = _points(basins, label)
     shape = points.shape[1:]
     points = points.reshape(len(points), -1)
-    points = points[:: -(-len(points) // _MOST_POINTS)]
     spacing = max(float(np.abs(np.diff(axis)).max(initial=0.0)) for axis in labelled.axes)
     other = (labelled.labels != label) & counted_cells(basins, labelled.labels, unlabelled)
     if not other.any():
@@ -164,14 +166,15 @@ def minimal_shock(
         return MinimalShock(nothing, np.inf, points[0].reshape(shape), -1, np.inf, spacing, label, order, 0)
     coordinates = np.stack([axis[i] for axis, i in zip(labelled.axes, np.nonzero(other), strict=True)], axis=1)
     away = places_at(basins, coordinates).reshape(len(coordinates), -1)
-    starts, ends, sizes = _nearest(points, away, order)
+    starts, ends, sizes = _nearest(points[:: -(-len(points) // _MOST_POINTS)], away, order)
     to = int(labelled.labels[other][np.flatnonzero((away == ends[0]).all(axis=1))[0]])
     origin, target, grid_size, used = starts[0], ends[0], float(sizes[0]), 0
     if refine:
         search = _Search(
-            _classifier(basins, label), label, lambda labels: counted(basins, labels, unlabelled), shape, order
+            _classifier(basins, label), label, lambda labels: counted(labels, unlabelled), points, shape, order
         )
-        origin, target, to = search.best(starts, ends, generator)
+        origin, target, refined_to = search.best(starts, ends, generator)
+        to = to if refined_to is None else refined_to
         used = search.used
     shock = target - origin
     return MinimalShock(
@@ -187,6 +190,11 @@ def minimal_shock(
     )
 
 
+def _rounded_up(size: float) -> str:
+    """Six digits that are no less than the number: a bound must not become one that does not hold."""
+    return f"{float(Context(prec=6, rounding=ROUND_CEILING).create_decimal(size)):.6g}"
+
+
 def _points(basins: ClassifiedGrid, label: int) -> Array:
     attractor = basins.attractors[label]
     points = np.asarray(attractor.y if in_residuals(basins) else attractor.points, dtype=float)
@@ -198,7 +206,7 @@ def _points(basins: ClassifiedGrid, label: int) -> Array:
     return points
 
 
-def _classifier(basins: ClassifiedGrid, label: int) -> Callable[[Array], NDArray[np.int64]]:
+def _classifier(basins: ClassifiedGrid, label: int) -> Classifier:
     """Labels of points of the space that the grid lies in; what is outside the cube of residuals cannot be reached."""
     classify = classifier(basins, "refinement of a shock")
 
@@ -209,11 +217,13 @@ def _classifier(basins: ClassifiedGrid, label: int) -> Callable[[Array], NDArray
             found = np.where(outside, label, found)
         return np.asarray(found)
 
-    return labels
+    return Classifier(labels, classify.knows_outcomes)
 
 
 def _norm(norm: Any) -> float:
-    if norm not in (1, 2, np.inf):
+    # an array has no one truth value, and True is no norm
+    known = isinstance(norm, (int, float, np.integer, np.floating)) and not isinstance(norm, bool)
+    if not known or norm not in (1, 2, np.inf):
         raise ValueError(f"norm must be 1, 2 or infinity, but is {norm!r}.")
     return float(norm)
 
@@ -235,20 +245,25 @@ class _Search:
 
     def __init__(
         self,
-        classify: Callable[[Array], NDArray[np.int64]],
+        classify: Classifier,
         label: int,
         counts: Callable[[Array], Array],
+        points: Array,
         shape: tuple[int, ...],
         order: float,
     ) -> None:
+        from scipy.spatial import cKDTree
+
+        self.points, self.nearest = points, cKDTree(points)
         self.classify, self.label, self.counts = classify, label, counts
         self.shape, self.order, self.used = shape, order, 0
 
     def _has_left(self, x: Array) -> NDArray[np.int64]:
-        """1 where a state is in another basin."""
+        """1 where a state is known to be in another basin, 0 where it is in this one, else undecided."""
         self.used += len(x)
         labels = self._labels(x)
-        return ((labels != self.label) & self.counts(labels)).astype(np.int64)
+        elsewhere = np.where(self.counts(labels), 1, UNDECIDED)
+        return np.where(labels == self.label, 0, elsewhere).astype(np.int64)
 
     def _labels(self, x: Array) -> NDArray[np.int64]:
         return self.classify(x.reshape(-1, *self.shape))
@@ -256,30 +271,39 @@ class _Search:
     def _shortened(self, starts: Array, ends: Array) -> tuple[Array, Array]:
         """The segment that first leaves the basin, cut there: its start and the first state known to have left."""
         scale = float(np.linalg.norm(ends[0] - starts[0]))
-        met = bisect_boundary(self._has_left, starts, ends, tolerance=1e-10 * max(scale, np.finfo(float).tiny))
+        tolerance = 1e-10 * max(scale, np.finfo(float).tiny)
+        met = bisect_boundary(Classifier(self._has_left, knows_outcomes=True), starts, ends, tolerance=tolerance)
         sizes = np.linalg.norm(met.outside - starts, self.order, axis=1)
         sizes[np.isnan(sizes)] = np.inf
         best = int(np.argmin(sizes))
-        return starts[best], met.outside[best]
+        if not np.isfinite(sizes[best]):
+            return starts[best], met.outside[best]
+        # the same end may be closer to another point of the attractor
+        closest = self.points[int(self.nearest.query(met.outside[best], p=self.order)[1])]
+        nearer = np.linalg.norm(met.outside[best] - closest, self.order) < sizes[best]
+        return closest if nearer else starts[best], met.outside[best]
 
-    def best(self, starts: Array, ends: Array, rng: np.random.Generator) -> tuple[Array, Array, int]:
-        """The start and the end of the shortest shock found, and the label of its end."""
+    def best(self, starts: Array, ends: Array, rng: np.random.Generator) -> tuple[Array, Array, int | None]:
+        """The start and the end of the shortest shock found, and the label of its end; None for what the grid says."""
         origin, target = self._shortened(starts, ends)
         if not np.isfinite(target).all():  # the classifier and the grid disagree: keep what the grid says
             origin, target = starts[0], ends[0]
         # in one dimension there are no directions around a direction
         spread = 1.0 if len(target) > 1 else 0.0
-        origins = np.unique(starts, axis=0)
         for _ in range(_ROUNDS):
             if spread < _LAST_SPREAD:
                 break
             size = float(np.linalg.norm(target - origin, self.order))
             direction = (target - origin) / np.linalg.norm(target - origin)
             tried = direction + spread * rng.standard_normal((_DIRECTIONS, len(direction))) / np.sqrt(len(direction))
+            tried = np.concatenate([tried, self._extreme(direction)])
             reach = size * (1 - _GAIN) / np.linalg.norm(tried, self.order, axis=1, keepdims=True)
-            begins = np.concatenate([np.tile(origin, (_DIRECTIONS // 2, 1)), rng.choice(origins, _DIRECTIONS // 2)])
+            begins = np.tile(origin, (len(tried), 1))
+            # half of them from points of the attractor that are about as close as the best one to its end
+            near = self.nearest.query_ball_point(target, (1 + spread) * size, p=self.order)
+            begins[: _DIRECTIONS // 2] = self.points[rng.choice(near, _DIRECTIONS // 2)]
             trials = begins + reach * tried
-            left = self._has_left(trials).astype(bool)
+            left = self._has_left(trials) == 1
             if not left.any():
                 spread /= 2
                 continue
@@ -290,8 +314,24 @@ class _Search:
                 spread /= 2
         return origin, *self._named(origin, target)
 
-    def _named(self, origin: Array, target: Array) -> tuple[Array, int]:
-        """The end, and where it leads; on the boundary itself, what is just behind it."""
+    def _extreme(self, direction: Array) -> Array:
+        """Where the ball of the norm has a corner, the shortest shock may point there, and chance hardly does."""
+        if self.order == 1:
+            without = np.where(np.eye(len(direction), dtype=bool), 0.0, direction)
+            axes = np.eye(len(direction)) * np.sign(direction)
+            found = np.concatenate([without, axes])
+        elif self.order == np.inf:
+            corner = np.where(direction < 0, -1.0, 1.0)
+            found = np.concatenate([corner[None], corner * (1 - 2 * np.eye(len(direction)))])
+        else:
+            return np.empty((0, len(direction)))
+        return found[found.any(axis=1)]
+
+    def _named(self, origin: Array, target: Array) -> tuple[Array, int | None]:
+        """The end, and where it leads; where −1 may mean the boundary itself, what is just behind it."""
+        if self.classify.knows_outcomes:
+            label = int(self._labels(target[None])[0])
+            return target, None if label == UNDECIDED else label
         behind = origin + (1 + np.append(0.0, _BEHIND))[:, None] * (target - origin)
         labels = self._labels(behind)
         reached = np.flatnonzero((labels >= 0) & (labels != self.label))

@@ -331,7 +331,11 @@ class FixedPoints(Result, Sequence[FixedPoint]):
         return np.asarray(operator @ np.eye(operator.shape[1]))
 
     def stability(self, dynamics: str | None = None) -> Array:
-        """1 stable, 0 unstable, −1 not decided by linearization, for each point, int8 (n,); see ``is_stable``."""
+        """1 stable, 0 unstable, −1 not decided by linearization, for each point, int8 (n,); see ``is_stable``.
+
+        Undecided are eigenvalues on the border of stability, and those that rounding may move there: repeated ones,
+        unless the matrix is triangular. :func:`resdyn.resilience` decides more of these, by the propagator.
+        """
         word = validate.dynamics(self.dynamics if dynamics is None else dynamics)
         if not len(self):
             return np.empty(0, dtype=np.int8)

@@ -30,8 +30,9 @@ def eigenvalues_with_errors(A: Array) -> tuple[Array, Array]:
 
     A perturbation of size :math:`\epsilon\|A\|` moves a simple eigenvalue by its condition number
     :math:`\kappa = \|v\|\|w\| / |w^{\mathsf T}v|` times that; κ grows without bound where eigenvalues merge, and the
-    estimate with it. At least ``MARGIN`` of the largest eigenvalue, so that nothing is decided by digits that could as
-    well be others.
+    estimate with it. The eigenvalues of a triangular matrix are its diagonal, however often one is repeated: its zeros
+    come from the structure of a system, and are no digits that could be others. At least ``MARGIN`` of the largest
+    eigenvalue, so that nothing is decided by digits that could as well be others.
     """
     finite: Array = np.asarray(np.isfinite(A).all(axis=(1, 2)))
     safe = np.where(finite[:, None, None], A, np.eye(A.shape[-1]))
@@ -44,6 +45,9 @@ def eigenvalues_with_errors(A: Array) -> tuple[Array, Array]:
         condition = np.linalg.norm(right, axis=1) * np.linalg.norm(left, axis=2)
         size = np.linalg.norm(safe, axis=(1, 2))[:, None]
         errors = 16 * A.shape[-1] * np.finfo(float).eps * size * condition
+    triangular = (np.triu(safe) == safe).all(axis=(1, 2)) | (np.tril(safe) == safe).all(axis=(1, 2))
+    diagonal = np.diagonal(safe, axis1=1, axis2=2)
+    values, errors = np.where(triangular[:, None], diagonal, values), np.where(triangular[:, None], 0.0, errors)
     largest = np.abs(values).max(axis=-1, keepdims=True, initial=0.0)
     errors = np.maximum(np.where(np.isnan(errors), np.inf, errors), MARGIN * largest)
     with np.errstate(over="ignore", under="ignore"):
