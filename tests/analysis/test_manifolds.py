@@ -284,6 +284,16 @@ def test_an_arm_that_comes_to_another_saddle_or_to_a_bottleneck_has_not_converge
     assert "slow" in invariant_manifold(slow, [0.0, 0.0], dynamics=dynamics, length=5.0).reasons
 
 
+def test_unstable_manifold_of_a_map_close_to_the_identity_reaches_its_ends():
+    # multiplier 1.005: one layer at a time it would be very many images of one segment
+    system = from_function(lambda x, y: (x - x**3, -0.5 * y + x**2), step=5e-3)
+    curve = invariant_manifold(system, [0.0, 0.0], length=5.0)
+    assert curve.multiplier == pytest.approx(1.005, rel=1e-12)
+    assert curve.reasons == ("converged", "converged")
+    # the attractors are (±1, 2); an arm ends when an image adds a millionth of the longest one
+    assert np.abs([arm[-1] for arm in curve.arms]) == pytest.approx(np.array([[1.0, 2.0]] * 2), abs=1e-5)
+
+
 @pytest.mark.parametrize("options", [{"method": "foo"}, {"rtol": 1e-30}])
 def test_options_that_scipy_would_refuse_or_change_are_refused_before(options):
     with pytest.raises(ValueError, match=next(iter(options))):

@@ -17,6 +17,10 @@ from resdyn.iterated import IteratedMap
 
 Array = NDArray[Any]
 
+# images that grow by less than a tenth are many and short; then so many turns at once that they grow fourfold
+_SLOW, _FAST = float(np.log(1.1)), float(np.log(4.0))
+_MOST_TURNS = 4096
+
 
 def invariant_manifold(
     system: System,
@@ -89,7 +93,9 @@ def invariant_manifold(
     coarse [hobson1993]_. Stable manifolds are images under the inverse, by Newton's method along the curve; a map with
     several preimages is followed on the sheet of the saddle, up to where its block becomes singular. Further pieces
     of the stable *set* of such a map are not looked for [england2004]_. If the multiplier is negative, the arms
-    change places in every layer; two layers at a time are taken.
+    change places in every layer; two layers at a time are taken. Unstable manifolds of maps close to the identity
+    take many layers at a time. The work still grows as one over the step, most for stable manifolds of maps, which go
+    layer by layer: where the step is very small, take the flow.
     """
     validate.autonomous(system, "an invariant manifold")
     word = validate.dynamics(dynamics, rtol=rtol, atol=atol, method=method)
@@ -121,9 +127,9 @@ def invariant_manifold(
             "no inverse map to grow by; its points fall onto x in one layer."
         )
     # a negative multiplier exchanges the arms in each layer
-    doubled = word == "map" and multiplier < 0
-    grown: System = IteratedMap(system, 2 * turns) if doubled else one_turn
-    rate = (multiplier**2 - 1) / grown.step if doubled else eigenvalue
+    at_once = 1 if word == "flow" else _turns_at_once(multiplier, forwards=side == "unstable")
+    grown: System = IteratedMap(system, at_once * turns) if at_once > 1 else one_turn
+    rate = (multiplier**at_once - 1) / grown.step if at_once > 1 else eigenvalue
     local = local_manifold(
         grown,
         saddle,
@@ -164,6 +170,17 @@ def invariant_manifold(
         defect=local.defect,
         system=system,
     )
+
+
+def _turns_at_once(multiplier: float, *, forwards: bool) -> int:
+    """How many turns make one image: two where the arms change places, many where one hardly moves the curve."""
+    least = 2 if multiplier < 0 else 1
+    rate = abs(float(np.log(abs(multiplier))))
+    # Newton's method for the inverse of many turns costs more than it saves
+    if least * rate >= _SLOW or not forwards:
+        return least
+    turns = min(int(np.ceil(_FAST / rate)), _MOST_TURNS)
+    return turns + turns % least
 
 
 def _state(x: Any, system: System) -> Array:
