@@ -219,10 +219,85 @@ def test_arms_end_at_the_region_and_at_the_end_of_the_numbers():
         assert left.reasons == ("region", "region")
         assert 1.9 < left.arms[0][-1, 0] <= 2.0
         assert -1.0 <= left.arms[1][-1, 0] < -0.9
-    blown = from_function(lambda x, y: (x**3 + x, -0.5 * y))
+    blown = from_function(lambda x, y: (np.where(np.abs(x) < 2, x, np.nan), -0.5 * y))
     for dynamics in ("map", "flow"):
-        lost = invariant_manifold(blown, [0.0, 0.0], dynamics=dynamics, length=1e12, spacing=1e9)
+        lost = invariant_manifold(blown, [0.0, 0.0], dynamics=dynamics)
         assert lost.reasons == ("diverged", "diverged")
+        assert "left the finite numbers" in repr(lost)
+    # the flow comes as near to where the field ends as numbers do; a layer of the map still leads from there to 4
+    assert np.abs(lost.arms[0][-1]) == pytest.approx([2.0, 0.0], abs=1e-9)
+    assert np.abs(lost.arms[1][-1]) == pytest.approx([2.0, 0.0], abs=1e-9)
+
+
+@pytest.mark.parametrize("dynamics", ["map", "flow"])
+def test_a_scale_beyond_1e8_is_no_divergence(dynamics):
+    # W^u of the origin is the line y = 0, up to the node at 1e9
+    system = from_function(lambda x, y: (x - x**2 / 1e9, -y), step=0.1)
+    curve = invariant_manifold(system, [0.0, 0.0], dynamics=dynamics, length=5e8)
+    assert curve.reasons == ("length", "length")
+
+
+@pytest.mark.parametrize("method", ["LSODA", "DOP853"])
+def test_blow_up_in_finite_time_is_followed_up_to_the_length_with_any_integrator(method):
+    system = from_function(lambda x, y: (x + x**3, -y))
+    curve = invariant_manifold(system, [0.0, 0.0], dynamics="flow", length=20.0, spacing=2.0, rtol=1e-6, method=method)
+    assert curve.reasons == ("length", "length")
+    assert curve.lengths == pytest.approx((20.0, 20.0), abs=2.0)  # of one gap
+
+
+def test_states_that_are_not_near_a_fixed_point_are_refused_at_every_scale():
+    s = 1e-8
+    tiny = resdyn.ResidualSystem(
+        lambda t, x, _: -(x + s) * x * (x - 3 * s) / s**2,
+        (1,),
+        step=0.1,
+        jacobian=lambda t, x, _: (-(3 * x**2 - 4 * s * x - 3 * s**2) / s**2)[..., None],
+    )
+    with pytest.raises(ValueError, match="no fixed point"):
+        invariant_manifold(tiny, [0.4 * s])
+    assert np.abs(invariant_manifold(tiny, [0.001 * s], length=s / 2).saddle) == pytest.approx(0.0, abs=1e-15)
+    with pytest.raises(ValueError, match="no fixed point"):
+        invariant_manifold(bistable(), [0.55, 0.45], length=100.0)
+    # a linear map has no scale of its own; the curve has
+    with pytest.raises(ValueError, match="no fixed point"):
+        invariant_manifold(from_function(lambda x, y: (x, -0.5 * y)), [0.3, 0.0])
+
+
+def test_a_period_that_is_not_the_least_is_refused():
+    with pytest.raises(ValueError, match="period 1 .* not of period 2"):
+        invariant_manifold(bistable(), [0.5, 0.5], period=2)
+    x = ((1 - 0.3) + np.sqrt(4 * 1.4 - 3 * 0.7**2)) / (2 * 1.4)
+    with pytest.raises(ValueError, match="period 2 .* not of period 4"):
+        invariant_manifold(resdyn.systems.henon(), [x, 0.3 * (0.5 - x)], period=4)
+
+
+@pytest.mark.parametrize("dynamics", ["map", "flow"])
+def test_an_arm_that_comes_to_another_saddle_or_to_a_bottleneck_has_not_converged(dynamics):
+    # u grows by 0.1 u near x = 1; the arm comes there with u below 1e-6
+    near = from_function(lambda x, u: (x * (1 - x), (-1 + 1.1 * x) * u + 1e-8 * x), step=0.1)
+    curve = invariant_manifold(near, [0.0, 0.0], dynamics=dynamics, length=5.0)
+    # the arm to the left goes on for ever under the flow, and the map takes it there too
+    assert curve.reasons[0] == "saddle" or curve.reasons[1] == "saddle"
+    assert "another saddle" in repr(curve)
+    # no fixed point at 1, but f is as small as 1e-8 there
+    slow = from_function(lambda x, y: (x * np.sqrt((1 - x) ** 2 + 1e-16), -y), step=0.1)
+    assert "slow" in invariant_manifold(slow, [0.0, 0.0], dynamics=dynamics, length=5.0).reasons
+
+
+def test_unstable_manifold_of_a_map_close_to_the_identity_reaches_its_ends():
+    # multiplier 1.005: one layer at a time it would be very many images of one segment
+    system = from_function(lambda x, y: (x - x**3, -0.5 * y + x**2), step=5e-3)
+    curve = invariant_manifold(system, [0.0, 0.0], length=5.0)
+    assert curve.multiplier == pytest.approx(1.005, rel=1e-12)
+    assert curve.reasons == ("converged", "converged")
+    # the attractors are (±1, 2); an arm ends when an image adds a millionth of the longest one
+    assert np.abs([arm[-1] for arm in curve.arms]) == pytest.approx(np.array([[1.0, 2.0]] * 2), abs=1e-5)
+
+
+@pytest.mark.parametrize("options", [{"method": "foo"}, {"rtol": 1e-30}])
+def test_options_that_scipy_would_refuse_or_change_are_refused_before(options):
+    with pytest.raises(ValueError, match=next(iter(options))):
+        invariant_manifold(bistable(), [0.5, 0.5], dynamics="flow", **options)
 
 
 def test_number_of_points_is_bounded():

@@ -6,14 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdyn._types import System
-from resdyn.analysis.manifolds.local import LocalManifold, field
-from resdyn.analysis.manifolds.polyline import Resolution, arclength, inside
+from resdyn.analysis.manifolds.local import NEAR, LocalManifold, field, resting_word
+from resdyn.analysis.manifolds.polyline import Resolution, arclength, inside, largest
 
 Array = NDArray[Any]
 
-_FAR = 1e8
-_CHUNKS = 400
+_CHUNKS = 1000
+# of the time in which the distance from the saddle grows by e; x³ comes from 1 to 1e30 in all but 2⁻²⁰⁰ of its time
+_SHORTEST = 2.0**-200
 _CONVERGED = 1e-6
+_UNIT = float(np.finfo(float).eps)
 
 
 def grow(
@@ -34,22 +36,33 @@ def grow(
     from scipy.integrate import solve_ivp
 
     sign = 1.0 if forwards else -1.0
+    far = largest(local.saddle, length, region)
 
     def velocity(t: float, x: Array) -> Array:
-        return sign * field(system, x)
+        f = field(system, x)
+        if not (np.isfinite(f).all() and np.abs(x).max() < far):
+            raise _LeftError
+        return sign * f
 
     arm = np.stack([local.saddle, local(np.asarray(side * local.reach))])
     if inside(arm[1:], region) == 0:
         return arm[:1], "region"
     total, longest = float(arclength(arm)[-1]), 0.0
     # the time in which the distance from the saddle grows by e
-    span = 1.0 / abs(local.eigenvalue)
+    whole = 1.0 / abs(local.eigenvalue)
+    span = whole
     for _ in range(_CHUNKS):
-        with np.errstate(all="ignore"):
-            chunk = solve_ivp(
-                velocity, (0.0, span), arm[-1], method=method, dense_output=True, rtol=rtol, atol=atol,
-                events=_escape,
-            )  # fmt: skip
+        try:
+            with np.errstate(all="ignore"):
+                chunk = solve_ivp(
+                    velocity, (0.0, span), arm[-1], method=method, dense_output=True, rtol=rtol, atol=atol
+                )  # fmt: skip
+        except _LeftError:
+            # the end of the numbers lies within this time, or a trial step was too bold: come nearer
+            span /= 2
+            if span < _SHORTEST * whole:
+                return arm, "diverged"
+            continue
         orbit = _sampled(chunk.sol, chunk.t, arm[-2], resolution, max_points - len(arm))[1:]
         kept = inside(orbit, region)
         before = total
@@ -61,23 +74,21 @@ def grow(
             return arm[: int(np.searchsorted(lengths, length)) + 1], "length"
         if kept < len(orbit):
             return arm, "region"
-        if chunk.status == 1:
-            return arm, "diverged"
         if not chunk.success:
-            # as for trajectories: beyond 1e6 it was the state that went, not the integrator
-            return arm, "diverged" if np.abs(arm[-1]).max() > 1e6 else "stiff"
+            # as for trajectories: so far out it was the state that went, not the integrator
+            return arm, "diverged" if np.abs(arm[-1]).max() > 1e-2 * far else "stiff"
         if len(arm) >= max_points:
             return arm[:max_points], "points"
-        if total - before < _CONVERGED * longest:
-            return arm, "converged"
-    return arm, "layers"
+        if span == whole and total - before < _CONVERGED * longest:
+            return arm, resting_word(system, arm[-1], forwards=forwards, dynamics="flow", near=NEAR * total)
+        if span < whole and total <= before * (1 + 4 * _UNIT):
+            return arm, "diverged"  # numbers lie no closer to where the field ends
+        span = min(whole, 2 * span)
+    return arm, "time"
 
 
-def _escape(t: float, x: Array) -> float:
-    return float(_FAR - np.abs(x).max()) if np.isfinite(x).all() else -1.0
-
-
-_escape.terminal = True  # type: ignore[attr-defined]
+class _LeftError(Exception):
+    """The field is not finite, or the state is too far out."""
 
 
 def _sampled(solution: Any, t: Array, before: Array, resolution: Resolution, allowed: int) -> Array:

@@ -6,15 +6,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdyn import _validation as validate
+from resdyn._request import FLOWS
 from resdyn._types import System
 from resdyn.analysis.attraction.grids import checked_region
 from resdyn.analysis.manifolds import flows, maps
-from resdyn.analysis.manifolds.local import leading_direction, local_manifold, refined
+from resdyn.analysis.manifolds.local import leading_direction, local_manifold, refined, smaller_period
 from resdyn.analysis.manifolds.polyline import Resolution, arclength
 from resdyn.analysis.manifolds.result import Manifold
 from resdyn.iterated import IteratedMap
 
 Array = NDArray[Any]
+
+# images that grow by less than a tenth are many and short; then so many turns at once that they grow fourfold
+_SLOW, _FAST = float(np.log(1.1)), float(np.log(4.0))
+_MOST_TURNS = 4096
 
 
 def invariant_manifold(
@@ -47,11 +52,13 @@ def invariant_manifold(
     system : System
         Autonomous, with any number of variables.
     x : FixedPoint, or array, shape ``system.shape``
-        The saddle; Newton's method takes it to rounding first.
+        The saddle; Newton's method takes it to rounding first. A plain array must be nearer than ``spacing``, and so
+        near that one Newton step covers all but a hundredth of the distance. ``Manifold.saddle`` is the state used.
     which : "unstable" or "stable"
     dynamics : "map" or "flow"
     period : int
-        p, if x is a state of a p-cycle of the map; the manifold is then that of the p-th iterate at this state.
+        The least p with F^p(x) = x, if x is a state of a cycle of the map; the manifold is then that of the p-th
+        iterate at this state.
     length : float
         The arclength of each arm.
     spacing : float, optional
@@ -77,8 +84,8 @@ def invariant_manifold(
     Raises
     ------
     ValueError
-        For a state that is no fixed point, a manifold that is no curve (the message counts its directions), or the
-        stable manifold of a map whose block is singular at x.
+        For a state that is not near a fixed point (see ``x``), a period that is not the least, a manifold that is no
+        curve (the message counts its directions), or the stable manifold of a map whose block is singular at x.
 
     Notes
     -----
@@ -86,7 +93,9 @@ def invariant_manifold(
     coarse [hobson1993]_. Stable manifolds are images under the inverse, by Newton's method along the curve; a map with
     several preimages is followed on the sheet of the saddle, up to where its block becomes singular. Further pieces
     of the stable *set* of such a map are not looked for [england2004]_. If the multiplier is negative, the arms
-    change places in every layer; two layers at a time are taken.
+    change places in every layer; two layers at a time are taken. Unstable manifolds of maps close to the identity
+    take many layers at a time. The work still grows as one over the step, most for stable manifolds of maps, which go
+    layer by layer: where the step is very small, take the flow.
     """
     validate.autonomous(system, "an invariant manifold")
     word = validate.dynamics(dynamics, rtol=rtol, atol=atol, method=method)
@@ -102,7 +111,14 @@ def invariant_manifold(
     box = None if region is None else checked_region(region, system)
     start = _state(x, system)
     one_turn: System = IteratedMap(system, turns) if turns > 1 else system
-    saddle = refined(one_turn, start, period=turns, asked=system.name).ravel()
+    # FixedPoint and its like were polished before; arrays have to be near
+    known = hasattr(x, "x")
+    saddle = refined(one_turn, start, period=turns, asked=system.name, nearest=resolution.spacing, known=known).ravel()
+    least = smaller_period(system, saddle, turns)
+    if least is not None:
+        raise ValueError(
+            f"x is a state of a cycle of period {least} of {system.name!r}, not of period {turns}; pass period={least}."
+        )
     eigenvalue, direction = leading_direction(one_turn, saddle, which=side, dynamics=word, strong=strong)
     multiplier = 1 + one_turn.step * eigenvalue if word == "map" else float(np.exp(system.step * eigenvalue))
     if word == "map" and side == "stable" and abs(multiplier) < 1e-9:
@@ -111,9 +127,9 @@ def invariant_manifold(
             "no inverse map to grow by; its points fall onto x in one layer."
         )
     # a negative multiplier exchanges the arms in each layer
-    doubled = word == "map" and multiplier < 0
-    grown: System = IteratedMap(system, 2 * turns) if doubled else one_turn
-    rate = (multiplier**2 - 1) / grown.step if doubled else eigenvalue
+    at_once = 1 if word == "flow" else _turns_at_once(multiplier, forwards=side == "unstable")
+    grown: System = IteratedMap(system, at_once * turns) if at_once > 1 else one_turn
+    rate = (multiplier**at_once - 1) / grown.step if at_once > 1 else eigenvalue
     local = local_manifold(
         grown,
         saddle,
@@ -132,9 +148,10 @@ def invariant_manifold(
     }
     if word == "flow":
         options |= {
-            "rtol": 1e-10 if rtol is None else validate.positive(rtol, "rtol"),
+            # below this SciPy takes its own
+            "rtol": 1e-10 if rtol is None else validate.within(rtol, "rtol", 100 * float(np.finfo(float).eps), 1.0),
             "atol": 1e-12 if atol is None else validate.positive(atol, "atol"),
-            "method": "DOP853" if method is None else method,
+            "method": "DOP853" if method is None else validate.choice(method, "method", FLOWS),
         }
     grow: Any = flows.grow if word == "flow" else maps.grow
     arms, reasons = zip(*(grow(grown, local, sign, **options) for sign in (1.0, -1.0)), strict=True)
@@ -153,6 +170,17 @@ def invariant_manifold(
         defect=local.defect,
         system=system,
     )
+
+
+def _turns_at_once(multiplier: float, *, forwards: bool) -> int:
+    """How many turns make one image: two where the arms change places, many where one hardly moves the curve."""
+    least = 2 if multiplier < 0 else 1
+    rate = abs(float(np.log(abs(multiplier))))
+    # Newton's method for the inverse of many turns costs more than it saves
+    if least * rate >= _SLOW or not forwards:
+        return least
+    turns = min(int(np.ceil(_FAST / rate)), _MOST_TURNS)
+    return turns + turns % least
 
 
 def _state(x: Any, system: System) -> Array:

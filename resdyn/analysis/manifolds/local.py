@@ -8,10 +8,14 @@ from numpy.typing import NDArray
 
 from resdyn._types import System
 from resdyn.analysis.equilibria import newton, stability
+from resdyn.iterated import IteratedMap
 
 Array = NDArray[Any]
 
 _HALVINGS = 60
+NEAR = 1e-3
+"""An arm that hardly moves has come to a fixed point if it is this near, relative to its length."""
+_UNIT = float(np.finfo(float).eps)
 # second differences of f lose ε/δ² and err by δ²: the fourth root of ε balances the two
 _DIFFERENCE = float(np.finfo(float).eps) ** 0.25
 
@@ -48,17 +52,48 @@ class LocalManifold:
         return np.asarray(self.saddle + s * self.direction + s**2 / 2 * self.curvature)
 
 
-def refined(system: System, x: Array, *, period: int, asked: str) -> Array:
-    """The fixed point at x, or an error where there is none."""
+def refined(system: System, x: Array, *, period: int, asked: str, nearest: float, known: bool) -> Array:
+    """The fixed point at x, not further than ``nearest``, or an error where there is none.
+
+    A state that is not ``known`` to be a fixed point must lie where f is linear up to the fixed point: there one step
+    of Newton's method arrives, whatever the scale of the system.
+    """
     found = newton.refine(system, x)
-    if found is None or float(np.abs(found - x).max()) > 0.1 * (1.0 + float(np.abs(x).max())):
-        what = "fixed point" if period == 1 else f"state of a cycle of period {period}"
-        reached = "to none" if found is None else f"to {np.array2string(np.ravel(found)[:6], precision=4)}"
+    what = "fixed point" if period == 1 else f"state of a cycle of period {period}"
+    if found is None or not _is_near(system, x.ravel(), found.ravel(), nearest, known):
+        reached = "to none" if found is None else f"to {np.array2string(np.ravel(found)[:6], precision=6)}"
         raise ValueError(
-            f"x is no {what} of {asked!r}: Newton's method leads {reached}; pass one of "
+            f"x is no {what} of {asked!r}: Newton's method leads {reached}, which is not near enough; pass one of "
             f"resdyn.fixed_points(system){'' if period == 1 else ', or a state of a cycle with its period'}."
         )
     return found
+
+
+def _is_near(system: System, x: Array, found: Array, nearest: float, known: bool) -> bool:
+    away = float(np.linalg.norm(found - x))
+    size = float(np.linalg.norm(found))
+    # a large fixed point may be known to half of the digits only
+    if away > max(nearest, 1e-8 * size):
+        return False
+    missed = float(np.linalg.norm(x + newton_step(system, x) - found))
+    return known or missed <= 0.01 * away + 64 * _UNIT * (1.0 + size)
+
+
+def newton_step(system: System, x: Array) -> Array:
+    """−A⁻¹ f at one flattened state, in the least squares sense where A is singular."""
+    return np.asarray(np.linalg.lstsq(slopes(system, x[None])[0], -field(system, x), rcond=None)[0])
+
+
+def smaller_period(system: System, x: Array, period: int) -> int | None:
+    """The least period of a state of a cycle of ``period``, where that is smaller."""
+    for divisor in range(1, period):
+        if period % divisor:
+            continue
+        iterate: System = IteratedMap(system, divisor) if divisor > 1 else system
+        # the Newton step is the distance to a state of the smaller period; states nearer than this are not told apart
+        if float(np.linalg.norm(newton_step(iterate, x))) <= 1e-10 * (1.0 + float(np.linalg.norm(x))):
+            return divisor
+    return None
 
 
 def leading_direction(system: System, x: Array, *, which: str, dynamics: str, strong: bool) -> tuple[float, Array]:
@@ -136,6 +171,22 @@ def _defect(system: System, piece: LocalManifold, s: float, dynamics: str) -> fl
         return _finite(missed) / max(abs(system.step * piece.eigenvalue), 1e-300)
     tangent = piece.direction + s * piece.curvature
     return _finite(f - piece.eigenvalue * s * tangent) / abs(piece.eigenvalue)
+
+
+def resting_word(system: System, end: Array, *, forwards: bool, dynamics: str, near: float) -> str:
+    """Where an arm that hardly moves has come to: "converged" for a fixed point that attracts, "saddle" or "slow"."""
+    found = newton.refine(system, end.reshape(system.shape))
+    if found is None or float(np.linalg.norm(found.ravel() - end)) > near:
+        return "slow"
+    A = slopes(system, found.reshape(1, -1))
+    values, errors = stability.eigenvalues_with_errors(A)
+    growth, margin = stability.growth_and_margin(
+        values[0], 1 + system.step * values[0], errors[0], system.step, dynamics
+    )
+    ahead = growth if forwards else -growth
+    if (ahead > margin).any():
+        return "saddle"
+    return "converged" if (ahead < -margin).all() else "slow"
 
 
 def _finite(vector: Array) -> float:

@@ -10,13 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from resdyn._types import System
-from resdyn.analysis.manifolds.local import LocalManifold, field, slopes
-from resdyn.analysis.manifolds.polyline import Resolution, arclength, inside
+from resdyn.analysis.manifolds.local import NEAR, LocalManifold, field, resting_word, slopes
+from resdyn.analysis.manifolds.polyline import Resolution, arclength, inside, largest
 
 Array = NDArray[Any]
 
 MOST_LAYERS = 20_000
-_FAR = 1e8
 _NEWTON, _SUBSTEPS = 30, 10
 _CONVERGED = 1e-6
 
@@ -185,6 +184,7 @@ def grow(
     max_points: int,
 ) -> tuple[Array, str]:
     """The states of one arm, (n, d), and why it ends."""
+    far = largest(local.saddle, length, region)
     segments = Segments(system, local, side, forwards=forwards)
     arm = np.concatenate([local.saddle[None], segments.last])
     if inside(arm[1:], region) < len(arm) - 1:
@@ -192,8 +192,8 @@ def grow(
     longest, total = 0.0, float(arclength(arm)[-1])
     for _ in range(MOST_LAYERS):
         complete = segments.advance()
-        piece = _refined(segments, arm[-1], resolution, length - total, max_points - len(arm))
-        kept = inside(piece, region, largest=_FAR)
+        piece = _refined(segments, arm[-1], resolution, length - total, max_points - len(arm), far)
+        kept = inside(piece, region, bound=far)
         size = float(arclength(np.concatenate([arm[-1:], piece[:kept]]))[-1])
         arm = np.concatenate([arm, piece[:kept]])
         total += size
@@ -202,23 +202,25 @@ def grow(
             return arm[: int(np.searchsorted(arclength(arm), length)) + 1], "length"
         if kept < len(piece):
             bad = piece[kept]
-            return arm, "region" if np.isfinite(bad).all() and np.abs(bad).max() < _FAR else "diverged"
+            return arm, "region" if np.isfinite(bad).all() and np.abs(bad).max() < far else "diverged"
         if not complete:
             return arm, "singular"
         if len(arm) >= max_points:
             return arm[:max_points], "points"
         if size < _CONVERGED * longest:
-            return arm, "converged"
+            return arm, resting_word(system, arm[-1], forwards=forwards, dynamics="map", near=NEAR * total)
     return arm, "layers"
 
 
-def _refined(segments: Segments, before: Array, resolution: Resolution, needed: float, allowed: int) -> Array:
+def _refined(
+    segments: Segments, before: Array, resolution: Resolution, needed: float, allowed: int, far: float
+) -> Array:
     """The last image without its first point (the end of the image before), with points added where it is coarse."""
     while True:
         image = segments.last
         if len(image) < 2:
             return image[1:]
-        finite = np.isfinite(image).all(axis=1) & (np.abs(image).max(axis=1) < _FAR)
+        finite = np.isfinite(image).all(axis=1) & (np.abs(image).max(axis=1) < far)
         reliable = len(image) if finite.all() else int(np.argmin(finite))
         part = image[:reliable]
         reach = np.linalg.norm(np.diff(part, axis=0), axis=1).cumsum()

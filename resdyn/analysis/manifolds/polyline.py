@@ -40,10 +40,16 @@ def arclength(points: Array) -> Array:
     return np.concatenate([[0.0], np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))])
 
 
-def inside(points: Array, region: tuple[Array, Array] | None, *, largest: float = np.inf) -> int:
-    """How many points come before the first that left the region, or is larger than ``largest``."""
+def largest(saddle: Array, length: float, region: tuple[Array, Array] | None) -> float:
+    """Beyond this a state counts as gone: 1e8 times the largest of 1, the saddle, the length and the region."""
+    ends = [np.abs(saddle), *(() if region is None else (np.abs(end[np.isfinite(end)]) for end in region))]
+    return 1e8 * max(1.0, length, *(float(end.max(initial=0.0)) for end in ends))
+
+
+def inside(points: Array, region: tuple[Array, Array] | None, *, bound: float = np.inf) -> int:
+    """How many points come before the first that left the region, or is larger than ``bound``."""
     with np.errstate(invalid="ignore"):
-        good = np.asarray((np.abs(points) < largest).all(axis=1))
+        good = np.asarray((np.abs(points) < bound).all(axis=1))
         if region is not None:
             good &= ((points >= region[0]) & (points <= region[1])).all(axis=1)
     return len(points) if good.all() else int(np.argmin(good))

@@ -20,9 +20,12 @@ REASONS = {
     "region": "left the region",
     "diverged": "left the finite numbers",
     "converged": "converged",
+    "saddle": "came to another saddle, where rounding decides how it goes on",
+    "slow": "hardly moves, at no state that is known to attract",
     "singular": "came to a state where the map has no inverse nearby",
     "points": "took all points allowed",
     "layers": "took all layers allowed",
+    "time": "took all time allowed",
     "stiff": "was too stiff for the integrator",
 }
 """Why an arm ends."""
@@ -47,7 +50,8 @@ class Manifold(Result):
     multiplier : float
         Of the map, 1 + phλ with p the period, or of the flow over one layer, exp(hλ).
     reasons : tuple of two str
-        Why each arm ends: "length", "region", "diverged", "converged", "singular", "points", "layers" or "stiff".
+        Why each arm ends: "length", "region", "diverged", "converged", "saddle", "slow", "singular", "points",
+        "layers", "time" or "stiff"; their meaning is in the guide to phase portraits.
     which : str
         "stable" or "unstable".
     dynamics : str
