@@ -60,7 +60,7 @@ def scipy_cycles(starts: Array) -> Array:
             found.append(solution.reshape(p, 2))
     orbits = np.array(found).reshape(-1, p, 2)
     known = np.full(len(orbits), 1e-8)
-    orbits = orbits[loops.distinct(loops.signatures_of(orbits), known)[0]]
+    orbits = orbits[loops.distinct(orbits, known)[0]]
     return orbits[loops.shortest_periods(orbits, known[: len(orbits)]) == p]
 
 
