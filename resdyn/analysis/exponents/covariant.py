@@ -278,7 +278,7 @@ def covariant_vectors(
     :meth:`CovariantVectors.angle_between` compares subspaces.
 
     Whether the transient and the run behind were long enough is measured, by a second random frame and second random
-    coordinates: see :attr:`CovariantVectors.settling_errors`.
+    coordinates: see ``settling_errors``.
 
     In a flow vectors and exponents are NaN where directions contract, against the first, by more within one layer than
     the tolerances resolve: take a smaller step.
