@@ -125,9 +125,11 @@ def _through(question: Question) -> tuple[list[Point], Segments, str, bool]:
     problem = question.problem
     assert question.start is not None
     first = make_point(problem, question.start)
-    if abs(first.border) < question.steps.tolerance or first.tangent[-1] == 0.0 or not np.isfinite(first.border):
+    if not first.regular:
         raise ValueError(
-            f"branches meet at the start, {first.value:g}, so that no direction can be told; start beside it."
+            f"∂f over state and parameter is singular at the start, {first.value:g}, so that no direction can be told: "
+            "if branches meet at the start, start beside it; fixed points that are not isolated at any parameter "
+            "(f with a conserved quantity) cannot be followed, take the conserved quantity out of the state."
         )
     sides: list[tuple[list[Point], str, bool]] = []
     for word in ("down", "up"):

@@ -1,0 +1,158 @@
+"""Continuation where it is easy to claim too much: near misses, neutral and merging eigenvalues, steep functions."""
+
+import numpy as np
+import pytest
+from scipy.sparse.linalg import aslinearoperator
+
+from resdyn.analysis.branches import continuation
+from resdyn.systems import logistic_map
+
+
+class Plain:
+    """A System from f and its Jacobian."""
+
+    name, depth = "plain", None
+
+    def __init__(self, f, jacobian, size, step=1.0):
+        self.f, self.jacobian_matrix, self.shape, self.step = f, jacobian, (size,), step
+
+    def residual(self, t, x):
+        x = np.asarray(x, dtype=float)
+        return np.array([self.f(row) for row in x.reshape(-1, x.shape[-1])]).reshape(x.shape)
+
+    def linearize(self, t, x):
+        return aslinearoperator(np.asarray(self.jacobian_matrix(np.ravel(x)), dtype=float))
+
+
+def linear(matrix, step=1.0):
+    return Plain(lambda x: matrix @ x, lambda x: matrix, len(matrix), step)
+
+
+def oscillator(p, *, rate=1.0, frequency=1.0, fast=None):
+    """x' = rate·((p + iω)x − x|x|²), with a decoupled variable that decays at the rate ``fast``."""
+
+    def f(x):
+        a, b = x[:2]
+        r = a * a + b * b
+        turning = rate * np.array([p * a - frequency * b - a * r, frequency * a + p * b - b * r])
+        return turning if fast is None else np.append(turning, -fast * x[2])
+
+    def jacobian(x):
+        a, b = x[:2]
+        matrix = rate * np.array(
+            [[p - 3 * a * a - b * b, -frequency - 2 * a * b], [frequency - 2 * a * b, p - a * a - 3 * b * b]]
+        )
+        if fast is None:
+            return matrix
+        whole = np.zeros((3, 3))
+        whole[:2, :2], whole[2, 2] = matrix, -fast
+        return whole
+
+    return Plain(f, jacobian, 2 if fast is None else 3)
+
+
+# --- branches that nearly meet ----------------------------------------------------------------------------
+
+
+def hyperbola(gap):
+    """Fixed points on x² = (p − 1/2)² + gap."""
+    return lambda p: Plain(lambda x: x**2 - (p - 0.5) ** 2 - gap, lambda x: [[2 * x[0]]], 1)
+
+
+@pytest.mark.parametrize("gap", [1e-4, 1e-5, 3e-6, 1e-6, 1e-8, 1e-10])
+def test_branches_that_nearly_cross_are_not_mistaken_for_one_another(gap):
+    branch = continuation(hyperbola(gap), [-0.5], (0, 1.03), dynamics="flow")
+    assert branch.bifurcations == ()
+    assert (branch.stable == 1).all()
+    assert branch.values[-1] == 1.03
+    assert (branch.x < 0).all()
+    turning = continuation(hyperbola(-gap), [-0.5], (0, 1.03), dynamics="flow")
+    assert turning.bifurcation_kinds == ("fold",)
+    assert turning.bifurcation_values == pytest.approx([0.5 - np.sqrt(gap)], abs=1e-9)
+    assert turning.values[[0, -1]] == pytest.approx([0.0, 0.0], abs=0)
+
+
+@pytest.mark.parametrize("imperfection", [1e-7, 1e-9])
+def test_nearly_perfect_pitchforks_have_no_branch_point(imperfection):
+    def family(p):
+        return Plain(lambda x: (p - 0.5) * x - x**3 + imperfection, lambda x: [[p - 0.5 - 3 * x[0] ** 2]], 1)
+
+    branch = continuation(family, [0.0], (0, 1.03), dynamics="flow")
+    assert branch.bifurcations == ()
+    assert (branch.stable == 1).all()
+    assert branch.x[-1, 0] == pytest.approx(np.sqrt(0.53), abs=1e-6)
+
+
+def test_gaps_that_no_step_resolves_end_the_branch_instead_of_being_jumped():
+    branch = continuation(hyperbola(1e-4), [-0.5], (0, 1.03), dynamics="flow", smallest_step=5e-3)
+    assert branch.bifurcations == ()
+    assert "no step of length 0.005" in branch.reason
+
+
+def test_a_jacobian_that_jumps_has_no_branch_point_where_it_jumps():
+    branch = continuation(lambda p: linear(np.eye(1) * np.sign(p - 0.5 + 1e-9)), [0.0], (0, 1), dynamics="flow")
+    assert branch.bifurcations == ()
+    assert "no step" in branch.reason
+
+
+# --- what eigenvalues are ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    "arguments", [{"rate": 1e-7}, {"rate": 1e-9}, {"frequency": 0.5, "fast": 1e6}, {"frequency": 0.5, "fast": 1e8}]
+)
+def test_slow_pairs_are_pairs(arguments):
+    size = 3 if "fast" in arguments else 2
+    branch = continuation(lambda p: oscillator(p, **arguments), np.zeros(size), (-1.0, 1.1), dynamics="flow")
+    assert branch.bifurcation_kinds == ("Hopf",)
+    # known to the rounding of the largest eigenvalue
+    assert branch.bifurcation_values == pytest.approx([0.0], abs=1e-9 * max(1.0, arguments.get("fast", 0.0)))
+
+
+def test_pairs_of_short_layers_are_pairs():
+    def family(p):
+        system = oscillator(p)
+        system.step = 1e-7
+        return system
+
+    (found,) = continuation(family, [0.0, 0.0], (-1.0, 1.1)).bifurcations
+    assert found.kind == "Neimark–Sacker"
+    assert found.angle == pytest.approx(1e-7, rel=1e-6)
+
+
+# --- starts and parameters ----------------------------------------------------------------------------------
+
+
+def test_the_family_is_never_asked_outside_the_interval():
+    asked = []
+
+    def family(r):
+        asked.append(r)
+        return logistic_map(r=r)
+
+    low, high = 2.9999995, 3.0000005
+    branch = continuation(family, [2 / 3], (low, high))
+    assert low <= min(asked) <= max(asked) <= high
+    assert branch.bifurcation_kinds == ("flip",)
+    assert branch.bifurcation_values == pytest.approx([3.0], abs=1e-12)
+
+
+def test_slow_systems_are_followed_from_any_start():
+    branch = continuation(lambda p: Plain(lambda x: 1e-11 * (p - x), lambda x: [[-1e-11]], 1), [0.0], (0.0, 1.0))
+    assert branch.x[:, 0] == pytest.approx(branch.values, abs=1e-12)
+    (found,) = continuation(lambda p: oscillator(p, rate=1e-12), [0.0, 0.0], (-1.0, 1.0), dynamics="flow").bifurcations
+    assert found.kind == "Hopf"
+
+
+def test_a_branch_can_start_at_its_fold():
+    branch = continuation(
+        lambda p: Plain(lambda x: p - x**2, lambda x: [[-2 * x[0]]], 1), [0.0], (-0.5, 1.0), start=0.0, dynamics="flow"
+    )
+    assert branch.values[[0, -1]] == pytest.approx([1.0, 1.0], abs=0)
+    assert branch.x[0, 0] * branch.x[-1, 0] == pytest.approx(-1.0, abs=1e-12)
+
+
+def test_conserved_quantities_are_named():
+    matrix = np.array([[-1.0, 1.0], [0.0, 0.0]])
+    with pytest.raises(ValueError, match="conserved quantity"):
+        continuation(lambda p: linear(matrix * (1 + p)), [0.0, 0.0], (0.0, 1.0))
