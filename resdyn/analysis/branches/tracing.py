@@ -19,7 +19,7 @@ _FEW = 4
 # a corrected point farther from its prediction, in steps, may lie on another branch
 _FARTHEST = np.tan(np.deg2rad(15.0))
 # a singular value that falls in proportion to the length is as small as is asked; one that jumps keeps its size
-_VANISHED = 10.0
+_VANISHED, _SHORTENED = 10.0, 0.01
 # where to cut a step: at the middle, or beside it where branches meet just there
 _CUTS = (0.5, 0.4, 0.6)
 _CLOSED = 1e-6
@@ -113,8 +113,9 @@ def _meets(problem: Problem, a: Point, b: Point, steps: Steps) -> bool:
     as soon as they are as short as the gap.
     """
     length = float(np.linalg.norm(b.u - a.u))
-    small = steps.smallest / length * max(abs(a.border), abs(b.border))
-    while length > steps.smallest and min(abs(a.border), abs(b.border)) > small:
+    shortest = min(steps.smallest, _SHORTENED * length)
+    small = shortest / length * max(abs(a.border), abs(b.border))
+    while length > shortest and min(abs(a.border), abs(b.border)) > small:
         middle = _cut(problem, a, b, small, steps.tolerance)
         if middle is None:
             return False
