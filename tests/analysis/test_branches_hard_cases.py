@@ -5,7 +5,7 @@ import pytest
 from scipy.sparse.linalg import aslinearoperator
 
 from resdyn.analysis.branches import continuation
-from resdyn.systems import logistic_map
+from resdyn.systems import henon, logistic_map, standard_map
 
 
 class Plain:
@@ -118,6 +118,95 @@ def test_pairs_of_short_layers_are_pairs():
     (found,) = continuation(family, [0.0, 0.0], (-1.0, 1.1)).bifurcations
     assert found.kind == "Neimark–Sacker"
     assert found.angle == pytest.approx(1e-7, rel=1e-6)
+
+
+# --- what crosses -------------------------------------------------------------------------------------------
+
+
+def rotated(matrix):
+    """The matrix in another orthonormal basis, so that rounding is what it is in general."""
+    basis = np.linalg.qr(np.random.default_rng(0).normal(size=matrix.shape))[0]
+    return basis @ matrix @ basis.T
+
+
+def turning(*pairs):
+    """A real matrix with the eigenvalues growth ± i·frequency."""
+    matrix = np.zeros((2 * len(pairs), 2 * len(pairs)))
+    for k, (growth, frequency) in enumerate(pairs):
+        matrix[2 * k : 2 * k + 2, 2 * k : 2 * k + 2] = [[growth, -frequency], [frequency, growth]]
+    return matrix
+
+
+def test_centres_of_conservative_systems_do_not_bifurcate():
+    # |μ| = 1 for K < 4 (trace 2 − K), where both multipliers reach −1
+    branch = continuation(lambda K: standard_map(K=K), [np.pi, 0.0], (0.1, 6.0))
+    assert branch.bifurcation_kinds == ("flip",)
+    assert branch.bifurcation_values == pytest.approx([4.0], abs=1e-8)
+    area_preserving = continuation(lambda a: henon(a=a, b=-1.0), [-0.2, -0.2], (-0.1, 2.5))
+    assert area_preserving.bifurcations == ()
+    centre = continuation(
+        lambda p: linear(rotated(turning((0.0, 1 + p), (0.0, 2 + 0.3 * p)))), np.zeros(4), (0, 1), dynamics="flow"
+    )
+    assert centre.bifurcations == ()
+    assert (centre.stable == -1).all()
+
+
+def test_a_pair_that_crosses_beside_a_neutral_one_is_found():
+    branch = continuation(
+        lambda p: linear(rotated(turning((0.0, 1.0), (p - 0.45, 2.0)))), np.zeros(4), (0, 1), dynamics="flow"
+    )
+    assert branch.bifurcation_kinds == ("Hopf",)
+    # as far as the pair that stays can be told from it
+    assert branch.bifurcation_values == pytest.approx([0.45], abs=1e-7)
+    assert branch.bifurcations[0].frequency == pytest.approx(2.0, abs=1e-6)
+
+
+def test_a_pair_that_becomes_real_between_two_points_hides_two_branch_points():
+    def family(p):
+        q = p - 0.5
+        matrix = np.array([[q, 1.0], [9e-6 - q**2, q]])  # q ± √(9e-6 − q²)
+        return Plain(lambda x: matrix @ x - x**3, lambda x: matrix - np.diag(3 * x**2), 2)
+
+    branch = continuation(family, [0.0, 0.0], (0.0, 1.0), dynamics="flow")
+    assert branch.bifurcation_kinds == ("branch point", "branch point")
+    assert branch.bifurcation_values == pytest.approx(0.5 + np.array([-1, 1]) * np.sqrt(4.5e-6), abs=1e-9)
+
+
+@pytest.mark.parametrize("size", [2, 3, 4, 5])
+def test_a_defective_eigenvalue_is_one_bifurcation(size):
+    nilpotent = rotated(np.diag(np.ones(size - 1), 1))
+    for end in (2.0, 2.07):
+        branch = continuation(
+            lambda p: linear((p - 1) * np.eye(size) + nilpotent), np.zeros(size), (0, end), dynamics="flow"
+        )
+        (found,) = branch.bifurcations
+        assert (found.kind, found.multiplicity, found.criticality) == ("branch point", size, None)
+        # rounding spreads the eigenvalues over its size-th root, but not their mean
+        assert found.value == pytest.approx(1.0, abs=1e-9)
+    (found,) = continuation(lambda p: linear(p * (nilpotent - np.eye(size))), np.zeros(size), (1.0, 3.22)).bifurcations
+    assert (found.kind, found.multiplicity, found.criticality) == ("flip", size, None)
+    # |μ| differs from −Re μ by the square of the spread
+    assert found.value == pytest.approx(2.0, abs=1e-15 ** (2 / size) * 10 + 1e-9)
+
+
+@pytest.mark.parametrize("size", [3, 8])
+def test_defective_eigenvalues_of_any_size_raise_nothing(size):
+    nilpotent = rotated(np.diag(np.ones(size - 1), 1))
+    flow = continuation(lambda p: linear((p - 1) * np.eye(size) + nilpotent), np.zeros(size), (0, 2), dynamics="flow")
+    layers = continuation(lambda p: linear(p * (nilpotent - np.eye(size))), np.zeros(size), (1.0, 3.0))
+    for branch in (flow, layers):
+        assert all(b.multiplicity == size for b in branch.bifurcations)
+
+
+def test_a_zero_and_two_pairs_that_cross_together_stay_three():
+    def family(p):
+        matrix = np.zeros((5, 5))
+        matrix[:4, :4], matrix[4, 4] = turning((p, 1.0), (p, 2.0)), p
+        return linear(matrix)
+
+    branch = continuation(family, np.zeros(5), (-1.0, 1.03), dynamics="flow")
+    assert [(b.kind, b.multiplicity) for b in branch.bifurcations] == [("branch point", 1), ("Hopf", 2)]
+    assert branch.bifurcation_values == pytest.approx([0.0, 0.0], abs=1e-10)
 
 
 # --- starts and parameters ----------------------------------------------------------------------------------

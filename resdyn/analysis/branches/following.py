@@ -6,7 +6,6 @@ Pseudo-arclength continuation ([keller1977]_) steps along its tangent and correc
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -113,14 +112,14 @@ def continuation(
         detect=detect,
     )
     points, detected, reason, closed = _through(question) if question.bifurcation is None else _from(question)
-    events = [event for a, b in detected for event in located(question.problem, a, b, question.steps.tolerance)]
+    events = [event for side in detected for event in located(question.problem, side, question.steps.tolerance)]
     return _branch(question.problem, points, events if detect else [], reason, closed)
 
 
-Segments = list[tuple[Point, Point]]
+Sides = list[list[Point]]
 
 
-def _through(question: Question) -> tuple[list[Point], Segments, str, bool]:
+def _through(question: Question) -> tuple[list[Point], Sides, str, bool]:
     """The branch through a fixed point, with the lower parameters of its beginning first."""
     problem = question.problem
     assert question.start is not None
@@ -139,14 +138,13 @@ def _through(question: Question) -> tuple[list[Point], Segments, str, bool]:
         sides.append((points, reason, reason == "it is closed"))
     if sides[-1][2]:
         points, reason, _ = sides[-1]
-        return points, _segments(question, points), "It is closed.", True
+        return points, _sides(question, points), "It is closed.", True
     if question.direction is not None:
         points, reason, _ = sides[0]
-        return points, _segments(question, points), f"It ends because {reason}.", False
+        return points, _sides(question, points), f"It ends because {reason}.", False
     (down, first_reason, _), (up, last_reason, _) = sides
     points = [*map(_turned, reversed(down)), *up[1:]]
-    segments = _segments(question, points)
-    return points, segments, f"It ends because {first_reason}, and because {last_reason}.", False
+    return points, _sides(question, points), f"It ends because {first_reason}, and because {last_reason}.", False
 
 
 def _turned(point: Point) -> Point:
@@ -154,11 +152,11 @@ def _turned(point: Point) -> Point:
     return replace(point, tangent=-point.tangent, border=-point.border)
 
 
-def _segments(question: Question, points: list[Point]) -> Segments:
-    return list(pairwise(points)) if question.detect else []
+def _sides(question: Question, points: list[Point]) -> Sides:
+    return [points] if question.detect else []
 
 
-def _from(question: Question) -> tuple[list[Point], Segments, str, bool]:
+def _from(question: Question) -> tuple[list[Point], Sides, str, bool]:
     """The other branch at a bifurcation, which lies on it."""
     problem, bifurcation, steps = question.problem, question.bifurcation, question.steps
     assert bifurcation is not None
@@ -181,11 +179,11 @@ def _from(question: Question) -> tuple[list[Point], Segments, str, bool]:
     traced = [trace(problem, begin, steps) for begin in begins]
     reason = "; ".join(dict.fromkeys(reason for _, reason in traced))
     closed = any(reason == "it is closed" for _, reason in traced)
-    segments = [segment for points, _ in traced for segment in _segments(question, points)]
+    sides = [side for points, _ in traced for side in _sides(question, points)]
     if len(traced) == 1:
-        return [middle, *traced[0][0]], segments, f"It ends because {reason}.", closed
+        return [middle, *traced[0][0]], sides, f"It ends because {reason}.", closed
     forth, back = traced[0][0], [_turned(point) for point in reversed(traced[1][0])]
-    return [*back, middle, *forth], segments, f"It ends because {reason}.", closed
+    return [*back, middle, *forth], sides, f"It ends because {reason}.", closed
 
 
 _KINDS = {FOLD: "fold", BRANCH: "branch point", FLIP: "flip"}

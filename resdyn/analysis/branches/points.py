@@ -68,32 +68,30 @@ class Point:
 
     @property
     def counts(self) -> tuple[int, int, int]:
-        """How many eigenvalues grow: real ones, real ones by alternation (μ < −1), and complex pairs."""
-        return self._sorted(self.growth > 0)
-
-    @property
-    def grown(self) -> tuple[int, int, int]:
-        """``counts`` of the eigenvalues that certainly grow."""
-        return self._sorted(self.growth > self.margin)
-
-    @property
-    def neutral(self) -> tuple[int, int, int]:
-        """``counts`` of the eigenvalues that lie on the boundary within what is known of them."""
-        return self._sorted(~(np.abs(self.growth) > self.margin))
-
-    @property
-    def regular(self) -> bool:
-        """Whether ∂G/∂u has full rank, so that the branch has one direction."""
-        return bool(abs(self.border) > _SINGULAR * self.size)
-
-    def _sorted(self, which: Array) -> tuple[int, int, int]:
-        pairs = self.pairs
+        """How many eigenvalues certainly grow: real ones, real ones by alternation (μ < −1), and complex pairs."""
+        which, pairs = self.growth > self.margin, self.pairs
         alternates = which & ~pairs & (self.critical.real < 0) & (self.dynamics == "map")
         return (
             int(np.count_nonzero(which & ~pairs & ~alternates)),
             int(np.count_nonzero(alternates)),
             int(np.count_nonzero(which & pairs)) // 2,
         )
+
+    @property
+    def neutral(self) -> Array:
+        """Which eigenvalues lie on the boundary within what is known of them."""
+        return np.asarray(~(np.abs(self.growth) > self.margin))
+
+    @property
+    def alternates(self) -> bool:
+        """Whether the sign of ``flips`` is certain."""
+        nearest = int(np.abs(1.0 + self.multipliers).argmin())
+        return bool(abs(self.flips) > self.margin[nearest])
+
+    @property
+    def regular(self) -> bool:
+        """Whether ∂G/∂u has full rank, so that the branch has one direction."""
+        return bool(abs(self.border) > _SINGULAR * self.size)
 
 
 def make_point(problem: Problem, u: Array, reference: Array | None = None) -> Point:
