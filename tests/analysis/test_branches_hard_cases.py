@@ -158,7 +158,8 @@ def test_a_pair_that_crosses_beside_a_neutral_one_is_found():
     assert branch.bifurcation_kinds == ("Hopf",)
     # as far as the pair that stays can be told from it
     assert branch.bifurcation_values == pytest.approx([0.45], abs=1e-7)
-    assert branch.bifurcations[0].frequency == pytest.approx(2.0, abs=1e-6)
+    # which of the two it is, no eigenvalue tells
+    assert np.isnan(branch.bifurcations[0].frequency)
 
 
 def test_a_pair_that_becomes_real_between_two_points_hides_two_branch_points():
@@ -207,6 +208,72 @@ def test_a_zero_and_two_pairs_that_cross_together_stay_three():
     branch = continuation(family, np.zeros(5), (-1.0, 1.03), dynamics="flow")
     assert [(b.kind, b.multiplicity) for b in branch.bifurcations] == [("branch point", 1), ("Hopf", 2)]
     assert branch.bifurcation_values == pytest.approx([0.0, 0.0], abs=1e-10)
+
+
+# --- coefficients -------------------------------------------------------------------------------------------
+
+
+def test_doublings_of_the_logistic_map_are_supercritical_down_to_short_scales():
+    """A negative Schwarzian derivative admits no other flip, and the scale of the cycles falls by 2.5 each time."""
+
+    def family(r):
+        return logistic_map(r=r)
+
+    flip = continuation(family, [0.6], (2.9, 3.6)).bifurcations[0]
+    for _ in range(4):
+        flip = continuation(family, flip, (2.9, 3.6)).bifurcations[0]
+        assert flip.criticality == "supercritical"
+        assert flip.coefficient_error < 1e-3 * flip.coefficient
+        # (second derivative / 2)² + third / 6 of the map of a cycle, which follow from the chain rule
+        r, x = flip.value, flip.x[0]
+        first, second, third = 1.0, 0.0, 0.0
+        for _ in range(flip.period):
+            slope, bend = r * (1 - 2 * x), -2 * r
+            third = slope * third + 3 * bend * first * second
+            second = slope * second + bend * first**2
+            first = slope * first
+            x = r * x * (1 - x)
+        assert flip.coefficient == pytest.approx((second / 2) ** 2 + third / 6, rel=1e-3)
+
+
+@pytest.mark.parametrize("steepness", [1.0, 1e2, 1e4, 1e6])
+def test_coefficients_of_steep_units_are_right_or_not_claimed(steepness):
+    # the third derivative of −p·tanh(g x)/g is 2g² where p = 1, and the coefficient a sixth of it
+    g = steepness
+
+    def family(p):
+        return Plain(
+            lambda x: -x - p * np.tanh(g * x) / g, lambda x: [[-1 - p / np.cosh(min(g * abs(x[0]), 300.0)) ** 2]], 1
+        )
+
+    (flip,) = continuation(family, [0.0], (0.5, 1.53)).bifurcations
+    assert flip.kind == "flip"
+    assert flip.criticality in ("supercritical", None)
+    assert np.isnan(flip.coefficient) or flip.coefficient == pytest.approx(g**2 / 3, rel=0.1)
+    if g <= 1e4:
+        assert flip.criticality == "supercritical"
+
+
+def test_criticality_does_not_depend_on_the_unit_of_states():
+    unit = 1e6
+    branch = continuation(
+        lambda r: Plain(
+            lambda x: r * x * (1 - x / unit) - x, lambda x: [[r * (1 - 2 * x[0] / unit) - 1]], 1
+        ),
+        [0.6 * unit], (2.5, 3.3), scale=unit,
+    )  # fmt: skip
+    (flip,) = branch.bifurcations
+    assert flip.criticality == "supercritical"
+    assert flip.coefficient * unit**2 == pytest.approx(9.0, rel=1e-6)
+
+
+def test_linear_systems_have_no_criticality():
+    (hopf,) = continuation(
+        lambda p: linear(rotated(turning((p, 1.0), (-1.0, 2.0)))), np.zeros(4), (-1.0, 1.03), dynamics="flow"
+    ).bifurcations
+    assert hopf.kind == "Hopf"
+    assert hopf.criticality is None
+    assert hopf.coefficient == pytest.approx(0.0, abs=1e-10)
 
 
 # --- starts and parameters ----------------------------------------------------------------------------------

@@ -212,6 +212,7 @@ def _branch(problem: Problem, points: list[Point], events: list[Event], reason: 
         bifurcation_directions=np.array([form.direction for form in forms], dtype=complex).reshape(n, *shape),
         bifurcation_tangents=np.array([problem.unscaled(event.point.tangent) for event in events]).reshape(n, d + 1),
         bifurcation_coefficients=np.array([form.coefficient for form in forms]),
+        bifurcation_coefficient_errors=np.array([form.error for form in forms]),
         bifurcation_multiplicities=np.array([event.multiplicity for event in events], dtype=np.int64),
         bifurcation_steps=h,
         name=problem.name,

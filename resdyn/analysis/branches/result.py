@@ -21,8 +21,8 @@ Array = NDArray[Any]
 
 _CRITICALITY = {"flip": 1.0, "Neimark–Sacker": -1.0, "Hopf": -1.0}
 """The sign of the coefficient of a supercritical bifurcation."""
-# coefficients come from differences of third order, which leave them about eight digits
-_UNDECIDED = 1e-6
+# a coefficient has a sign where it is so many times larger than its error
+_DECIDED = 10.0
 
 
 def _shown(value: float) -> str:
@@ -52,9 +52,11 @@ class Bifurcation:
         Of the branch, in flattened state and parameter.
     coefficient : float
         Of the normal form: :math:`\tfrac12 w^{\mathsf T}B(v, v)` at fold and branch point (0 at a pitchfork), the cubic
-        one at a flip, the first Lyapunov coefficient at Neimark–Sacker and Hopf. From finite differences, to about six
-        digits of the size of the derivatives of f; NaN where it is not known (several critical eigenvalues, rotation by
-        a quarter, a third or a half turn).
+        one at a flip, the first Lyapunov coefficient at Neimark–Sacker and Hopf. From finite
+        differences at two spacings that agree; NaN where it is not known (several critical eigenvalues, rotation by a
+        quarter, a third or a half turn, or no two spacings that agree to 10 %).
+    coefficient_error : float
+        By how much the coefficient differs between the two spacings, with what rounding adds.
     multiplicity : int
         The number of eigenvalues (pairs) that are critical together; above 1 in symmetric systems.
     period : int
@@ -72,6 +74,7 @@ class Bifurcation:
     direction: Array
     tangent: Array
     coefficient: float
+    coefficient_error: float
     multiplicity: int
     period: int
     step: float
@@ -94,13 +97,15 @@ class Bifurcation:
 
     @property
     def criticality(self) -> str | None:
-        """Of flip, Neimark–Sacker and Hopf: "supercritical" or "subcritical"; None where the coefficient is too small.
+        """Of flip, Neimark–Sacker and Hopf: "supercritical" or "subcritical"; None where the coefficient has no sign.
+
+        It has one where it is larger than ten times its error.
 
         What is born at a supercritical bifurcation (2-cycle, closed curve, limit cycle) is stable if all other
         eigenvalues are; at a subcritical one it is unstable.
         """
         sign = _CRITICALITY.get(self.kind, np.nan)
-        if not abs(self.coefficient * sign) > _UNDECIDED:
+        if not abs(self.coefficient * sign) > _DECIDED * self.coefficient_error:
             return None
         return "supercritical" if self.coefficient * sign > 0 else "subcritical"
 
@@ -166,6 +171,7 @@ class Branch(Result):
     bifurcation_directions: Array
     bifurcation_tangents: Array
     bifurcation_coefficients: Array
+    bifurcation_coefficient_errors: Array
     bifurcation_multiplicities: Array
     bifurcation_steps: Array
     name: str
@@ -204,6 +210,7 @@ class Branch(Result):
             direction=direction if kind in ("Hopf", "Neimark–Sacker") else direction.real,
             tangent=self.bifurcation_tangents[i],
             coefficient=float(self.bifurcation_coefficients[i]),
+            coefficient_error=float(self.bifurcation_coefficient_errors[i]),
             multiplicity=int(self.bifurcation_multiplicities[i]),
             period=self.period,
             step=float(self.bifurcation_steps[i]),
