@@ -276,6 +276,58 @@ def test_linear_systems_have_no_criticality():
     assert hopf.coefficient == pytest.approx(0.0, abs=1e-10)
 
 
+# --- one value of the parameter -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("value", [0.3, 1e-2, 1e-4, 1e-6, 1e-8, 1e-10])
+@pytest.mark.parametrize("detect", [True, False])
+def test_both_states_beside_a_fold_are_found(value, detect):
+    def family(p):
+        return Plain(lambda x: p - x**2, lambda x: [[-2 * x[0]]], 1)
+
+    branch = continuation(family, [1.0], (1.0, -0.2), dynamics="flow", detect=detect)
+    # rounding of the parameter, over the slope of the curve
+    rounding = 1e-14 / np.sqrt(value)
+    found = np.sort(branch.crossings(family, value).ravel())
+    assert found == pytest.approx([-np.sqrt(value), np.sqrt(value)], abs=rounding)
+    assert branch.crossings(family, -value).shape == (0, 1)
+
+
+def test_all_three_states_between_two_folds_are_found():
+    def family(p):
+        return Plain(lambda x: p + x - x**3, lambda x: [[1 - 3 * x[0] ** 2]], 1)
+
+    branch = continuation(family, [-1.3], (-1.0, 1.0), dynamics="flow")
+    # the upper fold is at 2/(3√3) = 0.38490018
+    for value in (0.0, 0.3, 0.3845, 0.3849, 0.38490017):
+        roots = np.sort(np.roots([1.0, 0.0, -1.0, -value]).real)
+        assert np.sort(branch.crossings(family, value).ravel()) == pytest.approx(roots, abs=1e-7)
+    assert len(branch.crossings(family, 0.3850)) == 1
+
+
+def test_closed_branches_meet_each_value_in_different_states():
+    def family(p):
+        return Plain(lambda x: x**2 + (p - 1) ** 2 - 0.49, lambda x: [[2 * x[0]]], 1)
+
+    branch = continuation(family, [0.7], (0.0, 2.0), start=1.0, dynamics="flow")
+    assert branch.closed
+    for value in (0.3001, 0.300001, 0.5, 1.0, 1.6999):
+        height = np.sqrt(0.49 - (value - 1) ** 2)
+        assert np.sort(branch.crossings(family, value).ravel()) == pytest.approx([-height, height], abs=1e-10)
+
+
+def test_crossings_of_a_pitchfork_are_its_two_arms():
+    def family(p):
+        return Plain(lambda x: p * x - x**3, lambda x: [[p - 3 * x[0] ** 2]], 1)
+
+    fork = continuation(family, [0.0], (-1.0, 1.0), dynamics="flow").bifurcations[0]
+    arms = continuation(family, fork, (-1.0, 1.0))
+    for value in (0.5, 1e-2, 1e-4):
+        assert np.sort(arms.crossings(family, value).ravel()) == pytest.approx(
+            [-np.sqrt(value), np.sqrt(value)], abs=1e-9
+        )
+
+
 # --- starts and parameters ----------------------------------------------------------------------------------
 
 
