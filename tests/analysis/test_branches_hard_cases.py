@@ -290,7 +290,7 @@ def test_both_states_beside_a_fold_are_found(value, detect):
     rounding = 1e-14 / np.sqrt(value)
     found = np.sort(branch.crossings(family, value).ravel())
     assert found == pytest.approx([-np.sqrt(value), np.sqrt(value)], abs=rounding)
-    assert branch.crossings(family, -value).shape == (0, 1)
+    assert branch.crossings(family, -value / 2).shape == (0, 1)
 
 
 def test_all_three_states_between_two_folds_are_found():
@@ -364,3 +364,14 @@ def test_conserved_quantities_are_named():
     matrix = np.array([[-1.0, 1.0], [0.0, 0.0]])
     with pytest.raises(ValueError, match="conserved quantity"):
         continuation(lambda p: linear(matrix * (1 + p)), [0.0, 0.0], (0.0, 1.0))
+
+
+def test_what_a_family_raises_names_the_parameter():
+    def family(p):
+        if p > 0.5:
+            raise RuntimeError("too far")
+        return Plain(lambda x: p - x, lambda x: [[-1.0]], 1)
+
+    with pytest.raises(RuntimeError, match="too far") as raised:
+        continuation(family, [0.0], (0.0, 1.0))
+    assert "raised by family(0.5" in raised.value.__notes__[0]

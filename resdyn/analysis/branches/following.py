@@ -69,7 +69,7 @@ def continuation(
         In scaled arclength (see ``arclength`` of :class:`Branch`); the whole interval has length one. Steps become
         shorter where the branch bends and longer where it is straight; the largest one is relative to the size of the
         state where that is beyond ``scale``. Two bifurcations that undo each other within one step are missed: lower
-        ``largest_step``.
+        ``largest_step``. Gaps between branches far below ``smallest_step`` are not seen.
     most_points : int
         On either side.
     tolerance : float
@@ -86,14 +86,16 @@ def continuation(
     Raises
     ------
     ValueError
-        If Newton's method finds no fixed point near ``x0``; for a start that is a bifurcation itself; for more than
+        If Newton's method finds no fixed point near ``x0``; for a start at which branches meet or fixed points are not
+        isolated; for more than
         1024 variables, layer-wise systems, and a bifurcation at which no branch begins.
 
     Notes
     -----
     The derivative with respect to p is a central difference of the family with a relative step of 6e-6. It steers the
     predictor and does not move the solutions. Bifurcations are refined to about 1e-10 of the interval where the test
-    function is smooth, and to the rounding of eigenvalues.
+    function is smooth, and to the rounding of eigenvalues. Several at once are refined to about 1e-7 where they cannot
+    be told to cross together, and so is a pair beside others that stay on the boundary.
     """
     question = make_question(
         family,

@@ -49,7 +49,11 @@ class Problem:
         self.system = lru_cache(maxsize=8)(self._system)
 
     def _system(self, value: float) -> System:
-        system = self.family(value)
+        try:
+            system = self.family(value)
+        except Exception as error:
+            error.add_note(f"It was raised by family({value!r}), which continuation asked for.")
+            raise
         validate.autonomous(system, "a branch of fixed points")
         if system.shape != self.shape:
             raise ValueError(
