@@ -297,6 +297,7 @@ class Branch(Result):
                 "bifurcation_value": (["bifurcation"], self.bifurcation_values),
                 "bifurcation_x": (["bifurcation", *units], self.bifurcation_states),
                 "bifurcation_coefficient": (["bifurcation"], self.bifurcation_coefficients),
+                "bifurcation_coefficient_error": (["bifurcation"], self.bifurcation_coefficient_errors),
             },
             coords={"parameter": (["point"], self.values)},
             attrs={
