@@ -528,7 +528,7 @@ def test_directional_differences_are_the_derivatives():
     symbolic = resdyn_theory.SymbolicSystem(name="smooth", state=(x, y), residual=formulas)
     problem = Problem(lambda p: resdyn.from_symbolic(symbolic), (0.0, 1.0), dynamics="flow", period=1)
     at = np.array([0.3, -0.4])
-    derivatives = _Derivatives(problem, problem.point(at, 0.5))
+    derivatives = _Derivatives(problem, problem.point(at, 0.5), 1e-3)
     q = np.array([0.3 + 0.5j, -0.7 + 0.2j])
     second = np.array(
         [[[f.diff(s, t).subs({x: 0.3, y: -0.4}) for t in (x, y)] for s in (x, y)] for f in formulas], float
@@ -541,7 +541,7 @@ def test_directional_differences_are_the_derivatives():
         float,
     )
     v, w = np.array([1.0, -0.5]), np.array([0.2, 0.9])
-    # sixth order at the distance 0.01: rounding of 1e-16/1e-4 and 1e-16/1e-6
+    # fourth order at the distance 1e-3: rounding of 1e-16/1e-3 and 1e-16/1e-6
     assert derivatives.second(v, w) == pytest.approx(np.einsum("ijk,j,k", second, v, w), abs=1e-9)
     assert derivatives.third(v) == pytest.approx(np.einsum("ijkl,j,k,l", third, v, v, v), abs=1e-5)
     assert derivatives.second(q, q.conj()) == pytest.approx(np.einsum("ijk,j,k", second, q, q.conj()), abs=1e-9)

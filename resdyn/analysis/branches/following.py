@@ -6,7 +6,6 @@ Pseudo-arclength continuation ([keller1977]_) steps along its tangent and correc
 
 from collections.abc import Callable
 from dataclasses import replace
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -70,7 +69,7 @@ def continuation(
         In scaled arclength (see ``arclength`` of :class:`Branch`); the whole interval has length one. Steps become
         shorter where the branch bends and longer where it is straight; the largest one is relative to the size of the
         state where that is beyond ``scale``. Two bifurcations that undo each other within one step are missed: lower
-        ``largest_step``.
+        ``largest_step``. Gaps between branches far below ``smallest_step`` are not seen.
     most_points : int
         On either side.
     tolerance : float
@@ -87,14 +86,16 @@ def continuation(
     Raises
     ------
     ValueError
-        If Newton's method finds no fixed point near ``x0``; for a start that is a bifurcation itself; for more than
+        If Newton's method finds no fixed point near ``x0``; for a start at which branches meet or fixed points are not
+        isolated; for more than
         1024 variables, layer-wise systems, and a bifurcation at which no branch begins.
 
     Notes
     -----
     The derivative with respect to p is a central difference of the family with a relative step of 6e-6. It steers the
     predictor and does not move the solutions. Bifurcations are refined to about 1e-10 of the interval where the test
-    function is smooth, and to the rounding of eigenvalues.
+    function is smooth, and to the rounding of eigenvalues. Several at once are refined to about 1e-7 where they cannot
+    be told to cross together, and so is a pair beside others that stay on the boundary.
     """
     question = make_question(
         family,
@@ -113,21 +114,23 @@ def continuation(
         detect=detect,
     )
     points, detected, reason, closed = _through(question) if question.bifurcation is None else _from(question)
-    events = [event for a, b in detected for event in located(question.problem, a, b, question.steps.tolerance)]
+    events = [event for side in detected for event in located(question.problem, side, question.steps.tolerance)]
     return _branch(question.problem, points, events if detect else [], reason, closed)
 
 
-Segments = list[tuple[Point, Point]]
+Sides = list[list[Point]]
 
 
-def _through(question: Question) -> tuple[list[Point], Segments, str, bool]:
+def _through(question: Question) -> tuple[list[Point], Sides, str, bool]:
     """The branch through a fixed point, with the lower parameters of its beginning first."""
     problem = question.problem
     assert question.start is not None
     first = make_point(problem, question.start)
-    if abs(first.border) < question.steps.tolerance or first.tangent[-1] == 0.0 or not np.isfinite(first.border):
+    if not first.regular:
         raise ValueError(
-            f"branches meet at the start, {first.value:g}, so that no direction can be told; start beside it."
+            f"∂f over state and parameter is singular at the start, {first.value:g}, so that no direction can be told: "
+            "if branches meet at the start, start beside it; fixed points that are not isolated at any parameter "
+            "(f with a conserved quantity) cannot be followed, take the conserved quantity out of the state."
         )
     sides: list[tuple[list[Point], str, bool]] = []
     for word in ("down", "up"):
@@ -137,14 +140,13 @@ def _through(question: Question) -> tuple[list[Point], Segments, str, bool]:
         sides.append((points, reason, reason == "it is closed"))
     if sides[-1][2]:
         points, reason, _ = sides[-1]
-        return points, _segments(question, points), "It is closed.", True
+        return points, _sides(question, points), "It is closed.", True
     if question.direction is not None:
         points, reason, _ = sides[0]
-        return points, _segments(question, points), f"It ends because {reason}.", False
+        return points, _sides(question, points), f"It ends because {reason}.", False
     (down, first_reason, _), (up, last_reason, _) = sides
     points = [*map(_turned, reversed(down)), *up[1:]]
-    segments = _segments(question, points)
-    return points, segments, f"It ends because {first_reason}, and because {last_reason}.", False
+    return points, _sides(question, points), f"It ends because {first_reason}, and because {last_reason}.", False
 
 
 def _turned(point: Point) -> Point:
@@ -152,11 +154,11 @@ def _turned(point: Point) -> Point:
     return replace(point, tangent=-point.tangent, border=-point.border)
 
 
-def _segments(question: Question, points: list[Point]) -> Segments:
-    return list(pairwise(points)) if question.detect else []
+def _sides(question: Question, points: list[Point]) -> Sides:
+    return [points] if question.detect else []
 
 
-def _from(question: Question) -> tuple[list[Point], Segments, str, bool]:
+def _from(question: Question) -> tuple[list[Point], Sides, str, bool]:
     """The other branch at a bifurcation, which lies on it."""
     problem, bifurcation, steps = question.problem, question.bifurcation, question.steps
     assert bifurcation is not None
@@ -179,11 +181,11 @@ def _from(question: Question) -> tuple[list[Point], Segments, str, bool]:
     traced = [trace(problem, begin, steps) for begin in begins]
     reason = "; ".join(dict.fromkeys(reason for _, reason in traced))
     closed = any(reason == "it is closed" for _, reason in traced)
-    segments = [segment for points, _ in traced for segment in _segments(question, points)]
+    sides = [side for points, _ in traced for side in _sides(question, points)]
     if len(traced) == 1:
-        return [middle, *traced[0][0]], segments, f"It ends because {reason}.", closed
+        return [middle, *traced[0][0]], sides, f"It ends because {reason}.", closed
     forth, back = traced[0][0], [_turned(point) for point in reversed(traced[1][0])]
-    return [*back, middle, *forth], segments, f"It ends because {reason}.", closed
+    return [*back, middle, *forth], sides, f"It ends because {reason}.", closed
 
 
 _KINDS = {FOLD: "fold", BRANCH: "branch point", FLIP: "flip"}
@@ -212,6 +214,7 @@ def _branch(problem: Problem, points: list[Point], events: list[Event], reason: 
         bifurcation_directions=np.array([form.direction for form in forms], dtype=complex).reshape(n, *shape),
         bifurcation_tangents=np.array([problem.unscaled(event.point.tangent) for event in events]).reshape(n, d + 1),
         bifurcation_coefficients=np.array([form.coefficient for form in forms]),
+        bifurcation_coefficient_errors=np.array([form.error for form in forms]),
         bifurcation_multiplicities=np.array([event.multiplicity for event in events], dtype=np.int64),
         bifurcation_steps=h,
         name=problem.name,

@@ -12,8 +12,9 @@ from resdyn.analysis.equilibria import stability
 
 Array = NDArray[Any]
 
-# Eigenvalues that coincide come back as a pair with an imaginary part of the root of the rounding unit.
-REAL = 1e-6
+
+# relative to the norm of a matrix: a direction is lost to rounding where its smallest singular value is below
+_SINGULAR = 1e-12
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,10 +27,16 @@ class Point:
     step: float
     eigenvalues: Array
     """Of A, the fastest growing first."""
+    errors: Array
+    """How far rounding may have moved each eigenvalue."""
+    margin: Array
+    """How far from 0 the growth of each must be to mean anything."""
     stable: int
     """1, 0, or −1 for undecided."""
     border: float
     """The smallest singular value of ∂G/∂u, with the sign of the bordered determinant: 0 where branches meet."""
+    size: float
+    """The norm of ∂G/∂u."""
     dynamics: str
 
     @property
@@ -49,9 +56,8 @@ class Point:
 
     @property
     def pairs(self) -> Array:
-        """Which eigenvalues have a partner that is their conjugate."""
-        scale = max(1.0, float(np.abs(self.critical).max(initial=0.0)))
-        return np.abs(self.critical.imag) > REAL * scale
+        """Which eigenvalues have a partner that is their conjugate, and are not real but for rounding."""
+        return np.abs(self.eigenvalues.imag) > self.errors
 
     @property
     def flips(self) -> float:
@@ -62,16 +68,30 @@ class Point:
 
     @property
     def counts(self) -> tuple[int, int, int]:
-        """How many eigenvalues grow: real ones, real ones by alternation (μ < −1), and complex pairs."""
-        grows = self.growth > 0
-        alternates = (
-            np.zeros_like(grows) if self.dynamics == "flow" else ~self.pairs & (self.multipliers.real < 0) & grows
-        )
+        """How many eigenvalues certainly grow: real ones, real ones by alternation (μ < −1), and complex pairs."""
+        which, pairs = self.growth > self.margin, self.pairs
+        alternates = which & ~pairs & (self.critical.real < 0) & (self.dynamics == "map")
         return (
-            int(np.count_nonzero(grows & ~self.pairs & ~alternates)),
+            int(np.count_nonzero(which & ~pairs & ~alternates)),
             int(np.count_nonzero(alternates)),
-            int(np.count_nonzero(grows & self.pairs)) // 2,
+            int(np.count_nonzero(which & pairs)) // 2,
         )
+
+    @property
+    def neutral(self) -> Array:
+        """Which eigenvalues lie on the boundary within what is known of them."""
+        return np.asarray(~(np.abs(self.growth) > self.margin))
+
+    @property
+    def alternates(self) -> bool:
+        """Whether the sign of ``flips`` is certain."""
+        nearest = int(np.abs(1.0 + self.multipliers).argmin())
+        return bool(abs(self.flips) > self.margin[nearest])
+
+    @property
+    def regular(self) -> bool:
+        """Whether ∂G/∂u has full rank, so that the branch has one direction."""
+        return bool(abs(self.border) > _SINGULAR * self.size)
 
 
 def make_point(problem: Problem, u: Array, reference: Array | None = None) -> Point:
@@ -91,7 +111,10 @@ def make_point(problem: Problem, u: Array, reference: Array | None = None) -> Po
         value=problem.value(u),
         step=h,
         eigenvalues=values[0][order],
+        errors=errors[0][order],
+        margin=np.broadcast_to(margin, growth.shape)[order],
         stable=int(stability.verdict(growth, margin)),
         border=smallest if sign >= 0 else -smallest,
+        size=float(np.linalg.norm(derivative)),
         dynamics=problem.dynamics,
     )

@@ -49,7 +49,11 @@ class Problem:
         self.system = lru_cache(maxsize=8)(self._system)
 
     def _system(self, value: float) -> System:
-        system = self.family(value)
+        try:
+            system = self.family(value)
+        except Exception as error:
+            error.add_note(f"It was raised by family({value!r}), which continuation asked for.")
+            raise
         validate.autonomous(system, "a branch of fixed points")
         if system.shape != self.shape:
             raise ValueError(
@@ -70,7 +74,7 @@ class Problem:
 
     def value(self, u: Array) -> float:
         """The parameter of u, exact at the ends of the interval."""
-        return self.high if u[-1] == 1.0 else float(self.low + u[-1] * self.width)
+        return self.high if u[-1] == 1.0 else min(float(self.low + u[-1] * self.width), self.high)
 
     def unscaled(self, tangent: Array) -> Array:
         """A direction in u as one in (x, p), of length one in the scaled norm still."""
@@ -106,7 +110,8 @@ class Problem:
     def slope(self, u: Array) -> Array:
         """∂f/∂p by central differences of the family, and by one-sided ones of second order at the ends."""
         value, x = self.value(u), self.state(u)
-        away = _DIFFERENCE * max(abs(value), self.width)
+        # two steps to the inner side stay inside from wherever one to the outer side does not
+        away = min(_DIFFERENCE * max(abs(value), self.width), self.width / 4)
         low, high = value - away, value + away
         if low >= self.low and high <= self.high:
             return (self._residual(high, x) - self._residual(low, x)) / (high - low)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from resdyn import _validation as validate
 from resdyn._results import Result, dataset, unit_dims
 from resdyn._types import System
-from resdyn.analysis.branches.corrector import at_value
+from resdyn.analysis.branches.meeting import at_one_value, fold_between
 from resdyn.analysis.branches.problem import Problem
 
 if TYPE_CHECKING:
@@ -21,8 +21,8 @@ Array = NDArray[Any]
 
 _CRITICALITY = {"flip": 1.0, "Neimark–Sacker": -1.0, "Hopf": -1.0}
 """The sign of the coefficient of a supercritical bifurcation."""
-# coefficients come from differences of third order, which leave them about eight digits
-_UNDECIDED = 1e-6
+# a coefficient has a sign where it is so many times larger than its error
+_DECIDED = 10.0
 
 
 def _shown(value: float) -> str:
@@ -52,9 +52,11 @@ class Bifurcation:
         Of the branch, in flattened state and parameter.
     coefficient : float
         Of the normal form: :math:`\tfrac12 w^{\mathsf T}B(v, v)` at fold and branch point (0 at a pitchfork), the cubic
-        one at a flip, the first Lyapunov coefficient at Neimark–Sacker and Hopf. From finite differences, to about six
-        digits of the size of the derivatives of f; NaN where it is not known (several critical eigenvalues, rotation by
-        a quarter, a third or a half turn).
+        one at a flip, the first Lyapunov coefficient at Neimark–Sacker and Hopf. From finite
+        differences at two spacings that agree; NaN where it is not known (several critical eigenvalues, rotation by a
+        quarter, a third or a half turn, or no two spacings that agree to 10 %).
+    coefficient_error : float
+        By how much the coefficient differs between the two spacings, with what rounding adds.
     multiplicity : int
         The number of eigenvalues (pairs) that are critical together; above 1 in symmetric systems.
     period : int
@@ -72,6 +74,7 @@ class Bifurcation:
     direction: Array
     tangent: Array
     coefficient: float
+    coefficient_error: float
     multiplicity: int
     period: int
     step: float
@@ -94,13 +97,15 @@ class Bifurcation:
 
     @property
     def criticality(self) -> str | None:
-        """Of flip, Neimark–Sacker and Hopf: "supercritical" or "subcritical"; None where the coefficient is too small.
+        """Of flip, Neimark–Sacker and Hopf: "supercritical" or "subcritical"; None where the coefficient has no sign.
+
+        It has one where it is larger than ten times its error.
 
         What is born at a supercritical bifurcation (2-cycle, closed curve, limit cycle) is stable if all other
         eigenvalues are; at a subcritical one it is unstable.
         """
         sign = _CRITICALITY.get(self.kind, np.nan)
-        if not abs(self.coefficient * sign) > _UNDECIDED:
+        if not abs(self.coefficient * sign) > _DECIDED * self.coefficient_error:
             return None
         return "supercritical" if self.coefficient * sign > 0 else "subcritical"
 
@@ -166,6 +171,7 @@ class Branch(Result):
     bifurcation_directions: Array
     bifurcation_tangents: Array
     bifurcation_coefficients: Array
+    bifurcation_coefficient_errors: Array
     bifurcation_multiplicities: Array
     bifurcation_steps: Array
     name: str
@@ -204,6 +210,7 @@ class Branch(Result):
             direction=direction if kind in ("Hopf", "Neimark–Sacker") else direction.real,
             tangent=self.bifurcation_tangents[i],
             coefficient=float(self.bifurcation_coefficients[i]),
+            coefficient_error=float(self.bifurcation_coefficient_errors[i]),
             multiplicity=int(self.bifurcation_multiplicities[i]),
             period=self.period,
             step=float(self.bifurcation_steps[i]),
@@ -213,7 +220,9 @@ class Branch(Result):
     def crossings(self, family: Callable[[float], System], value: float) -> Array:
         r"""The states at which the branch meets one value of the parameter, shape (k, \*shape).
 
-        Interpolated between its points and corrected with Newton's method.
+        Between neighbouring points, and between them and the fold that lies between them, the parameter rises or falls:
+        where it passes the value the state is found by Brent's method along the branch, to about 1e-13 of the interval.
+        Two folds within one step are not seen.
 
         Parameters
         ----------
@@ -233,18 +242,22 @@ class Branch(Result):
                 f"the family has states of shape {problem.shape}, but the branch {self.orbits.shape[2:]}; "
                 "pass the family that it was made from."
             )
-        found: list[Array] = []
-        last = len(self.values) - 1
-        for k in range(last):
-            before, after = self.values[k] - number, self.values[k + 1] - number
-            # a point exactly at the value belongs to the segment that begins with it
-            if before * after < 0 or before == 0 or (after == 0 and k + 1 == last and not self.closed):
-                share = before / (before - after) if before != after else 0.0
-                guess = (1 - share) * self.x[k] + share * self.x[k + 1]
-                corrected = at_value(problem, problem.point(guess, number), 1e-10)
-                if corrected is not None:
-                    found.append(problem.state(corrected[0]))
+        found = [
+            problem.state(u) for u in at_one_value(problem, self._nodes(problem), problem.point(self.x[0], number))
+        ]
         return np.array(found).reshape(-1, *self.orbits.shape[2:])
+
+    def _nodes(self, problem: Problem) -> list[Array]:
+        """u at the points and at the folds between them, in order: the parameter is monotone from node to node."""
+        points = [problem.point(x, value) for x, value in zip(self.x, self.values, strict=True)]
+        tangents = self.tangents / np.append(np.full(problem.size, problem.length), problem.width)
+        nodes = []
+        for k, u in enumerate(points):
+            nodes.append(u)
+            if k + 1 < len(points) and tangents[k, -1] * tangents[k + 1, -1] < 0:
+                fold = fold_between(problem, (u, tangents[k]), (points[k + 1], tangents[k + 1]))
+                nodes += [] if fold is None else [fold]
+        return nodes
 
     def __repr__(self) -> str:
         what = "fixed points" if self.period == 1 else f"{self.period}-cycles"
@@ -284,6 +297,7 @@ class Branch(Result):
                 "bifurcation_value": (["bifurcation"], self.bifurcation_values),
                 "bifurcation_x": (["bifurcation", *units], self.bifurcation_states),
                 "bifurcation_coefficient": (["bifurcation"], self.bifurcation_coefficients),
+                "bifurcation_coefficient_error": (["bifurcation"], self.bifurcation_coefficient_errors),
             },
             coords={"parameter": (["point"], self.values)},
             attrs={

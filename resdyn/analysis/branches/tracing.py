@@ -18,8 +18,10 @@ _LONGER, _SHORTER = 1.4, 0.5
 _FEW = 4
 # a corrected point farther from its prediction, in steps, may lie on another branch
 _FARTHEST = np.tan(np.deg2rad(15.0))
-# so far, in steps, may the middle of a step lie from the cubic through its ends
-_SMOOTH = 0.02
+# a singular value that falls in proportion to the length is as small as is asked; one that jumps keeps its size
+_VANISHED, _SHORTENED = 10.0, 0.01
+# where to cut a step: at the middle, or beside it where branches meet just there
+_CUTS = (0.5, 0.4, 0.6)
 _CLOSED = 1e-6
 # where the state is beyond so many times its scale a branch is on its way to infinity
 _INFINITE = 1e3
@@ -48,7 +50,7 @@ def trace(problem: Problem, first: Point, steps: Steps) -> tuple[list[Point], st
         size = float(np.linalg.norm(here.u[:-1]))
         if size > _INFINITE:
             return points, f"at {here.value:g} the state is beyond {_INFINITE:g} times its scale"
-        found, count = _next(problem, here, length, steps.tolerance)
+        found, count = _next(problem, here, length, steps)
         if found is None:
             length *= _SHORTER
             if length < steps.smallest:
@@ -64,8 +66,9 @@ def trace(problem: Problem, first: Point, steps: Steps) -> tuple[list[Point], st
     return points, f"it has {steps.most} points, as many as were asked for"
 
 
-def _next(problem: Problem, here: Point, length: float, tolerance: float) -> tuple[Point | None, int]:
+def _next(problem: Problem, here: Point, length: float, steps: Steps) -> tuple[Point | None, int]:
     """The next point at this length, or the one at the end of the interval if that comes before."""
+    tolerance = steps.tolerance
     predicted = here.u + length * here.tangent
     outside = not problem.contains(predicted)
     if outside:
@@ -82,25 +85,54 @@ def _next(problem: Problem, here: Point, length: float, tolerance: float) -> tup
     if np.linalg.norm(u - predicted) > _FARTHEST * length:
         return None, count
     found = make_point(problem, u, here.tangent)
-    if not np.isfinite(found.eigenvalues).all() or not _follows(problem, here, found, tolerance):
+    if not np.isfinite(found.eigenvalues).all() or not _follows(problem, here, found, steps):
         return None, count
-    if abs(found.border) < tolerance and not outside:
+    if not found.regular and not outside:
         return None, count  # exactly where branches meet no side of the tangent can be told; step elsewhere
     return found, count
 
 
-def _follows(problem: Problem, a: Point, b: Point, tolerance: float) -> bool:
+def _follows(problem: Problem, a: Point, b: Point, steps: Steps) -> bool:
     """Whether b lies on the same branch as a, as far as directions tell."""
+    return _aligned(a, b) and ((a.border >= 0) == (b.border >= 0) or _meets(problem, a, b, steps))
+
+
+def _aligned(a: Point, b: Point) -> bool:
     chord = b.u - a.u
     length = float(np.linalg.norm(chord))
-    if min(a.tangent @ b.tangent, a.tangent @ chord / length, b.tangent @ chord / length) < _SHARPEST:
-        return False
-    if (a.border >= 0) == (b.border >= 0):
-        return True
-    # Where two branches cross the determinant changes its sign, but also at a jump between two that only come near.
-    middle = between(problem, a, b, 0.5, tolerance)
-    smooth = (a.u + b.u) / 2 + length / 8 * (a.tangent - b.tangent)
-    return middle is not None and bool(np.linalg.norm(middle.u - smooth) < _SMOOTH * length)
+    return bool(
+        length > 0 and min(a.tangent @ b.tangent, a.tangent @ chord / length, b.tangent @ chord / length) >= _SHARPEST
+    )
+
+
+def _meets(problem: Problem, a: Point, b: Point, steps: Steps) -> bool:
+    """Whether ∂G/∂u loses rank between a and b, where another branch crosses.
+
+    The determinant changes its sign at a jump between two branches that only come near, too. There the smallest
+    singular value does not vanish, and halves of the step that end on different branches leave the direction of both
+    as soon as they are as short as the gap.
+    """
+    length = float(np.linalg.norm(b.u - a.u))
+    shortest = min(steps.smallest, _SHORTENED * length)
+    small = shortest / length * max(abs(a.border), abs(b.border))
+    while length > shortest and min(abs(a.border), abs(b.border)) > small:
+        middle = _cut(problem, a, b, small, steps.tolerance)
+        if middle is None:
+            return False
+        if abs(middle.border) <= small:
+            return True
+        a, b = (a, middle) if (a.border >= 0) != (middle.border >= 0) else (middle, b)
+        length = float(np.linalg.norm(b.u - a.u))
+    return min(abs(a.border), abs(b.border)) <= _VANISHED * small
+
+
+def _cut(problem: Problem, a: Point, b: Point, small: float, tolerance: float) -> Point | None:
+    for share in _CUTS:
+        middle = between(problem, a, b, share, tolerance)
+        # where branches meet no tangent is known
+        if middle is not None and (abs(middle.border) <= small or (_aligned(a, middle) and _aligned(middle, b))):
+            return middle
+    return None
 
 
 def between(problem: Problem, a: Point, b: Point, share: float, tolerance: float) -> Point | None:
