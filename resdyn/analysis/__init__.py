@@ -1,1 +1,1 @@
-"""One file per question: a function of a system or a trajectory, and the frozen dataclass that answers it."""
+"""One package per group of questions, one file per question: a function, and the frozen dataclass that answers it."""

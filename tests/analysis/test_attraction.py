@@ -738,6 +738,14 @@ def test_wrong_arguments_are_refused_with_the_remedy():
         resdyn.basins_of_attraction(bistable(), (axis, axis), attractors=found)
 
 
+def test_features_leave_to_the_boundary_what_starts_on_it():
+    # rounding is not the same in both units, so that after thousands of layers these orbits have left the diagonal
+    axis = np.linspace(-2, 2, 60)
+    grouped = resdyn.basins_of_attraction(bistable(), (axis, axis), features=lambda x: x.mean(axis=0))
+    assert np.array_equal(grouped.boundary, np.eye(60, dtype=bool))
+    assert (grouped.labels[grouped.boundary] == -1).all()
+
+
 def test_features_find_the_same_basins_as_recurrences():
     axis = np.linspace(-1.9, 1.9, 16)
     by_place = resdyn.basins_of_attraction(bistable(), (axis, axis + 0.01))

@@ -122,11 +122,10 @@ def basins_of_attraction(
 
         found, labels = attractors_by_features(judge, x, features, every=spacing, distance=near)
         outcomes = np.where(labels >= 0, result.SETTLED, result.LONG_TRANSIENT).astype(np.int8)
-        last = orbits.run(x, most)
-        outcomes[orbits.lost(last)] = result.DIVERGED
-        for u in orbits.view(found.unstable.reshape(-1, orbits.size)):
-            stuck = np.linalg.norm(orbits.view(last) - u, axis=1) <= found.touch
-            outcomes[stuck], labels[stuck] = result.BOUNDARY, NONE
+        outcomes[orbits.lost(orbits.run(x, most))] = result.DIVERGED
+        # by place and not by features, since rounding drives orbits away from an unstable point in the end
+        stuck = settle(orbits, x, _targets(orbits, found), found.depth)[0] == BOUNDARY
+        outcomes[stuck], labels[stuck] = result.BOUNDARY, NONE
         times = np.full(len(x), np.nan)
     else:
         if word == "proximity":
