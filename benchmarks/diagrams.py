@@ -164,7 +164,7 @@ def alignment(n_orbits: int, depth: int) -> Comparison:
         f"SALI of {n_orbits} orbits of the standard map, {depth} layers",
         median_seconds(ours),
         {"pynamicalsys": median_seconds(theirs)},
-        {"pynamicalsys": 5.0},
+        {"pynamicalsys": 2.0},
         error,
     )
 
