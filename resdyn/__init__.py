@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from resdyn import data as data
+    from resdyn import networks as networks
     from resdyn import plotting as plotting
     from resdyn import systems as systems
     from resdyn import testing as testing
@@ -157,7 +158,7 @@ _HOME = {
     "transients": "resdyn.analysis.layers.layerwise",
     "uncertainty_exponent": "resdyn.analysis.boundaries",
 }
-_SUBPACKAGES = ("data", "plotting", "systems", "testing")
+_SUBPACKAGES = ("data", "networks", "plotting", "systems", "testing")
 
 __all__ = sorted([*_HOME, *_SUBPACKAGES])
 

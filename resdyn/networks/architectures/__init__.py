@@ -1,0 +1,1 @@
+"""The architectures of the four papers, made of residual units."""

@@ -1,0 +1,110 @@
+r"""Residual units: :math:`x' = \phi(a\,S(x) + b\,g(x))` with branch g, shortcut S and activation φ.
+
+Without interpolation a = b = 1. The interpolation coefficient λ of [yang2020]_ damps the skip path:
+a = 1 − λ, and b = 1 (In-ResNet) or b = 1 + λ (λ-In-ResNet).
+"""
+
+from collections.abc import Sequence
+from typing import Any, Literal
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import pad
+
+Interpolation = Literal["in", "lambda-in"]
+INTERPOLATIONS: tuple[Interpolation, ...] = ("in", "lambda-in")
+
+
+class InterpolationCoefficient(nn.Module):
+    r"""One coefficient λ of [yang2020]_, learned through a number k, or fixed.
+
+    In-ResNet: :math:`\lambda = \max(1 - k, 0)`, gains :math:`(1 - \lambda, 1)`.
+    λ-In-ResNet: :math:`\lambda = \max(k, 0)`, gains :math:`(1 - \lambda, 1 + \lambda)`.
+    λ has no upper bound.
+
+    Parameters
+    ----------
+    kind : "in" or "lambda-in"
+    start : pair of floats
+        k is drawn uniformly between them, from torch's generator.
+    fixed : float, optional
+        λ itself, not learned.
+    """
+
+    def __init__(self, kind: Interpolation, start: Sequence[float], fixed: float | None = None) -> None:
+        super().__init__()
+        if kind not in INTERPOLATIONS:
+            raise ValueError(f"interpolation is {kind!r}; there are 'in' (In-ResNet) and 'lambda-in' (λ-In-ResNet).")
+        self.kind = kind
+        if fixed is None:
+            self.k = nn.Parameter(torch.empty(()).uniform_(*start))
+        else:
+            if not 0 <= fixed < float("inf"):
+                raise ValueError(f"the coefficient is {fixed!r}, but λ is not negative; pass a number from 0 on.")
+            self.register_buffer("k", torch.tensor(1 - fixed if kind == "in" else float(fixed)))
+
+    @property
+    def value(self) -> Tensor:
+        """λ, a tensor without axes."""
+        return torch.relu(1 - self.k if self.kind == "in" else self.k)
+
+    def gains(self) -> tuple[Tensor, Tensor | float]:
+        """What the skip path and the branch are multiplied by."""
+        value = self.value
+        return 1 - value, (1.0 if self.kind == "in" else 1 + value)
+
+
+class PaddedSubsampling(nn.Module):
+    """Option A of [he2016]_: every second pixel, and zeros for the channels that are new."""
+
+    def __init__(self, before: int, after: int, stride: int) -> None:
+        super().__init__()
+        self.missing, self.stride = after - before, stride
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The shortcut of x."""
+        below = self.missing // 2
+        return pad(x[:, :, :: self.stride, :: self.stride], (0, 0, 0, 0, below, self.missing - below))
+
+
+class ResidualBlock(nn.Module):
+    r"""A residual unit, :math:`x' = \phi(a\,S(x) + b\,g(x))`.
+
+    Attributes
+    ----------
+    branch : module
+        g.
+    shortcut : module
+        S, the identity where shape and width stay.
+    after : module
+        φ, the identity in pre-activation units.
+    interpolation : InterpolationCoefficient or None
+        Where a and b come from; None for a = b = 1.
+    """
+
+    def __init__(
+        self,
+        branch: nn.Module,
+        shortcut: nn.Module | None = None,
+        after: nn.Module | None = None,
+        interpolation: InterpolationCoefficient | None = None,
+    ) -> None:
+        super().__init__()
+        self.branch = branch
+        self.shortcut = nn.Identity() if shortcut is None else shortcut
+        self.after = nn.Identity() if after is None else after
+        self.interpolation = interpolation
+
+    def gains(self) -> tuple[Any, Any]:
+        """a and b: floats, or tensors without axes."""
+        return (1.0, 1.0) if self.interpolation is None else self.interpolation.gains()
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The state after the unit."""
+        skip, branch = self.shortcut(x), self.branch(x)
+        if self.interpolation is None:
+            return self.after(skip + branch)
+        a, b = self.interpolation.gains()
+        if self.interpolation.kind != "in":
+            branch = b * branch
+        return self.after(a * skip + branch)

@@ -1,0 +1,180 @@
+"""What every network of ours is: a stem, stages of residual blocks, a head."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How pixels become inputs: ``(pixels - mean) / std``, one number of each per channel.
+
+    Raises
+    ------
+    ValueError
+        If there are not as many deviations as means, or a deviation is not positive.
+    """
+
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+    def __post_init__(self) -> None:
+        mean, std = tuple(map(float, self.mean)), tuple(map(float, self.std))
+        if not mean or len(mean) != len(std):
+            raise ValueError(
+                f"preprocessing has {len(mean)} means and {len(std)} deviations; give one of each per channel."
+            )
+        if not all(0 < deviation < float("inf") for deviation in std):
+            raise ValueError(f"std is {std}, but pixels are divided by it; give positive numbers.")
+        object.__setattr__(self, "mean", mean)
+        object.__setattr__(self, "std", std)
+
+    def __call__(self, pixels: Tensor) -> Tensor:
+        """Inputs of pixels of shape (n, C, H, W) with values from 0 to 1.
+
+        Raises
+        ------
+        ValueError
+            If the number of channels is another one.
+        """
+        self._check(pixels)
+        mean, std = (pixels.new_tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
+        return (pixels - mean) / std
+
+    def inverse(self, inputs: Tensor) -> Tensor:
+        """Pixels of inputs."""
+        self._check(inputs)
+        mean, std = (inputs.new_tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
+        return inputs * std + mean
+
+    def _check(self, images: Tensor) -> None:
+        if images.ndim != 4 or images.shape[1] != len(self.mean):
+            raise ValueError(
+                f"images have shape {tuple(images.shape)}, but the preprocessing is for images of shape "
+                f"(n, {len(self.mean)}, H, W)."
+            )
+
+
+class ResidualStage(nn.Module):
+    r"""Units that follow each other at one shape of the state: :math:`x_{k+1} = B_k(x_k)`.
+
+    Attributes
+    ----------
+    entry : module or None
+        The unit that changes the shape of the state, before the others.
+    blocks : sequence of modules
+        The units that keep it. A module that stands there more than once shares its weights.
+    """
+
+    def __init__(self, entry: nn.Module | None, blocks: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.entry = entry
+        self.blocks = nn.ModuleList(blocks)
+
+    def units(self) -> Iterator[nn.Module]:
+        """The entry, if there is one, and the blocks."""
+        if self.entry is not None:
+            yield self.entry
+        yield from self.blocks
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The state after the stage."""
+        for unit in self.units():
+            x = unit(x)
+        return x
+
+
+class SharedStage(ResidualStage):
+    """One block, applied ``depth`` times: an autonomous stage."""
+
+    def __init__(self, block: nn.Module, depth: int) -> None:
+        nn.Module.__init__(self)
+        self.entry = None
+        self.block = block
+        self.depth = depth
+
+    @property
+    def blocks(self) -> list[nn.Module]:  # type: ignore[override]
+        """The block, as often as it is applied."""
+        return [self.block] * self.depth
+
+
+class ResidualNetwork(nn.Module):
+    """A network of ours: ``head(stages(stem(x)))``.
+
+    Attributes
+    ----------
+    stem, head : module
+        From the input to the first state, and from the last state to the logits.
+    stages : ModuleList of ResidualStage
+    preprocessing : Preprocessing or None
+        What :meth:`on_pixels` does to images first.
+    architecture : dict
+        The name under which :func:`resdyn.networks.build` knows it, and the arguments it was made with.
+    card : dict
+        How it was trained; empty for a net that was not.
+    """
+
+    def __init__(
+        self,
+        stem: nn.Module,
+        stages: Sequence[ResidualStage],
+        head: nn.Module,
+        *,
+        architecture: Mapping[str, Any],
+        preprocessing: Preprocessing | None = None,
+    ) -> None:
+        super().__init__()
+        self.stem, self.stages, self.head = stem, nn.ModuleList(stages), head
+        self.architecture = dict(architecture)
+        self.preprocessing = preprocessing
+        self.card: dict[str, Any] = {}
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Logits of normalised inputs, shape (n, classes)."""
+        x = self.stem(x)
+        for stage in self.stages:
+            x = stage(x)
+        return self.head(x)
+
+    def on_pixels(self, images: Any) -> Tensor:
+        """Logits of images with values from 0 to 1.
+
+        Parameters
+        ----------
+        images : tensor or array, shape (n, C, H, W)
+            For example ``resdyn.data.cifar10().pixels()``.
+
+        Raises
+        ------
+        ValueError
+            If the net has no ``preprocessing``, or values are outside [0, 1].
+        """
+        if self.preprocessing is None:
+            raise ValueError(
+                f"this {self.architecture['name']} does not know how its inputs were normalised; set "
+                "net.preprocessing = Preprocessing(mean, std), or load it with preprocessing=(mean, std). "
+                "net(x) takes inputs that are normalised already."
+            )
+        parameter = next(self.parameters())
+        pixels = torch.as_tensor(images).to(device=parameter.device)
+        if not pixels.is_floating_point():
+            raise TypeError(
+                f"images have dtype {pixels.dtype}, but needed are values from 0 to 1; divide by 255, or take "
+                "ImageSet.pixels()."
+            )
+        low, high = (float(pixels.min()), float(pixels.max())) if pixels.numel() else (0.0, 0.0)
+        if not (low >= 0 and high <= 1):
+            raise ValueError(
+                f"images run from {low:.4g} to {high:.4g}, but pixels run from 0 to 1; divide bytes by 255, and pass "
+                "inputs that are normalised already to net(x)."
+            )
+        return self(self.preprocessing(pixels.to(parameter.dtype)))
+
+    @property
+    def units(self) -> list[nn.Module]:
+        """All residual units, in order."""
+        return [unit for stage in self.stages for unit in stage.units()]
