@@ -13,7 +13,7 @@ import resdyn
 
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
-PAGES = sorted([*DOCS.glob("*.rst"), *DOCS.glob("analyses/*.rst"), *DOCS.glob("derivations/*.rst")])
+PAGES = sorted([*DOCS.glob("*.rst"), *DOCS.glob("*/*.rst")])
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(DOCS)))
@@ -60,3 +60,8 @@ def test_formulas_are_mathml_without_scripts(site: Path) -> None:
 def test_the_reference_has_every_public_name(site: Path, name: str) -> None:
     page = (site / "reference.html").read_text(encoding="utf-8")
     assert f'id="resdyn.{name}"' in page or f'id="module-resdyn.{name}"' in page
+
+
+@pytest.mark.parametrize("name", resdyn.networks.__all__)
+def test_the_reference_has_every_public_name_of_networks(site: Path, name: str) -> None:
+    assert f'id="resdyn.networks.{name}"' in (site / "reference.html").read_text(encoding="utf-8")
