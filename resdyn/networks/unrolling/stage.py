@@ -5,8 +5,8 @@ The units of a stage that keep the shape of the state are its blocks: block k, :
 
 .. math:: f(t_k, x) = \frac{B_k(x) - x}{h}, \qquad \frac{\partial f}{\partial x} = \frac{DB_k(x) - I}{h}.
 
-So the map :math:`x + hf` is the block itself, whatever is inside: also where an activation follows the addition, and the
-branch is not the residual. As a flow, :math:`\dot x = f(t, x)`, f is piecewise constant in t: block k for
+So the map :math:`x + hf` is the block itself, whatever is inside: also where an activation follows the addition, and
+the branch is not the residual. As a flow, :math:`\dot x = f(t, x)`, f is piecewise constant in t: block k for
 :math:`kh \le t < (k+1)h`.
 """
 
@@ -149,8 +149,7 @@ class StageOperator(RealOperator):
     """A = (DB(x) − I)/h of one block at one state, or its transpose."""
 
     def __init__(self, block: Unit, x: Array, step: float, *, transposed: bool = False) -> None:
-        super().__init__(int(np.prod(block.shape_before)))
-        self.dtype = block.placement.numpy
+        super().__init__(int(np.prod(block.shape_before)), block.placement.numpy)
         self.block, self.x, self.step, self.transposed = block, x, step, transposed
 
     def _matmat(self, x: Array) -> Array:

@@ -57,7 +57,8 @@ class DiskStore:
         free = shutil.disk_usage(folder.parent).free
         if n_bytes > free:
             raise OSError(
-                f"the trace takes {readable(n_bytes)} on disk, but {readable(free)} are free at {str(folder.parent)!r}; "
+                f"the trace takes {readable(n_bytes)} on disk, but {readable(free)} are free in "
+                f"{str(folder.parent)!r}; "
                 "pass reduce= for statistics, fewer inputs, or less in keep=."
             )
         folder.mkdir(exist_ok=True)

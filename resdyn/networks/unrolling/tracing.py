@@ -155,10 +155,10 @@ class Trace(Result):
             arrays, meta = read_folder(Path(path), cls.__name__)
         else:
             arrays, meta = _storage.read_npz(path, cls.__name__)
-        several = {
+        several: dict[str, Any] = {
             name: tuple(arrays.get(f"{name}_{k:03d}") for k in range(count)) for name, count in meta["kept"].items()
         }
-        always = {name: arrays[name] for name in _ALWAYS}
+        always: dict[str, Any] = {name: arrays[name] for name in _ALWAYS}
         return cls(name=meta["name"], units=tuple(meta["units"]), **several, **always)
 
     def _described(self) -> dict[str, Any]:
@@ -221,7 +221,7 @@ def trace_of(
     if not n:
         raise ValueError("x is an empty batch; pass at least one input.")
     # a first small part tells the shapes of what reduce returns, and of the logits
-    probe = {name: values for name, values in run.part(inputs[:1])}
+    probe = run.part(inputs[:1])
     rows = {name: ((n, *value.shape[1:]), value.dtype) for name, value in probe.items()}
     n_bytes = sum(int(np.prod(shape)) * dtype.itemsize for shape, dtype in rows.values())
     if path is None:
@@ -233,7 +233,7 @@ def trace_of(
     store = MemoryStore(rows) if path is None else DiskStore(Path(path), rows, n_bytes)
     with store:
         for begin in range(0, n, size):
-            for name, value in run.part(inputs[begin : begin + size]):
+            for name, value in run.part(inputs[begin : begin + size]).items():
                 store.write(name, begin, value)
         trace = run.collected(store.arrays())
         store.describe(trace._described())
@@ -253,7 +253,7 @@ class _Run:
     keep: tuple[Quantity, ...]
     reduce: Callable[[Array], Any] | None
 
-    def part(self, inputs: Any) -> "list[tuple[str, Array]]":
+    def part(self, inputs: Any) -> dict[str, Array]:
         """All that is kept of a part of the batch, by name."""
         units, values = self.network.units, dict[str, Array]()
         x = _array(self.network.stem(inputs))
@@ -272,7 +272,7 @@ class _Run:
             norms["residual_norms"].append(np.full(len(x), np.nan) if residual is None else _norm(residual))
         values |= {name: np.stack(columns, axis=1) for name, columns in norms.items()}
         values["logits"] = self.network.head(x)
-        return list(values.items())
+        return values
 
     def _put(self, values: dict[str, Array], name: Quantity, k: int, array: Array) -> None:
         if name not in self.keep:

@@ -74,7 +74,7 @@ class Part:
         return self._run(lambda state, v: derivatives.jvp(self.function, state, v), x, tangent, differentiable=False)
 
     def vjp(self, x: Any, cotangent: Any) -> Any:
-        r"""The transposed derivative at states x times cotangents, (batch, \*shape_after) to (batch, \*shape_before)."""
+        r"""The transposed derivative at x times cotangents, (batch, \*shape_after) to (batch, \*shape_before)."""
         x = self._checked(x, self.shape_before, "x")
         cotangent = self._checked(cotangent, self.shape_after, "cotangent", like=x)
         return self._run(lambda state, w: derivatives.vjp(self.function, state, w), x, cotangent, differentiable=False)
