@@ -145,7 +145,7 @@ def test_scaled_start_keeps_states_of_one_size_and_gradients_reach_every_weight(
     x = net.stem(torch.randn(shape))
     state = net.stages[0](x)
     # e times the squared norm in the mean; 3 leaves room for the draw
-    assert 0.5 < float((state.detach().norm() / x.detach().norm())) < 3
+    assert 0.5 < float(state.detach().norm() / x.detach().norm()) < 3
     loss = cross_entropy(net.head(state), torch.arange(len(x)) % 10)
     assert torch.isfinite(loss)
     loss.backward()
