@@ -214,6 +214,9 @@ def test_a_name_is_searched_among_ours_and_in_the_data_folder(data, net, tmp_pat
     torch.save(net.state_dict(), data / "other.v2.pt")
     assert same_weights(load("mine"), net)
     assert same_weights(load("other.v2", preprocessing=GREY), net)
+    # of two endings the safe one
+    torch.save(resnet(8, **TINY).state_dict(), data / "mine.pt")
+    assert same_weights(load("mine"), net)
     # ours come first
     (tmp_path / "shipped").mkdir()
     shipped = resnet(8, **TINY)
