@@ -442,6 +442,17 @@ def test_an_architecture_must_agree_with_the_card(tmp_path, net):
             load(path, architecture)
 
 
+def test_arguments_that_an_older_card_does_not_know_are_the_defaults(tmp_path):
+    net = build("dense_resnet", inputs=2, units=3, depth=4, classes=2)
+    described = {key: value for key, value in net.architecture.items() if key not in ("bias", "scale")}
+    card = {"format": 1, "architecture": described}
+    save_file(net.state_dict(), tmp_path / "net.safetensors", metadata={"resdyn": json.dumps(card)})
+    for architecture in (None, net.architecture, build(net.architecture)):
+        again = load(tmp_path / "net.safetensors", architecture)
+        assert same_weights(again, net)
+        assert again.architecture == net.architecture
+
+
 def test_a_network_is_unchanged_if_the_tensors_do_not_fit(tmp_path):
     torch.save(resnet(8, widths=(2, 2, 2)).state_dict(), tmp_path / "net.pt")
     instance = resnet(14, widths=(2, 3, 2), shortcut="projection", order="pre")

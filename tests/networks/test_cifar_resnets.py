@@ -261,6 +261,8 @@ def test_the_coefficient_stops_at_zero_and_has_no_upper_bound():
     assert [float(gain) for gain in InterpolationCoefficient("lambda-in", (0, 0), 3.0).gains()] == [-2.0, 4.0]
     assert [float(gain) for gain in InterpolationCoefficient("in", (0, 0), 3.0).gains()] == [-2.0, 1.0]
     assert resnet(8, **SMALL).units[0].gains() == (1.0, 1.0)
+    assert repr(InterpolationCoefficient("in", (0, 0), 0.25)) == "InterpolationCoefficient('in', λ=0.25, fixed)"
+    assert repr(coefficient) == "InterpolationCoefficient('in', λ=0, learned)"
 
 
 # --- bad arguments -----------------------------------------------------------------------------------
