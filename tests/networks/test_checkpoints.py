@@ -5,6 +5,8 @@ from collections import OrderedDict
 import numpy as np
 import pytest
 import torch
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
 from safetensors import safe_open
 from safetensors.torch import save_file
 from torch import nn
@@ -401,6 +403,25 @@ def test_what_cannot_be_inferred_is_asked_for(tmp_path, tensors, reason):
     torch.save(tensors(), tmp_path / "net.pt")
     with pytest.raises(ValueError, match=rf"has no card.*{reason}.*Pass architecture=: a name, a dictionary"):
         load(tmp_path / "net.pt")
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    spoilt=st.dictionaries(
+        st.sampled_from(sorted(Theirs(projection=True).state_dict())),
+        st.lists(st.integers(0, 4), max_size=4),
+        min_size=1,
+        max_size=4,
+    )
+)
+def test_tensors_of_any_shape_are_an_error_and_no_crash(tmp_path_factory, spoilt):
+    path = tmp_path_factory.mktemp("spoilt") / "theirs.safetensors"
+    tensors = Theirs(projection=True).state_dict()
+    right = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    assume(any(right[name] != tuple(shape) for name, shape in spoilt.items()))
+    save_file(tensors | {name: torch.zeros(shape) for name, shape in spoilt.items()}, path)
+    with pytest.raises(ValueError, match="Pass (the )?architecture="):
+        load(path)
 
 
 # --- architecture= -----------------------------------------------------------------------------------

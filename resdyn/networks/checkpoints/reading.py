@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -86,12 +86,12 @@ def load(
 def _network(stored: Stored, architecture: ArchitectureLike | None) -> ResidualNetwork:
     """The network, with the weights that it was built with."""
     if architecture is None:
-        return _quietly(lambda: build(_described(stored)))
+        return _built(stored)
     if isinstance(architecture, str | Mapping):
         given = {"name": architecture} if isinstance(architecture, str) else dict(architecture)
         if stored.card is None:
             return _quietly(lambda: build(_completed(given, stored)))
-        net = _quietly(lambda: build(_described(stored)))
+        net = _built(stored)
         _check_agreement(given, net.architecture, stored)
         return net
     net = _given_network(architecture)
@@ -121,16 +121,17 @@ def _normal(described: dict[str, Any]) -> dict[str, Any]:
     return _quietly(lambda: build(described)).architecture
 
 
-def _described(stored: Stored) -> Mapping[str, Any]:
-    """What the card says, or what names and shapes show."""
+def _built(stored: Stored) -> ResidualNetwork:
+    """The network that the card describes, or that names and shapes show."""
     if stored.card is not None:
-        return cast(Mapping[str, Any], stored.card["architecture"])
+        carded = stored.card["architecture"]
+        return _quietly(lambda: build(carded))
     try:
-        return inferred_architecture(in_our_names(stored.tensors))
-    except NotInferred as reason:
+        return _quietly(lambda: build(inferred_architecture(in_our_names(stored.tensors))))
+    except ValueError as reason:
         raise ValueError(
-            f"{str(stored.path)!r} has no card, and its architecture cannot be inferred: {reason}. It holds "
-            f"{len(stored.tensors)} tensors: {_first(stored.tensors)}. Pass architecture=: {_FORMS}."
+            f"{str(stored.path)!r} has no card, and its architecture cannot be inferred: {str(reason).rstrip('.')}. It "
+            f"holds {len(stored.tensors)} tensors: {_first(stored.tensors)}. Pass architecture=: {_FORMS}."
         ) from None
 
 
