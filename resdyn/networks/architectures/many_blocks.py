@@ -48,8 +48,8 @@ def residual_mlp(
     scale : float
         Inputs are multiplied by it.
     initial : "scaled", "zero" or "plain"
-        How the last weights of each branch, V, begin. "plain": normal, with the variance that makes ‖V φ(U x)‖ about ‖x‖
-        for relu, so that states grow as :math:`2^{L/2}`. "scaled": this over √L, so that
+        How the last weights of each branch, V, begin. "plain": normal, with the variance that makes ‖V φ(U x)‖ about
+        ‖x‖ for relu, so that states grow as :math:`2^{L/2}`. "scaled": this over √L, so that
         :math:`\mathrm{E}\|x_L\|^2 \approx (1 + 1/L)^L \|x_0\|^2 < e\,\|x_0\|^2` at any depth, and gradients reach every
         weight from the first step on. "zero": every block begins as the identity. This is a start and no factor
         in the network: training may choose any size.

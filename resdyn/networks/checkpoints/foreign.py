@@ -22,7 +22,8 @@ class NotInferred(ValueError):
 
 def in_our_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """The same tensors by the names of our ResNets, where they follow the naming ``layer1.0.conv1``; else unchanged."""
-    if "conv1.weight" not in tensors or "layer1.0.conv1.weight" not in tensors:
+    first = tensors.get("layer1.0.conv1.weight")
+    if "conv1.weight" not in tensors or first is None or first.ndim != 4:
         return dict(tensors)
     pre, with_entry = _norms_come_first(tensors), _stages_with_entry(tensors)
     renamed = {_our_name(name, pre, with_entry): tensor for name, tensor in tensors.items()}
@@ -32,7 +33,7 @@ def in_our_names(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def _norms_come_first(tensors: Mapping[str, Tensor]) -> bool:
     """Whether the order is pre-activation: a batch norm before a convolution has as many channels as that reads."""
     convolution, norm = tensors.get("layer2.0.conv1.weight"), tensors.get("layer2.0.bn1.weight")
-    if convolution is None or norm is None or convolution.ndim != 4:
+    if convolution is None or norm is None or convolution.ndim != 4 or norm.ndim != 1:
         return False
     return len(norm) == convolution.shape[1] != convolution.shape[0]
 
@@ -40,7 +41,9 @@ def _norms_come_first(tensors: Mapping[str, Tensor]) -> bool:
 def _stages_with_entry(tensors: Mapping[str, Tensor]) -> set[int]:
     """All stages but the first, which has an entry where its first unit changes the number of channels."""
     first = [
-        tensor.shape for name, tensor in sorted(tensors.items()) if re.fullmatch(r"layer1\.0\.conv\d\.weight", name)
+        tensor.shape
+        for name, tensor in sorted(tensors.items())
+        if tensor.ndim == 4 and re.fullmatch(r"layer1\.0\.conv\d\.weight", name)
     ]
     return {2, 3} if first[0][1] == first[-1][0] else {1, 2, 3}
 

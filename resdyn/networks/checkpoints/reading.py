@@ -3,12 +3,12 @@
 import json
 import os
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, cast
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from resdyn.networks.architectures.catalogue import build
+from resdyn.networks.architectures.catalogue import ARCHITECTURES, build
 from resdyn.networks.architectures.contract import Preprocessing, ResidualNetwork
 from resdyn.networks.checkpoints.files import Stored, read
 from resdyn.networks.checkpoints.foreign import NotInferred, in_our_names, inferred_architecture
@@ -85,40 +85,53 @@ def load(
 
 def _network(stored: Stored, architecture: ArchitectureLike | None) -> ResidualNetwork:
     """The network, with the weights that it was built with."""
-    if isinstance(architecture, ResidualNetwork):
-        net = architecture
-    elif architecture is not None and callable(architecture):
-        net = _quietly(architecture)
-        if not isinstance(net, ResidualNetwork):
-            raise TypeError(
-                f"the architecture function made a {type(net).__name__}, but load fills a ResidualNetwork; fill other "
-                "networks with their own load_state_dict, and pass them to resdyn.networks.unroll."
-            )
-    elif architecture is None:
-        return _quietly(lambda: build(_described(stored)))
-    elif isinstance(architecture, str | Mapping):
+    if architecture is None:
+        return _built(stored)
+    if isinstance(architecture, str | Mapping):
         given = {"name": architecture} if isinstance(architecture, str) else dict(architecture)
         if stored.card is None:
             return _quietly(lambda: build(_completed(given, stored)))
-        _check_agreement(given, stored.card["architecture"], stored)
-        return _quietly(lambda: build(stored.card["architecture"]))  # type: ignore[index]
-    else:
-        raise TypeError(f"architecture must be {_FORMS}, but is {architecture!r}.")
+        net = _built(stored)
+        _check_agreement(given, net.architecture, stored)
+        return net
+    net = _given_network(architecture)
     if stored.card is not None:
-        _check_agreement(net.architecture, stored.card["architecture"], stored)
+        _check_agreement(net.architecture, _normal(stored.card["architecture"]), stored)
     return net
 
 
-def _described(stored: Stored) -> Mapping[str, Any]:
-    """What the card says, or what names and shapes show."""
+def _given_network(architecture: Any) -> ResidualNetwork:
+    if isinstance(architecture, ResidualNetwork):
+        return architecture
+    if not callable(architecture):
+        raise TypeError(f"architecture must be {_FORMS}, but is {architecture!r}.")
+    net = _quietly(architecture)
+    if not isinstance(net, ResidualNetwork):
+        raise TypeError(
+            f"the architecture function made a {type(net).__name__}, but load fills a ResidualNetwork; fill other "
+            "networks with their own load_state_dict, and pass them to resdyn.networks.unroll."
+        )
+    return net
+
+
+def _normal(described: dict[str, Any]) -> dict[str, Any]:
+    """A description with all arguments: those that came later are not in older cards."""
+    if described["name"] not in ARCHITECTURES:
+        return described
+    return _quietly(lambda: build(described)).architecture
+
+
+def _built(stored: Stored) -> ResidualNetwork:
+    """The network that the card describes, or that names and shapes show."""
     if stored.card is not None:
-        return cast(Mapping[str, Any], stored.card["architecture"])
+        carded = stored.card["architecture"]
+        return _quietly(lambda: build(carded))
     try:
-        return inferred_architecture(in_our_names(stored.tensors))
-    except NotInferred as reason:
+        return _quietly(lambda: build(inferred_architecture(in_our_names(stored.tensors))))
+    except ValueError as reason:
         raise ValueError(
-            f"{str(stored.path)!r} has no card, and its architecture cannot be inferred: {reason}. It holds "
-            f"{len(stored.tensors)} tensors: {_first(stored.tensors)}. Pass architecture=: {_FORMS}."
+            f"{str(stored.path)!r} has no card, and its architecture cannot be inferred: {str(reason).rstrip('.')}. It "
+            f"holds {len(stored.tensors)} tensors: {_first(stored.tensors)}. Pass architecture=: {_FORMS}."
         ) from None
 
 
@@ -140,12 +153,13 @@ def _quietly(make: Callable[[], ResidualNetwork]) -> ResidualNetwork:
 
 
 def _check_agreement(given: Mapping[str, Any], carded: Mapping[str, Any], stored: Stored) -> None:
-    plain = json.loads(json.dumps(dict(given), default=str))
-    for key, value in plain.items():
-        if key not in carded or carded[key] != value:
+    # as JSON says it: a tuple is a list
+    wanted, found = (json.loads(json.dumps(dict(each), default=str)) for each in (given, carded))
+    for key, value in wanted.items():
+        if found.get(key) != value:
             raise ValueError(
                 f"architecture= contradicts the card of {str(stored.path)!r}: {key!r} is {value!r}, but the card says "
-                f"{carded.get(key)!r}; leave architecture out to take what the card says."
+                f"{found.get(key)!r}; leave architecture out to take what the card says."
             )
 
 
