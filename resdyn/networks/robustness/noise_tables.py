@@ -101,7 +101,7 @@ def noise_accuracy(
         As for :func:`resdyn.networks.corrupt`.
     standardise : "network" or "images"
         With the mean and deviation that the network was trained with; or, as the public code of [yang2020]_ does, with
-        those of the noisy images of one kind, all severities together. The latter takes part of the noise away.
+        those of the noisy images of one kind, all severities together.
     rng : numpy Generator or seed
         Each kind and severity has random numbers of its own, whichever others are asked for.
 
