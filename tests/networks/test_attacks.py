@@ -10,9 +10,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
+import resdyn
 from resdyn.networks.architectures.cifar_resnets import resnet
 from resdyn.networks.architectures.contract import Preprocessing
 from resdyn.networks.robustness import Attack, deepfool, fgsm, i_fgsm, pgd, random_perturbations
+from resdyn.networks.unrolling import unroll
 
 torch.set_num_threads(1)
 
@@ -416,6 +418,23 @@ def test_inputs_are_what_the_network_sees():
     np.testing.assert_allclose(perturbations, found.perturbations / np.reshape(STD, (3, 1, 1)), atol=1e-14)
     np.testing.assert_allclose(x, (images - np.reshape(MEAN, (3, 1, 1))) / np.reshape(STD, (3, 1, 1)), atol=1e-14)
     np.testing.assert_array_equal(found.inputs(net, preprocessing=None)[1], found.perturbations)
+
+
+def test_perturbations_are_followed_through_the_units():
+    net, images, labels = small_net(), some_images(), some_labels()
+    found = pgd(net, images, labels, radius=0.05)
+    unrolled = unroll(net, images[:1])
+    x, perturbations = found.inputs(net)
+    run = resdyn.propagate(unrolled, x, perturbations, keep=True)
+    true, _ = run.at(len(run.names) - 1)
+    np.testing.assert_array_equal(
+        unrolled.head(unrolled.trace(x).states[-1] + true[0]).argmax(axis=1), found.predictions
+    )
+    # and the unrolled network, which takes inputs, can be attacked itself
+    again = pgd(unrolled, images, labels, radius=0.05, preprocessing=net.preprocessing)
+    np.testing.assert_allclose(again.images, found.images, atol=1e-12)
+    with pytest.raises(ValueError, match="does not know how its inputs were normalised"):
+        pgd(unrolled, images, labels, radius=0.05)
 
 
 def test_norms_in_the_other_norm():

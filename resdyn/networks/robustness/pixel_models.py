@@ -120,7 +120,7 @@ def _modules(net: Any) -> Iterator[nn.Module]:
     """The modules behind a network: itself, or the owner of a bound method."""
     while isinstance(net, partial):
         net = net.func
-    for candidate in (net, getattr(net, "__self__", None), getattr(net, "model", None)):
+    for candidate in (net, getattr(net, "__self__", None)):
         if isinstance(candidate, nn.Module):
             yield candidate
             return

@@ -31,7 +31,8 @@ def deepfool(
 
     With :math:`l_k` the logits and y the class seen, the step goes to the class k that minimises
     :math:`|l_k - l_y| / \|\nabla(l_k - l_y)\|_*` (the dual norm) and has that length. The norms of the result bound the
-    distance to the decision boundary from above. Runs the implementation of foolbox [rauber2020]_, which must be installed.
+    distance to the decision boundary from above. Runs the implementation of foolbox [rauber2020]_, which must be
+    installed.
 
     Parameters
     ----------
