@@ -11,6 +11,7 @@ The second projection moves x towards c in every pixel, since c is an image too,
 """
 
 from dataclasses import dataclass
+from functools import reduce
 from typing import Any, Literal
 
 import numpy as np
@@ -316,14 +317,16 @@ def _attack(
     first = validate.generator(rng)
     generators = [first, *first.spawn(restarts - 1)] if restarts > 1 else [first]
 
+    def once(clean: Tensor, classes: Tensor, sign: float, generator: np.random.Generator) -> tuple[Tensor, Tensor]:
+        x = climb.first(clean, generator)
+        return climb.ascend(model, x, x if climb.ball == "start" else clean, classes, sign)
+
     def one(clean: Tensor, classes: Tensor, sign: float) -> tuple[Tensor, Tensor]:
-        best: tuple[Tensor, ...] | None = None
-        for generator in generators:
-            x = climb.first(clean, generator)
-            x, stalled = climb.ascend(model, x, x if climb.ball == "start" else clean, classes, sign)
-            found = (x, stalled, *_merit(model, x, classes, sign))
-            best = found if best is None else _better(best, found)
-        assert best is not None
+        if restarts == 1:
+            return once(clean, classes, sign, first)
+        found = [once(clean, classes, sign, generator) for generator in generators]
+        rated = [(*ends, *_merit(model, ends[0], classes, sign)) for ends in found]
+        best = reduce(_better, rated)
         return best[0], best[1]
 
     return attack_in_batches(
@@ -339,7 +342,11 @@ def _merit(model: PixelModel, x: Tensor, classes: Tensor, sign: float) -> tuple[
     return reached, sign * cross_entropy(logits, classes, reduction="none")
 
 
-def _better(one: tuple[Tensor, ...], other: tuple[Tensor, ...]) -> tuple[Tensor, ...]:
+_Rated = tuple[Tensor, Tensor, Tensor, Tensor]
+
+
+def _better(one: _Rated, other: _Rated) -> _Rated:
+    """Of each image the end that reached its aim, and else the one of the larger loss."""
     x, stalled, reached, loss = one
     x2, stalled2, reached2, loss2 = other
     take = (reached2 & ~reached) | ((reached2 == reached) & (loss2 > loss))
