@@ -2,8 +2,8 @@
 An aimed step and a random one of the same size
 ===============================================
 
-A small residual network learns to read digits. Then every pixel of every image moves by the same amount, once up or down
-at random, and once up or down as the gradient of the loss says.
+A small residual network learns to read digits. Then all pixels of an image move by the same amount, once up or down at
+random, and once up or down as the gradient of the loss says.
 """
 
 import matplotlib.pyplot as plt

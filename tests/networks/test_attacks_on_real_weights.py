@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import resdyn
+from resdyn.networks import load
 from resdyn.networks.robustness import corrupt, fgsm, noise_accuracy, pgd, random_perturbations
 
 torch.set_num_threads(1)
@@ -20,8 +21,6 @@ pytestmark = pytest.mark.skipif(
 
 @pytest.fixture(scope="module")
 def net():
-    from resdyn.networks import load
-
     return load(WEIGHTS, preprocessing=((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)))
 
 
@@ -41,8 +40,8 @@ def test_a_strong_attack_leaves_nothing_and_noise_of_the_same_norm_little_less_t
     assert attack.clean_accuracy > 0.85  # 91.73 % of all test images
     assert attack.accuracy < 0.05  # measured with 20 steps: none of 64
     noise = random_perturbations(pixels, radius=8 / 255)[0]
-    # nearly as long in l2 as the attack, so the direction makes the difference
-    assert np.median(attack.norms_in("l2")) < np.median(np.linalg.norm(noise.reshape(64, -1), axis=1)) * 1.05
+    # the attack is not the longer one in l2 either, so the direction makes the difference
+    assert np.median(attack.norms_in("l2")) < np.median(np.linalg.norm(noise.reshape(64, -1), axis=1))
     assert correct(net, pixels + noise, labels) > 0.65  # measured: 80 %
 
 

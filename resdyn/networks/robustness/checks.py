@@ -100,6 +100,9 @@ def _tensor(values: Any, name: str) -> Tensor:
         return values.clone() if values.is_inference() else values.detach()
     array = np.asarray(values)
     if array.dtype.kind not in "biuf":
-        raise TypeError(f"{name} must be a tensor or an array of numbers, but have dtype {array.dtype}.")
+        raise TypeError(
+            f"{name} must be a tensor or an array of numbers, but are a {type(values).__name__}; of an ImageSet take "
+            "pixels() and labels."
+        )
     # a copy: torch warns about arrays that cannot be written to, and about strides below zero
     return torch.from_numpy(np.array(array, order="C"))

@@ -23,8 +23,8 @@ def random_perturbations(
     r"""Perturbations in random directions, all of one norm.
 
     In ``l2`` they are uniform on the sphere of this radius. In ``linf`` every pixel moves by r, up or down with equal
-    chance: an attack in ``linf`` moves most pixels by r, so both norms agree and only the direction differs
-    (pixels uniform in [−r, r] would be :math:`\sqrt 3` times shorter in ``l2``).
+    chance. FGSM does the same with the signs of the gradient, so both norms agree and only the direction differs; PGD
+    is shorter in ``l2``. Pixels uniform in [−r, r] would be :math:`\sqrt 3` times shorter in ``l2`` than FGSM.
 
     Parameters
     ----------
