@@ -443,8 +443,8 @@ def test_norms_in_the_other_norm():
 
 
 def test_progress_counts_images(capsys):
-    fgsm_like = i_fgsm(small_net(), some_images(), some_labels(), radius=0.1, steps=1, batch_size=4, progress=True)
-    assert len(fgsm_like.images) == 6
+    found = i_fgsm(small_net(), some_images(), some_labels(), radius=0.1, steps=1, batch_size=4, progress=True)
+    assert len(found.images) == 6
     assert "6/6" in capsys.readouterr().err
 
 

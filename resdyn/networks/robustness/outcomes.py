@@ -116,7 +116,9 @@ class Attack(Result):
 
     def __repr__(self) -> str:
         n = len(self.images)
-        size = "" if self.radius is None else f", radius {self.radius:.4g} ({255 * self.radius:.3g}/255)"
+        size = "" if self.radius is None else f", radius {self.radius:.4g}"
+        if self.radius and self.norm == "linf":
+            size += f" ({255 * self.radius:.3g}/255)"
         words = [f"{self.method} ({self.norm}{size}) on {n} image{'' if n == 1 else 's'}:"]
         words.append(f"accuracy {self.clean_accuracy:.1%} before, {self.accuracy:.1%} after.")
         if self.targets is not None:
