@@ -90,7 +90,7 @@ class Comparison:
 def write(path: Path, comparisons: list[Comparison], extra: dict[str, Any] | None = None) -> None:
     """Numbers and what they depend on, as JSON."""
     versions = {}
-    for package in ("resdyn", "numpy", "scipy", "numba", "jax", "diffrax", "pynamicalsys"):
+    for package in ("resdyn", "numpy", "scipy", "numba", "jax", "diffrax", "pynamicalsys", "torch", "foolbox"):
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:

@@ -191,7 +191,8 @@ class ResidualNetwork(nn.Module):
                 f"images have dtype {pixels.dtype}, but needed are values from 0 to 1; divide by 255, or take "
                 "ImageSet.pixels()."
             )
-        low, high = (float(pixels.min()), float(pixels.max())) if pixels.numel() else (0.0, 0.0)
+        values = pixels.detach()  # pixels may carry a gradient
+        low, high = (float(values.min()), float(values.max())) if pixels.numel() else (0.0, 0.0)
         if not (low >= 0 and high <= 1):
             raise ValueError(
                 f"images run from {low:.4g} to {high:.4g}, but pixels run from 0 to 1; divide bytes by 255, and pass "

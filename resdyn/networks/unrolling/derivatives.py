@@ -4,7 +4,9 @@ For a map that treats each state of a batch alone, :math:`y_i = F(x_i)`, one pas
 :math:`DF(x_i)\,v_i` for all i, and one :math:`DF(x_i)^{\mathsf T} w_i`.
 """
 
+import warnings
 from collections.abc import Callable
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -25,6 +27,7 @@ def jvp(function: Map, x: Tensor, tangent: Tensor) -> Tensor:
 
 def forward_jvp(function: Map, x: Tensor, tangent: Tensor) -> Tensor:
     """DF(x) v, with dual numbers."""
+    _prepare_dual_numbers()
     with torch.no_grad(), forward_ad.dual_level():
         after = function(forward_ad.make_dual(x, tangent))
         primal, derivative = forward_ad.unpack_dual(after)
@@ -64,6 +67,14 @@ def pullback(function: Map, x: Tensor) -> Map:
         return pulled.detach()
 
     return pull
+
+
+@cache
+def _prepare_dual_numbers() -> None:
+    # torch compiles some rules when the first dual number is made, by means that it deprecates itself
+    with warnings.catch_warnings(), torch.no_grad(), forward_ad.dual_level():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        forward_ad.make_dual(torch.zeros(1), torch.zeros(1))
 
 
 def _lacks_forward_derivative(error: RuntimeError) -> bool:

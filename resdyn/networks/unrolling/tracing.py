@@ -121,7 +121,7 @@ class Trace(Result):
     logits : array, shape (batch, classes)
     entries : bool array, shape (n,)
         Which units change the shape of the state.
-    state_norms, residual_norms : array, shapes (n + 1, batch) and (n, batch)
+    state_norms, residual_norms : array, shapes (batch, n + 1) and (batch, n)
         Of the full states and residuals, see :meth:`norms`.
     """
 
@@ -137,7 +137,7 @@ class Trace(Result):
 
     def norms(self) -> UnitNorms:
         r"""The norms :math:`\|x_k\|` and :math:`\|r_k\|` and their ratio, for each unit and input."""
-        return UnitNorms(self.name, self.units, self.state_norms, self.residual_norms, self.entries)
+        return UnitNorms(self.name, self.units, self.state_norms.T, self.residual_norms.T, self.entries)
 
     def save(self, path: str | os.PathLike[str]) -> None:
         """Write everything to one ``.npz`` (no pickle), whole or not at all."""
@@ -159,17 +159,24 @@ class Trace(Result):
             name: tuple(arrays.get(f"{name}_{k:03d}") for k in range(count)) for name, count in meta["kept"].items()
         }
         always: dict[str, Any] = {name: arrays[name] for name in _ALWAYS}
+        always["entries"] = np.array(meta["entries"])
         return cls(name=meta["name"], units=tuple(meta["units"]), **several, **always)
 
     def _described(self) -> dict[str, Any]:
         kept = {name: len(getattr(self, name)) for name in QUANTITIES}
-        return {"kind": type(self).__name__, "name": self.name, "units": list(self.units), "kept": kept}
+        return {
+            "kind": type(self).__name__,
+            "name": self.name,
+            "units": list(self.units),
+            "entries": self.entries.tolist(),
+            "kept": kept,
+        }
 
     def to_dataset(self) -> "xarray.Dataset":
         """As an ``xarray.Dataset``: norms and logits, and each array with axes of its own (``states_0`` …)."""
         variables: dict[str, tuple[Sequence[str], Any]] = {
-            "state_norms": (["row", "batch"], self.state_norms),
-            "residual_norms": (["unit", "batch"], self.residual_norms),
+            "state_norms": (["batch", "row"], self.state_norms),
+            "residual_norms": (["batch", "unit"], self.residual_norms),
             "entries": (["unit"], self.entries),
             "logits": (["batch", *(f"logit_{i}" for i in range(self.logits.ndim - 1))], self.logits),
         }
@@ -178,7 +185,7 @@ class Trace(Result):
                 if array is not None:
                     axes = [f"{name}_{k}_axis_{i}" for i in range(array.ndim - 1)]
                     variables[f"{name}_{k}"] = (["batch", *axes], array)
-        coords = {"row": np.arange(len(self.state_norms)), "unit": list(self.units)}
+        coords = {"row": np.arange(len(self.units) + 1), "unit": list(self.units)}
         return dataset(variables, coords=coords, attrs={"network": self.name})
 
     def __repr__(self) -> str:
@@ -195,7 +202,7 @@ class Trace(Result):
         return self.norms()._table()
 
 
-_ALWAYS = ("logits", "entries", "state_norms", "residual_norms")
+_ALWAYS = ("logits", "state_norms", "residual_norms")
 
 
 def trace_of(
@@ -299,8 +306,8 @@ class _Run:
             units=tuple(unit.name for unit in self.network.units),
             logits=arrays["logits"],
             entries=np.array([unit.changes_shape for unit in self.network.units]),
-            state_norms=arrays["state_norms"].T,
-            residual_norms=arrays["residual_norms"].T,
+            state_norms=arrays["state_norms"],
+            residual_norms=arrays["residual_norms"],
             **several,
         )
 
