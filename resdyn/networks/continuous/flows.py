@@ -73,7 +73,7 @@ class ODEFlow(nn.Module):
         return sum(field.evaluations for field in self._fields())
 
     def forward(self, x: Any) -> Any:
-        """x(T), a tensor of a tensor and an array of an array, shape (n, \\*shape).
+        r"""x(T), a tensor of a tensor and an array of an array, shape (n, \*shape).
 
         Raises
         ------
@@ -84,7 +84,7 @@ class ODEFlow(nn.Module):
         return self.trajectory(x, [self.horizon])[-1]
 
     def trajectory(self, x: Any, times: Any) -> Any:
-        """x(t) at times from 0 to T, in ascending order: shape (len(times), n, \\*shape)."""
+        r"""x(t) at times from 0 to T, in ascending order: shape (len(times), n, \*shape)."""
         wanted = self._times(times)
         if not isinstance(x, Tensor):
             with torch.no_grad():
@@ -106,7 +106,7 @@ class ODEFlow(nn.Module):
         return [min(float(time), self.horizon) for time in wanted]
 
     def _tensor(self, x: Any) -> Tensor:
-        like = next(self.parameters(), torch.empty(0, dtype=torch.float64))
+        like = next(self._weights(), torch.empty(0, dtype=torch.float64))
         array = validate.real_array(x, "x")
         return self._checked(torch.tensor(array, dtype=like.dtype, device=like.device))
 
@@ -118,14 +118,14 @@ class ODEFlow(nn.Module):
             )
         if x.dtype not in (torch.float32, torch.float64):
             raise TypeError(
-                f"x has dtype {x.dtype}, but step sizes are controlled in float32 or float64; convert x and the network "
-                "first, e.g. net.float()."
+                f"x has dtype {x.dtype}, but flows are integrated in float32 or float64; convert x and the "
+                "network first, e.g. net.float()."
             )
-        for parameter in self.parameters():
-            if parameter.dtype != x.dtype or parameter.device != x.device:
+        for weight in self._weights():
+            if weight.dtype != x.dtype or weight.device != x.device:
                 raise TypeError(
-                    f"x is {x.dtype} on {x.device}, but the network {parameter.dtype} on {parameter.device}; "
-                    "move one to the other, e.g. x.to(parameter)."
+                    f"x is {x.dtype} on {x.device}, but the network {weight.dtype} on {weight.device}; "
+                    "move one to the other, e.g. x.to(device, dtype)."
                 )
         for name, module in self.named_modules():
             noisy = isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
@@ -137,6 +137,12 @@ class ODEFlow(nn.Module):
                 )
         return x
 
+    def _weights(self) -> Iterator[Tensor]:
+        """The parameters and buffers that are real numbers."""
+        for weight in (*self.parameters(), *self.buffers()):
+            if weight.is_floating_point():
+                yield weight
+
     # --- integration ---------------------------------------------------------------------------------
 
     def _fields(self) -> list[DampedField]:
@@ -146,21 +152,22 @@ class ODEFlow(nn.Module):
         for field in self._fields():
             field.evaluations = 0
         try:
-            states, gave_up = self._integrate(x, times), None
-        except AssertionError as error:
-            gave_up = _reason(error)
-            if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in self.parameters())):
-                raise ArithmeticError(
-                    f"{self.method} gave up on a batch of {len(x)} states ({gave_up}), so that there is no gradient: the "
-                    "field is too stiff or its states run off to infinity. Add damping, take a smaller learning rate "
-                    "or looser tolerances, or a method with fixed steps. Under torch.no_grad() the states are "
-                    "computed one by one, NaN where they cannot be reached."
-                ) from error
-            states, self.status = self._one_by_one(x, times)
-        if gave_up is None:
+            states = torch.cat(list(self._pieces(x, times)))
             # fixed steps run through infinity without a word
             finite = states[-1].detach().flatten(1).isfinite().all(1).cpu().numpy()
             self.status = np.where(finite, Status.OK, Status.DIVERGED).astype(np.uint8)
+        except AssertionError as error:
+            reason = _reason(error)
+            if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in self.parameters())):
+                raise ArithmeticError(
+                    f"{self.method} gave up on a batch of {len(x)} states ({reason}), so that there is no gradient: "
+                    "the field is too stiff, or states run off to infinity. Add damping, take a smaller learning rate, "
+                    "looser tolerances or a method with fixed steps. Under torch.no_grad() the states are computed "
+                    "one by one, and are NaN where they cannot be reached."
+                ) from error
+            states, self.status = self._one_by_one(x, times)
+        for field in self._fields():
+            field.last = None
         return states
 
     def _one_by_one(self, x: Tensor, times: list[float]) -> tuple[Tensor, np.ndarray]:
@@ -180,9 +187,6 @@ class ODEFlow(nn.Module):
             for slot, state in enumerate(torch.cat(reached) if reached else ()):
                 states[slot, i] = state[0]
         return states, status
-
-    def _integrate(self, x: Tensor, times: list[float]) -> Tensor:
-        return torch.cat(list(self._pieces(x, times)))
 
     def _pieces(self, x: Tensor, times: list[float]) -> Iterator[Tensor]:
         """The states at the wanted times, block by block."""
@@ -213,6 +217,7 @@ class ODEFlow(nn.Module):
         """The states at 0, the wanted times and the end of a block, whose clock starts at 0."""
         from torchdiffeq import odeint, odeint_adjoint
 
+        methods.check_method(self.method)
         grid = self._grid(duration)
         wanted = [methods.snapped(time, grid) for time in wanted]
         if not wanted or wanted[-1] < duration * (1 - 1e-12):

@@ -8,7 +8,7 @@ from torch import nn
 
 from resdyn import _validation as validate
 from resdyn.networks.continuous.flows import ODEFlow
-from resdyn.networks.continuous.vector_fields import BlockResidual, DampedField
+from resdyn.networks.continuous.vector_fields import BlockResidual, CastUnit, DampedField
 
 
 def ode_flow(
@@ -111,6 +111,8 @@ def _blocks(given: Any) -> tuple[list[nn.Module], bool]:
     if parts is None:
         parts = given if isinstance(given, list | tuple | nn.ModuleList) else [given]
     blocks = [_module(part) for part in parts]
+    if blocks and getattr(given, "is_shared", False):
+        blocks = blocks[:1] * len(blocks)
     if not blocks:
         raise ValueError("the stage has no blocks that keep the shape of the state, so that it has no flow.")
     return blocks, all(block is blocks[0] for block in blocks)
@@ -118,13 +120,14 @@ def _blocks(given: Any) -> tuple[list[nn.Module], bool]:
 
 def _module(part: Any) -> nn.Module:
     """The module of a block: itself, or what a unit of an unrolled network runs."""
-    module = part if isinstance(part, nn.Module) else getattr(part, "function", None)
-    if not isinstance(module, nn.Module):
+    if isinstance(part, nn.Module):
+        return part
+    if not hasattr(part, "placement"):
         raise TypeError(
-            f"a flow is made of a stage or of a torch module that keeps the shape of the state, not of "
+            f"a flow is made of a stage, or of a torch module that keeps the shape of the state, not of a "
             f"{type(part).__name__}; for a resdyn System use resdyn.simulate(system, x0, method='RK45')."
         )
-    return module
+    return part.piece.function if part.placement.is_native else CastUnit(part)
 
 
 def _block_step(given: Any, stage: Any, blocks: Sequence[nn.Module]) -> float:

@@ -4,8 +4,11 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from resdyn.networks.architectures.blocks import ResidualBlock
+from resdyn.networks.architectures.dense import DenseBlock
+from resdyn.networks.architectures.pointwise import ACTIVATIONS
 
 
 class BlockResidual(nn.Module):
@@ -32,9 +35,9 @@ class BlockResidual(nn.Module):
 
     def _residual(self, x: Tensor) -> Tensor:
         block = self.block
-        if is_dense_block(block) and block.step == self.step:
-            y = block.gain * block.activations(x)
-            return y - block.damping * x if block.damping else y
+        if isinstance(block, DenseBlock) and block.step == self.step:
+            y = ACTIVATIONS[block.activation](linear(x, block.weight, block.bias))
+            return block.gain * y - block.damping * x if block.damping else block.gain * y
         # a block may work in place, and x still belongs to the integrator
         if isinstance(block, ResidualBlock) and _adds_only(block):
             branch = block.branch(x.clone())
@@ -46,9 +49,17 @@ class BlockResidual(nn.Module):
         return after if after.shape != x.shape else (after - x) / self.step
 
 
-def is_dense_block(block: Any) -> bool:
-    """Whether a block has the parametrisation of :class:`resdyn.ResidualMap`."""
-    return all(hasattr(block, name) for name in ("weight", "bias", "activation", "step", "damping", "gain"))
+class CastUnit(nn.Module):
+    """A unit of an unrolled network that runs with copies of the weights, in another dtype or on another device."""
+
+    def __init__(self, unit: Any) -> None:
+        super().__init__()
+        self.function = unit.function
+        self.register_buffer("place", torch.empty(0, dtype=unit.placement.dtype, device=unit.placement.device))
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The state after the unit."""
+        return self.function(x)
 
 
 def _adds_only(block: ResidualBlock) -> bool:
