@@ -222,8 +222,8 @@ class ODEFlow(nn.Module):
         wanted = [methods.snapped(time, grid) for time in wanted]
         if not wanted or wanted[-1] < duration * (1 - 1e-12):
             wanted = [*wanted, duration]
-        options = methods.solver_options(self.method, grid, wanted, self.options)
         times = torch.tensor([0.0, *wanted], dtype=torch.float64, device=x.device)
+        options = methods.solver_options(self.method, grid, times, self.options)
         solve = odeint_adjoint if self.adjoint and torch.is_grad_enabled() else odeint
         return solve(field, x, times, rtol=self.rtol, atol=self.atol, method=self.method, options=options)
 

@@ -48,11 +48,12 @@ def steps_per_block(method: str, step: Any, duration: float) -> int:
     return round(ratio)
 
 
-def solver_options(method: str, grid: list[float], times: list[float], options: dict[str, Any]) -> dict[str, Any]:
+def solver_options(method: str, grid: list[float], times: Tensor, options: dict[str, Any]) -> dict[str, Any]:
     """The options of torchdiffeq for one block."""
     if method in ADAPTIVE:
-        return {"max_num_steps": _MOST_STEPS, "norm": worst_state} | options
-    on_grid = set(times) <= set(grid)
+        # a step ends at each time that is asked for: torchdiffeq's interpolants are coarser than its steps
+        return {"max_num_steps": _MOST_STEPS, "norm": worst_state, "step_t": times} | options
+    on_grid = set(times.tolist()) <= set(grid)
     # between points of the grid Hermite's cubic keeps the order of rk4; at its points no interpolation is needed
     return {"grid_constructor": _constructor(grid), "interp": "linear" if on_grid else "cubic"} | options
 
