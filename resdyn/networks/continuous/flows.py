@@ -60,7 +60,7 @@ class ODEFlow(nn.Module):
         methods.steps_per_block(self.method, step, duration)
         self.rtol, self.atol = validate.positive(rtol, "rtol"), validate.positive(atol, "atol")
         self.adjoint, self.step, self.options = bool(adjoint), step, dict(options or {})
-        self.status = np.zeros(0, dtype=np.uint8)
+        self._status: Tensor | np.ndarray = np.zeros(0, dtype=np.uint8)
 
     def extra_repr(self) -> str:
         """The integrator, for ``repr``."""
@@ -71,6 +71,19 @@ class ODEFlow(nn.Module):
     def evaluations(self) -> int:
         """Evaluations of the vector field in the last call."""
         return sum(field.evaluations for field in self._fields())
+
+    @property
+    def status(self) -> np.ndarray:
+        """How each state of the last call ended; empty after a call under a transform of ``torch.func``."""
+        if isinstance(self._status, Tensor):
+            finite = self._status.cpu().numpy()
+            return np.where(finite, Status.OK, Status.DIVERGED).astype(np.uint8)
+        return self._status
+
+    def _set_status(self, x: Tensor) -> None:
+        # fixed steps run through infinity without a word; the answer stays on the device until somebody asks for it
+        hidden = torch._C._functorch.is_functorch_wrapped_tensor(x)
+        self._status = np.zeros(0, dtype=np.uint8) if hidden else x.detach().flatten(1).isfinite().all(1)
 
     def forward(self, x: Any) -> Any:
         r"""x(T), a tensor of a tensor and an array of an array, shape (n, \*shape).
@@ -153,9 +166,7 @@ class ODEFlow(nn.Module):
             field.evaluations = 0
         try:
             states = torch.cat(list(self._pieces(x, times)))
-            # fixed steps run through infinity without a word
-            finite = states[-1].detach().flatten(1).isfinite().all(1).cpu().numpy()
-            self.status = np.where(finite, Status.OK, Status.DIVERGED).astype(np.uint8)
+            self._set_status(states[-1])
         except AssertionError as error:
             reason = _reason(error)
             if torch.is_grad_enabled() and (x.requires_grad or any(p.requires_grad for p in self.parameters())):
@@ -165,7 +176,7 @@ class ODEFlow(nn.Module):
                     "looser tolerances or a method with fixed steps. Under torch.no_grad() the states are computed "
                     "one by one, and are NaN where they cannot be reached."
                 ) from error
-            states, self.status = self._one_by_one(x, times)
+            states, self._status = self._one_by_one(x, times)
         for field in self._fields():
             field.last = None
         return states
