@@ -41,9 +41,9 @@ def train(net: nn.Module, epochs: int, rate: float) -> float:
     ids=["rk4", "rk4, adjoint", "dopri5"],
 )
 def test_an_ode_net_learns_what_no_linear_classifier_can(options: dict):
-    assert train(ode_net((2,), 2, width=8, **options), epochs=60, rate=0.03) > 0.97
+    assert train(ode_net((2,), 2, width=8, **options), epochs=60, rate=0.1) > 0.97
     # circles with one centre: no line does much better than guessing
-    assert train(nn.Linear(2, 2), epochs=60, rate=0.03) < 0.75
+    assert train(nn.Linear(2, 2), epochs=60, rate=0.1) < 0.75
 
 
 @pytest.mark.parametrize("kind", ["dense", "convolutional"])
@@ -62,21 +62,21 @@ def test_adjoint_and_back_propagation_give_close_gradients(kind: str):
         assert b.grad.numpy() == pytest.approx(a.grad.numpy(), abs=1e-6 * max(1.0, float(a.grad.abs().max()))), name
 
 
-def test_images_of_digits_are_learned_by_the_convolutional_net():
+def test_the_convolutional_net_learns_images():
     images, labels = resdyn.data.toys.digits()
-    x = torch.from_numpy(images[:300] / 16).float().reshape(-1, 1, 8, 8)
-    y = torch.from_numpy(labels[:300]).long()
-    net = ode_net((1, 8, 8), kind="convolutional", width=8, step=0.5)
-    optimizer = torch.optim.Adam(net.parameters(), lr=0.03)
-    losses = []
-    for _ in range(25):
+    few = labels < 3
+    x = torch.from_numpy(images[few] / 16).float().reshape(-1, 1, 8, 8)
+    y = torch.from_numpy(labels[few]).long()
+    net = ode_net((1, 8, 8), 3, kind="convolutional", width=4, step=0.5)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.1)
+    for _ in range(40):
         optimizer.zero_grad()
-        loss = nn.functional.cross_entropy(net(x), y)
-        loss.backward()
+        nn.functional.cross_entropy(net(x[:100]), y[:100]).backward()
         optimizer.step()
-        losses.append(loss.item())
-    assert losses[0] > 2.0  # ln 10 = 2.3: guessing
-    assert losses[-1] < 1.0
+    with torch.no_grad():
+        accuracy = (net(x[100:]).argmax(1) == y[100:]).float().mean().item()
+    # three classes: twice as good as guessing; seeds 0 to 2 give 0.75 to 0.95
+    assert accuracy > 2 / 3
 
 
 @pytest.mark.parametrize(
@@ -136,7 +136,7 @@ def test_torch_func_linearizes_fixed_steps():
     delta = 1e-6
     difference = (flow(x + delta * v) - flow(x - delta * v)) / (2 * delta)
     assert tangent.detach().numpy() == pytest.approx(difference.detach().numpy(), abs=1e-8)
-    assert float((cotangent * v).sum()) == pytest.approx(float((tangent * v).sum()), rel=1e-10)
+    assert (cotangent * v).sum().item() == pytest.approx((tangent * v).sum().item(), rel=1e-10)
 
 
 def test_the_vector_field_is_the_one_that_was_given():
