@@ -15,6 +15,8 @@ Array = NDArray[Any]
 
 MAPS = ("residual", "exponential")
 FLOWS = ("RK23", "RK45", "DOP853", "Radau", "BDF", "LSODA")
+# what SciPy's implicit methods hold for each pair of variables: a Jacobian, and its factors in real and complex numbers
+_IMPLICIT_BYTES = {"Radau": 32, "BDF": 16, "LSODA": 8}
 _RTOL, _ATOL = 1e-6, 1e-9
 
 
@@ -82,6 +84,12 @@ def make_request(
         raise ValueError(
             f'method "exponential" takes the linear part exactly, but {system.name!r} has none that is known; '
             'it serves ResidualMap. Use method="residual", or an ODE method for the flow.'
+        )
+    if method in _IMPLICIT_BYTES:
+        _memory.require(
+            _IMPLICIT_BYTES[method] * int(np.prod(system.shape)) ** 2,
+            f"{method}, which forms the Jacobian of the {int(np.prod(system.shape))} variables of {system.name!r},",
+            'use an explicit method such as "RK45"',
         )
     states, batch = _states(system, x0, _dtype(dtype))
     if method not in (*MAPS, "RK45") and not np.isfinite(states).all():

@@ -34,6 +34,8 @@ class System(Protocol):
 
     * ``jacobian(t, x)``: :math:`\partial f / \partial x` as arrays, ``(*batch, *shape)`` to
       ``(*batch, d, d)`` with d the number of state variables;
+    * ``jvp(t, x, v)``: :math:`(\partial f / \partial x)\,v` at many states at once, both ``(*batch, *shape)``; for
+      systems of so many variables that Jacobians are not formed;
     * ``activations(t, x)``: the residuals y of the literature where they differ from f;
     * ``compiled_form()``: a :class:`CompiledForm`, the fast path of :func:`resdyn.simulate`;
     * ``infinite_states``: True where ±∞ is a legitimate value of a state variable.
@@ -89,7 +91,11 @@ class NetworkTrace(Protocol):
 
 @runtime_checkable
 class TracedNetwork(Protocol):
-    """A network as a chain of units: what :func:`resdyn.propagate` needs where states change their shape."""
+    """A network as a chain of units: what :func:`resdyn.propagate` needs where states change their shape.
+
+    A network may also offer ``stem``, a :class:`NetworkUnit` from the inputs to the first state; it then counts as the
+    first layer.
+    """
 
     @property
     def units(self) -> Sequence[NetworkUnit]:

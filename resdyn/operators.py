@@ -14,10 +14,13 @@ Array = NDArray[Any]
 
 
 class RealOperator(LinearOperator):
-    """A real operator given by its action on the columns of a matrix and by its transpose."""
+    """A real operator given by its action on the columns of a matrix and by its transpose.
 
-    def __init__(self, size: int) -> None:
-        super().__init__(dtype=np.dtype(np.float64), shape=(size, size))
+    Its dtype tells how exact it is: float32 only if a network in single precision is part of it.
+    """
+
+    def __init__(self, size: int, dtype: Any = np.float64) -> None:
+        super().__init__(dtype=np.dtype(dtype), shape=(size, size))
 
     def _matvec(self, x: Array) -> Array:
         return self._matmat(x.reshape(-1, 1)).ravel()
@@ -73,7 +76,7 @@ class BlockJacobian(RealOperator):
     """``I + weight·A`` for a linear operator A: one block of a residual network, with weight h."""
 
     def __init__(self, operator: LinearOperator, weight: float) -> None:
-        super().__init__(operator.shape[0])
+        super().__init__(operator.shape[0], _precision([operator]))
         self.operator, self.weight = operator, weight
 
     def _matmat(self, x: Array) -> Array:
@@ -87,7 +90,7 @@ class Product(RealOperator):
     """``F_m ⋯ F_2 F_1``: the factors in the order in which they act."""
 
     def __init__(self, factors: Sequence[LinearOperator], size: int) -> None:
-        super().__init__(size)
+        super().__init__(size, _precision(factors))
         self.factors = tuple(factors)
 
     def _matmat(self, x: Array) -> Array:
@@ -97,3 +100,8 @@ class Product(RealOperator):
 
     def _adjoint(self) -> "Product":
         return Product([factor.adjoint() for factor in reversed(self.factors)], self.shape[0])
+
+
+def _precision(operators: Sequence[LinearOperator]) -> Any:
+    """That of the least exact one; float32 counts, integers do not."""
+    return np.float32 if any(operator.dtype == np.float32 for operator in operators) else np.float64

@@ -29,8 +29,8 @@ def check_system(
     * without a ``depth`` it does not depend on t;
     * ``linearize`` agrees with central differences, its adjoint with itself, :math:`\langle Av, w\rangle = \langle v,
       A^{\mathsf T}w\rangle`, and it acts on many vectors at once;
-    * ``jacobian`` and ``compiled_form``, where offered, agree with ``linearize`` and ``residual``; so do the tangent
-      vectors that a compiled form carries.
+    * ``jacobian``, ``jvp`` and ``compiled_form``, where offered, agree with ``linearize`` and ``residual``; so do the
+      tangent vectors that a compiled form carries.
 
     Parameters
     ----------
@@ -60,6 +60,7 @@ def check_system(
     for t in times:
         _check_residual(system, t, batch, rtol)
         _check_linearization(system, t, batch[0], generator, rtol, max_dense)
+        _check_products(system, t, batch, generator, rtol)
     if system.depth is None:
         assert np.array_equal(system.residual(0.0, batch), system.residual(1.7 * system.step, batch)), (
             "residual depends on t, but depth is None, which says that the system is autonomous; give it a depth"
@@ -133,6 +134,21 @@ def _check_linearization(
         stacked = np.asarray(jacobian(t, np.stack([x, x])))
         assert stacked.shape == (2, d, d), f"jacobian returned shape {stacked.shape} for two states; needed {(2, d, d)}"
         _close(stacked[1], dense, rtol, "jacobian and linearize")
+
+
+def _check_products(system: System, t: float, batch: Array, rng: np.random.Generator, rtol: float) -> None:
+    """The JVP of a batch with two axes against the operator at each state."""
+    jvp = getattr(system, "jvp", None)
+    if jvp is None:
+        return
+    states = batch[:2]
+    vectors = rng.standard_normal(states.shape)
+    found = np.asarray(jvp(t, states[None], vectors[None]))
+    assert found.shape == (1, *states.shape), (
+        f"jvp returned shape {found.shape} for states of shape {(1, *states.shape)}"
+    )
+    for x, v, image in zip(states, vectors, found[0], strict=True):
+        _close(image.ravel(), system.linearize(t, x).matvec(v.ravel()), rtol, "jvp and linearize")
 
 
 def _check_compiled(system: System, batch: Array, rtol: float) -> None:

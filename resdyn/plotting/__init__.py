@@ -19,6 +19,7 @@ from resdyn.plotting.orbits import cumulative_states, interaction_matrix, residu
 from resdyn.plotting.periodic import cycles, poincare_section
 from resdyn.plotting.perturbations import noise_variance, propagation
 from resdyn.plotting.portraits import manifold, phase_portrait, trajectories
+from resdyn.plotting.units import unit_norms
 
 __all__ = [
     "COLOURS",
@@ -57,4 +58,5 @@ __all__ = [
     "trajectories",
     "transients",
     "uncertainty",
+    "unit_norms",
 ]

@@ -135,7 +135,8 @@ def finite_time_exponents(
         Layers of the tangent map; None takes all layers of a layer-wise system or of a drive.
     n_exponents : int, optional
         k, from the largest on; by default all d, which needs d ≤ 512. For more variables the k largest are found by
-        ``scipy.sparse.linalg.svds`` (maps only); their error is about 1e-16 of the largest singular value.
+        ``scipy.sparse.linalg.svds`` (maps only); their error is about the rounding error of the largest
+        singular value, 1e-16 of it, or 1e-7 for a network in float32.
     transient : int
         Layers that come before the tangent map.
     dynamics, inputs, rtol, atol, method, threads
@@ -335,7 +336,8 @@ def _of_many_variables(request: Request, k: int, dynamics: str) -> FiniteTimeExp
         status[i] = trajectory.status
         if status[i] == Status.OK:
             try:
-                _, values, vectors = svds(tangent_map(trajectory), k, v0=start)
+                tangent = tangent_map(trajectory)
+                _, values, vectors = svds(tangent, k, v0=start.astype(tangent.dtype))
             except ArpackError as error:
                 raise ValueError(
                     f"the singular values over {depth} layers leave the range in which svds can work ({error}); "

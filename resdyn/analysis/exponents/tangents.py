@@ -288,12 +288,17 @@ class Variational:
 
 
 def jacobian_products(system: System, t: float, states: Array, frames: Array, **drive: Any) -> Array:
-    """A v for every vector of the frames, shape of ``frames``; by the Jacobian where there is one."""
-    jacobian = getattr(system, "jacobian", None)
+    """A v for every vector of the frames, shape of ``frames``; by the Jacobian, or the JVP, where there is one."""
+    jacobian, jvp = getattr(system, "jacobian", None), getattr(system, "jvp", None)
     with np.errstate(over="ignore", invalid="ignore"):
         if jacobian is not None:
             A = np.asarray(jacobian(t, states, **drive), dtype=float)
             return np.asarray(frames @ np.swapaxes(A, -1, -2))
+        if jvp is not None:
+            vectors = frames.reshape(*frames.shape[:-1], *system.shape)
+            at = np.expand_dims(states, frames.ndim - 2)
+            images = np.asarray(jvp(t, np.broadcast_to(at, vectors.shape), vectors, **drive), dtype=float)
+            return images.reshape(frames.shape)
         images = np.empty_like(frames)
         for index in np.ndindex(frames.shape[:-2]):
             A = system.linearize(t, states[index], **drive)

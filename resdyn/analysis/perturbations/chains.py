@@ -161,7 +161,14 @@ class SystemLayer:
     def linearize(self, x: Array) -> Linear:
         """I + hA at each state: dense where small, applied without forming it where not."""
         size, h = int(np.prod(self.system.shape)), self.system.step
-        jacobian = getattr(self.system, "jacobian", None)
+        jacobian, jvp = getattr(self.system, "jacobian", None), getattr(self.system, "jvp", None)
+        if jvp is not None and (jacobian is None or size > _DENSE_UP_TO):
+
+            def push(tangents: Array) -> Array:
+                at = np.broadcast_to(x, tangents.shape)
+                return tangents + h * np.asarray(jvp(self._t, at, tangents, **self._driven(tangents.shape)))
+
+            return push
         if jacobian is not None and size <= _DENSE_UP_TO:
             A = jacobian(self._t, x, **self._driven(x.shape))
 
@@ -199,11 +206,15 @@ def _of_network(network: TracedNetwork, x: Array, depth: Any) -> Chain:
             "pass x[None] for a single one."
         )
     _require_states(len(x))
-    units = list(network.units)
+    units, stem = list(network.units), getattr(network, "stem", None)
+    if stem is not None:  # perturbations are of what the network takes
+        units.insert(0, stem)
     n = len(units) if depth is None else validate.count(depth, "depth")
     name = str(getattr(network, "name", type(network).__name__))
     if n > len(units):
-        raise ValueError(f"{name!r} has {len(units)} units, but depth = {n} asks for more; ask for at most all.")
+        raise ValueError(
+            f"{name!r} has {len(units)} units{_with(stem)}, but depth = {n} asks for more; ask for at most all."
+        )
     layers = [UnitLayer(unit) for unit in units[:n]]
     # one input tells the shapes, and with them how much memory the rest will take
     shapes, probe = [x.shape[1:]], x[None, :1]
@@ -219,6 +230,10 @@ def _of_network(network: TracedNetwork, x: Array, depth: Any) -> Chain:
         batch=(len(x),),
         layers=lambda chunk: layers,
     )
+
+
+def _with(stem: NetworkUnit | None) -> str:
+    return "" if stem is None else ", the stem among them"
 
 
 @dataclass(frozen=True, eq=False)

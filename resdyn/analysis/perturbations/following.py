@@ -54,7 +54,8 @@ def propagate(
     system_or_network : System or TracedNetwork
         A system (its map), or a network whose units may change the shape of the state.
     x : array, shape (\*batch, \*shape)
-        Inputs: one, or a batch. A network takes a batch with one axis.
+        Inputs: one, or a batch. A network takes a batch with one axis;
+        where it has a ``stem``, x are the network's inputs and the stem is its first layer.
     perturbations : array, shape (n, \*batch, \*shape), or (\*batch, \*shape) for one
         What is added to the state at layer ``start``. Instead of noise.
     input_noise : float

@@ -51,7 +51,7 @@ class Propagation(Result):
     names : tuple of str
         Who made the state of each row: "input", and then the layer or unit.
     t : array, shape (T + 1,)
-        Depth-time, kh; for a network the number of units passed.
+        Depth-time, kh; for a network the number of units passed (its stem is one).
     sizes : array, shape (T + 1, n, \*batch)
         :math:`\|\tilde x_k - x_k\|` of the perturbed and the unperturbed state.
     state_sizes : array, shape (T + 1, \*batch)

@@ -182,8 +182,8 @@ class ResidualNetwork(nn.Module):
                 "net(x) takes inputs that are normalised already."
             )
         parameter = next(self.parameters())
-        if isinstance(images, np.ndarray) and not images.flags.writeable:
-            # torch warns about memory that it may not write to
+        if isinstance(images, np.ndarray) and not (images.flags.writeable and images.flags.c_contiguous):
+            # torch warns about memory that it may not write to, and refuses strides that run backwards
             images = images.copy()
         pixels = torch.as_tensor(images).to(device=parameter.device)
         if not pixels.is_floating_point():

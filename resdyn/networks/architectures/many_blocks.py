@@ -48,8 +48,8 @@ def residual_mlp(
     scale : float
         Inputs are multiplied by it.
     initial : "scaled", "zero" or "plain"
-        How the last weights of each branch, V, begin. "plain": normal, with the variance that keeps ‖V φ(U x)‖ near ‖x‖
-        for relu, so that states grow as :math:`2^{L/2}`. "scaled": this over √L, so that
+        How the last weights of each branch, V, begin. "plain": normal, with the variance that makes ‖V φ(U x)‖ about
+        ‖x‖ for relu, so that states grow as :math:`2^{L/2}`. "scaled": this over √L, so that
         :math:`\mathrm{E}\|x_L\|^2 \approx (1 + 1/L)^L \|x_0\|^2 < e\,\|x_0\|^2` at any depth, and gradients reach every
         weight from the first step on. "zero": every block begins as the identity. This is a start and no factor
         in the network: training may choose any size.
@@ -146,12 +146,13 @@ def _equal_blocks(branch: Callable[[], nn.Sequential], n_blocks: int, initial: I
     validate.choice(initial, "initial", ("scaled", "zero", "plain"))
     factor = {"scaled": n_blocks**-0.5, "zero": 0.0, "plain": 1.0}[initial]
     stage = ResidualStage(None, [ResidualBlock(branch()) for _ in range(n_blocks)])
-    for module in stage.modules():
-        if isinstance(module, nn.Conv2d | nn.Linear):
-            nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
     with torch.no_grad():
         for unit in stage.blocks:
+            for place, layer in enumerate(unit.branch):
+                if isinstance(layer, nn.Conv2d | nn.Linear):
+                    # twice the variance where a ReLU has halved the square before
+                    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu" if place else "linear")
+                if isinstance(layer, nn.Linear):
+                    nn.init.zeros_(layer.bias)
             unit.branch[-1].weight.mul_(factor)
     return stage

@@ -2,6 +2,8 @@
 
 import json
 import pickle
+import re
+import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +15,7 @@ from torch import Tensor
 from resdyn.networks.checkpoints.writing import CARD, FORMAT
 
 SUFFIXES = (".safetensors", ".th", ".pt", ".pth")
+_OBJECT = re.compile(r"(?:GLOBAL|class) ([\w.]+\.\w+)")
 _WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
 _PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
 
@@ -81,27 +84,32 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | N
 
 def _read_pickle(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            # about versions of the format: what cannot be read is refused below
+            warnings.simplefilter("ignore")
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        reason = str(error).partition("Please file an issue")[0].strip().splitlines()
-        if not _needs_more(str(error)):
+        needed = _OBJECT.search(str(error))
+        if needed is None:
             raise _damaged(path, error) from None
         raise ValueError(
-            f"{str(path)!r} is refused: it holds more than tensors ({reason[-1] if reason else 'objects'}), and to "
-            "unpickle objects is to run whatever code the file names. Whoever trusts it can load it where it was "
-            "written and store net.state_dict() alone."
+            f"{str(path)!r} is refused: it holds more than tensors, it needs {needed[1]}, and to unpickle objects is "
+            "to run whatever code the file names. Whoever trusts it can load it where it was written and store "
+            "net.state_dict() alone."
         ) from None
     except Exception as error:  # the reader of torch ends in many ways on a damaged file
         raise _damaged(path, error) from None
 
 
-def _needs_more(message: str) -> bool:
-    return any(sign in message for sign in ("Unsupported global", "Unsupported class", "Unsupported operand", "GLOBAL"))
-
-
 def _damaged(path: Path, error: Exception) -> ValueError:
-    first = (str(error) or type(error).__name__).strip().splitlines()[0]
-    return ValueError(f"{str(path)!r} is damaged, or was not written by torch.save ({first}); fetch it anew.")
+    return ValueError(f"{str(path)!r} is damaged, or was not written by torch.save ({_said(error)}); fetch it anew.")
+
+
+def _said(error: Exception) -> str:
+    """The line of an error that is about the file."""
+    # before this word torch speaks of what its users may do
+    lines = str(error).rpartition("WeightsUnpickler error:")[2].strip().splitlines()
+    return lines[0] if lines else type(error).__name__
 
 
 def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:

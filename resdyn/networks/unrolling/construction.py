@@ -1,0 +1,137 @@
+"""``unroll``: from a model and an example to its chain of units, checked against the model."""
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from resdyn import _validation as validate
+from resdyn.networks.architectures.contract import ResidualNetwork
+from resdyn.networks.unrolling.agreement import require_agreement
+from resdyn.networks.unrolling.declared import declared_pieces, declared_step
+from resdyn.networks.unrolling.inputs import Example
+from resdyn.networks.unrolling.pieces import Piece, Pieces
+from resdyn.networks.unrolling.placement import Placed, Placement, refuse_training
+from resdyn.networks.unrolling.unit import Part, Unit
+from resdyn.networks.unrolling.unrolled import Input, UnrolledNetwork
+
+
+def unroll(
+    model: nn.Module,
+    example: Any,
+    *,
+    units: Any = None,
+    step: float | None = None,
+    device: Any = None,
+    dtype: Any = None,
+    name: str | None = None,
+) -> UnrolledNetwork:
+    r"""Take a residual network apart into its units, without changing or copying it.
+
+    .. math:: \text{model}(x) = \text{head}\bigl(B_n(\cdots B_1(\text{stem}(x)))\bigr)
+
+    Networks of :mod:`resdyn.networks` say themselves what their units are. In others they are found from the additions
+    of a skip path in a trace of the model, or named by the caller.
+
+    Parameters
+    ----------
+    model : torch.nn.Module
+        In eval mode.
+    example : tensor or array, shape (batch, \*shape); or a mapping from argument names to tensors
+        An input; of a mapping the first entry is the input. Its values do not matter.
+    units : sequence of str or of modules, optional
+        The residual units, in order: paths such as "layer1.0", or submodules.
+    step : float, optional
+        h, the depth-time of one block in ``.stages``. If left out, the ``step`` that the blocks of a dense network
+        have, and 1 for others.
+    device : str or torch.device, optional
+        Where to run; where the model is, if left out.
+    dtype : torch.float32 or torch.float64, optional
+        In what to run; that of the model's parameters, if left out. With another dtype or device the unrolled network
+        is a snapshot, with copies of the weights; else it shares them with the model.
+    name : str, optional
+        For messages and figures.
+
+    Returns
+    -------
+    UnrolledNetwork
+        Compared with the model on batches of 1, 2 and 3 inputs made from the example.
+
+    Raises
+    ------
+    TypeError
+        For what is no module, or an example that is no array of numbers.
+    ValueError
+        For a model in training mode, in half precision without ``dtype``, without skip additions, or whose units,
+        one after another, are not the model; the message names the first unit that differs.
+    RuntimeError
+        If CUDA is asked for and there is none.
+    """
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"model must be a torch.nn.Module, but is {model!r} of type {type(model).__name__}.")
+    chosen = None if step is None else validate.positive(step, "step")
+    refuse_training(model)
+    placement = Placement(model, device=device, dtype=dtype)
+    given = Example(example, model)
+    pieces = _pieces(model, example, given, units)
+    name = _name_of(model) if name is None else name
+    network = _assembled(pieces, given, placement, declared_step(pieces) if chosen is None else chosen, name)
+    require_agreement(model, network, pieces, given, placement)
+    return network
+
+
+def _pieces(model: nn.Module, example: Any, given: Example, units: Any) -> Pieces:
+    if units is None and isinstance(model, ResidualNetwork):
+        pieces = declared_pieces(model)
+    else:
+        from resdyn.networks.unrolling.finding import find_pieces
+
+        pieces = find_pieces(model, given.tensors if given.is_mapping else given.input, units=units)
+    if not pieces.units:
+        raise ValueError(f"the {type(model).__name__} has no residual units; give it one, or name some with units=.")
+    return pieces
+
+
+def _assembled(pieces: Pieces, given: Example, placement: Placement, step: float, name: str) -> UnrolledNetwork:
+    """Run the example through the pieces, for the shapes between them and to see which write into their input."""
+    x = placement.tensor(given.batch(2)[next(iter(given.tensors))])
+    parts: list[Any] = []
+    for index, piece in enumerate([pieces.stem, *pieces.units, pieces.head], start=-1):
+        after, writes = _tried(piece, x, placement)
+        shapes: dict[str, Any] = {"shape_before": tuple(x.shape[1:]), "shape_after": tuple(after.shape[1:])}
+        if 0 <= index < len(pieces.units):
+            parts.append(Unit(piece, index, placement, **shapes, writes=writes))
+        else:
+            kind = Input if index < 0 else Part
+            parts.append(kind(piece.name, piece.function, placement, module=piece.module, **shapes, writes=writes))
+        x = after
+    parts[0].takes_integers = given.integers
+    return UnrolledNetwork(name, parts[0], parts[1:-1], parts[-1], placement, step=step)
+
+
+def _tried(piece: Piece, x: Tensor, placement: Placement) -> tuple[Tensor, bool]:
+    """The output of a piece, and whether it wrote into its input."""
+    with torch.no_grad():
+        probe = x.clone()
+        before = probe._version  # torch counts the writes into a tensor and its views
+        try:
+            after = Placed(piece.function, placement)(probe)
+        except (RuntimeError, TypeError) as error:
+            reason = str(error).strip().splitlines()[0]
+            raise ValueError(
+                f"{piece.name!r} cannot run on a batch of shape {tuple(x.shape)} in {placement!r}: {reason}"
+            ) from error
+    if not isinstance(after, Tensor) or after.ndim < 1 or len(after) != len(x):
+        what = f"shape {tuple(after.shape)}" if isinstance(after, Tensor) else f"a {type(after).__name__}"
+        raise ValueError(
+            f"{piece.name!r} returned {what} for a batch of {len(x)}; a unit maps one tensor to one tensor, with the "
+            "batch as its first axis."
+        )
+    return after, probe._version != before
+
+
+def _name_of(model: nn.Module) -> str:
+    if not isinstance(model, ResidualNetwork):
+        return type(model).__name__
+    depth = model.architecture.get("depth")
+    return str(model.architecture["name"]) + ("" if depth is None else f"-{depth}")

@@ -1,0 +1,196 @@
+r"""Parts of a network as maps of arrays: stem, head, and the residual units between.
+
+A unit is any map :math:`x' = B(x)`. Its residual is :math:`B(x) - x` where B keeps the shape of the state, and
+:math:`B(x) - S(x)`, with the shortcut S, where it does not.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from resdyn.networks.unrolling import derivatives
+from resdyn.networks.unrolling.pieces import Piece
+from resdyn.networks.unrolling.placement import Placed, Placement, on_tensors, real_tensor
+
+Array = NDArray[Any]
+
+AT_ONCE = 2**22
+"""Numbers of the state in one call of torch; more states are taken one part after another."""
+
+
+class Part:
+    """A part of a network, for arrays or tensors with one batch axis.
+
+    Arrays come back as arrays, in the dtype in which the network runs, and tensors as tensors. No autograd graph is
+    kept, unless a tensor requires a gradient.
+
+    Attributes
+    ----------
+    name : str
+        The path of the submodule in the network.
+    module : module or None
+        The caller's own submodule, if the part is one.
+    function : callable
+        What runs: from a tensor to a tensor, without checks, differentiable.
+    shape_before, shape_after : tuple of int
+        Of one state.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        function: nn.Module,
+        placement: Placement,
+        *,
+        module: nn.Module | None = None,
+        shape_before: tuple[int, ...],
+        shape_after: tuple[int, ...],
+        writes: bool,
+    ) -> None:
+        self.name, self.module = name, module
+        self.shape_before, self.shape_after = shape_before, shape_after
+        self.function: Callable[[Tensor], Tensor] = (
+            _Kept(function, placement) if writes else Placed(function, placement)
+        )
+        self.placement = placement
+
+    def __call__(self, x: Any) -> Any:
+        r"""What comes after, for states of shape (batch, \*shape_before).
+
+        Raises
+        ------
+        TypeError, ValueError
+            For another shape, or what is no array of real numbers. States that are not finite are an outcome.
+        """
+        return self._run(self.function, self._checked(x, self.shape_before, "x"))
+
+    def jvp(self, x: Any, tangent: Any) -> Any:
+        r"""The derivative at states x times tangents, (batch, \*shape_before) to (batch, \*shape_after)."""
+        x = self._checked(x, self.shape_before, "x")
+        tangent = self._checked(tangent, self.shape_before, "tangent", like=x)
+        return self._run(lambda state, v: derivatives.jvp(self.function, state, v), x, tangent, differentiable=False)
+
+    def vjp(self, x: Any, cotangent: Any) -> Any:
+        r"""The transposed derivative at x times cotangents, (batch, \*shape_after) to (batch, \*shape_before)."""
+        x = self._checked(x, self.shape_before, "x")
+        cotangent = self._checked(cotangent, self.shape_after, "cotangent", like=x)
+        return self._run(lambda state, w: derivatives.vjp(self.function, state, w), x, cotangent, differentiable=False)
+
+    def _run(self, function: Callable[..., Tensor], *values: Any, differentiable: bool = True) -> Any:
+        entries = max(int(np.prod(self.shape_before)), int(np.prod(self.shape_after)), 1)
+        chunk = max(1, AT_ONCE // entries)
+        return on_tensors(function, self.placement, *values, chunk=chunk, differentiable=differentiable)
+
+    def _checked(self, x: Any, shape: tuple[int, ...], name: str, like: Any = None) -> Any:
+        array = self._real(x, name)
+        found = tuple(array.shape)
+        if found[1:] != shape or not found:
+            raise ValueError(
+                f"{name} has shape {found}, but {self.name!r} takes a batch of shape "
+                f"(batch, {', '.join(map(str, shape))}); pass {name}[None] for a single state."
+            )
+        if like is not None and len(array) != len(like):
+            raise ValueError(f"{name} holds {len(array)} states and x {len(like)}; give one of each.")
+        return array
+
+    def _real(self, x: Any, name: str) -> Any:
+        return real_tensor(x, name, finite=False)
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__} {self.name!r}: {_size(self.shape_before)} to {_size(self.shape_after)}"
+
+
+class Unit(Part):
+    r"""One residual unit of a network; a :class:`resdyn.NetworkUnit`.
+
+    Attributes
+    ----------
+    index : int
+        Its place among the units of the network.
+    branch : callable or None
+        g, the summand with the weights, as it is before any gain; None where it is not known.
+    shortcut : callable or None
+        S, the skip path, as it is before any gain; None where it is not known.
+    """
+
+    def __init__(
+        self,
+        piece: Piece,
+        index: int,
+        placement: Placement,
+        *,
+        shape_before: tuple[int, ...],
+        shape_after: tuple[int, ...],
+        writes: bool,
+    ) -> None:
+        super().__init__(
+            piece.name,
+            piece.function,
+            placement,
+            module=piece.module,
+            shape_before=shape_before,
+            shape_after=shape_after,
+            writes=writes,
+        )
+        self.index = index
+        self.piece = piece
+        self.branch = None if piece.branch is None else self._summand(piece.branch)
+        if piece.shortcut_is_identity:
+            self.shortcut: Callable[[Any], Any] | None = self._identity
+        else:
+            self.shortcut = None if piece.shortcut is None else self._summand(piece.shortcut)
+
+    @property
+    def changes_shape(self) -> bool:
+        """Whether the state after the unit has another shape than before: an entry of a stage."""
+        return self.shape_before != self.shape_after
+
+    def residual(self, x: Any) -> Any:
+        """B(x) − x; at a unit that changes the shape, B(x) − S(x).
+
+        Raises
+        ------
+        ValueError
+            If the unit changes the shape and its shortcut is not known.
+        """
+        after = self(x)
+        return after - self.skipped(x, after)
+
+    @property
+    def has_residual(self) -> bool:
+        """Whether :meth:`residual` is defined: not where the shape changes and the shortcut is not known."""
+        return not self.changes_shape or self.shortcut is not None
+
+    def skipped(self, x: Any, after: Any) -> Any:
+        """x as it passes the unit by, of the kind of ``after``."""
+        if not self.changes_shape:
+            x = self._checked(x, self.shape_before, "x")
+            return self.placement.tensor(x) if isinstance(after, Tensor) else np.asarray(x, dtype=after.dtype)
+        if self.shortcut is None:
+            raise ValueError(
+                f"{self.name!r} changes the shape of the state from {self.shape_before} to {self.shape_after}, and its "
+                "shortcut could not be told from its branch, so it has no residual; take unit(x) itself."
+            )
+        return self.shortcut(x)
+
+    def _summand(self, module: nn.Module) -> Callable[[Any], Any]:
+        # a branch may begin with an in-place activation even where the unit as a whole spares its input
+        function = _Kept(module, self.placement)
+        return lambda x: self._run(function, self._checked(x, self.shape_before, "x"))
+
+    def _identity(self, x: Any) -> Any:
+        return self._run(lambda state: state, self._checked(x, self.shape_before, "x"))
+
+
+class _Kept(Placed):
+    """A module that writes into its input, given a copy of it."""
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return super().__call__(x.clone())
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape)) or "one number"
