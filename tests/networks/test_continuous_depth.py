@@ -1,5 +1,7 @@
 """Flows of blocks: closed forms, orders of convergence, gradients, what a stage is a discretisation of."""
 
+import copy
+
 import numpy as np
 import pytest
 import scipy.linalg
@@ -16,9 +18,10 @@ from resdyn.networks import (
     SharedStage,
     ode_flow,
     to_residual_map,
+    unroll,
 )
 from resdyn.networks.architectures.cifar_resnets import resnet
-from resdyn.networks.architectures.dense import DenseBlock
+from resdyn.networks.architectures.dense import DenseBlock, dense_resnet
 
 TIGHT = {"method": "dopri8", "rtol": 1e-11, "atol": 1e-13}
 ADAPTIVE = ["dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun"]
@@ -191,6 +194,22 @@ def test_a_shared_block_can_act_for_longer_than_its_stage():
     flow = ode_flow(SharedStage(block, 2), horizon=5.0, **TIGHT)
     assert flow(X) == pytest.approx(X @ scipy.linalg.expm(5 * A).T, abs=1e-8)
     assert ode_flow(SharedStage(block, 2)).horizon == 2.0
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_stage_of_an_unrolled_network_has_the_flow_of_the_network(shared: bool):
+    net = dense_resnet(4, 4, 3, 2, shared=shared, step=0.4)
+    expected = ode_flow(copy.deepcopy(net).double().stages[0], **TIGHT)(X)
+    # unrolled in double precision from a net in single: the stage runs with a copy of the weights
+    (stage,) = unroll(net, torch.zeros(2, 4), dtype=torch.float64).stages
+    flow = ode_flow(stage, **TIGHT)
+    assert flow.horizon == pytest.approx(1.2)
+    assert flow(X) == pytest.approx(expected, abs=1e-11)
+    run = resdyn.simulate(stage, X, depth=3, method="RK45", rtol=1e-9, atol=1e-11)
+    assert run.final == pytest.approx(expected, abs=1e-7)
+    (own,) = unroll(net.double(), torch.zeros(2, 4, dtype=torch.float64)).stages
+    assert next(iter(ode_flow(own).parameters())) is net.units[0].weight
+    assert np.array_equal(to_residual_map(own).W, to_residual_map(net).W)
 
 
 # --- gradients ---------------------------------------------------------------------------------------
@@ -423,7 +442,7 @@ def test_a_block_that_works_in_place_leaves_the_states_alone():
 def test_settings_of_a_flow_can_be_changed():
     flow = ode_flow(dense(), method="dopri5")
     before = flow(X)
-    flow.method, flow.step = "rk4", 1 / 64
+    flow.method, flow.solver_step = "rk4", 1 / 64
     assert flow(X) == pytest.approx(before, abs=1e-5)
     assert flow.evaluations == 4 * 64
     flow.method = "rk5"

@@ -9,7 +9,8 @@ import torch
 from torch import nn
 
 import resdyn
-from resdyn.networks import ODEBlock, Preprocessing, ResidualNetwork, ode_flow, ode_net
+from resdyn.networks import ODEBlock, Preprocessing, ResidualNetwork, ode_flow, ode_net, unroll
+from resdyn.testing import check_system
 
 
 @pytest.fixture(autouse=True)
@@ -118,9 +119,10 @@ def test_an_ode_block_with_euler_steps_is_a_residual_network_with_shared_weights
 
 
 def test_an_ode_block_is_a_residual_block_of_its_own():
-    block = ODEBlock(nn.Linear(4, 4).double(), method="rk4", step=0.1)
+    block = ODEBlock(nn.Linear(4, 4).double(), horizon=2.0, method="rk4", step=0.1)
     x = np.random.default_rng(0).normal(size=(2, 4))
-    # Euler with one step of the block B(x) = x(T) is B itself
+    # Euler with one step h = T of the block B(x) = x(T) is B itself
+    assert ode_flow(block).horizon == block.step == 2.0
     assert ode_flow(block, method="euler")(x) == pytest.approx(block(x), abs=1e-14)
 
 
@@ -137,6 +139,32 @@ def test_torch_func_linearizes_fixed_steps():
     difference = (flow(x + delta * v) - flow(x - delta * v)) / (2 * delta)
     assert tangent.detach().numpy() == pytest.approx(difference.detach().numpy(), abs=1e-8)
     assert (cotangent * v).sum().item() == pytest.approx((tangent * v).sum().item(), rel=1e-10)
+
+
+@pytest.mark.parametrize(
+    ("kind", "options"),
+    [("dense", {}), ("convolutional", {}), ("dense", {"method": "dopri5", "rtol": 1e-9, "atol": 1e-9})],
+    ids=["dense", "convolutional", "dopri5"],
+)
+def test_the_stage_of_an_unrolled_ode_net_is_a_system(kind: str, options: dict):
+    net = ode_net((1, 4, 4), 2, kind=kind, width=2, horizon=2.0, **options).double()
+    (stage,) = unroll(net, torch.randn(2, 1, 4, 4, dtype=torch.float64)).stages
+    assert stage.step == 2.0
+    check_system(stage)
+
+
+def test_the_adjoint_has_no_second_derivatives_and_says_so():
+    field = nn.Sequential(nn.Linear(3, 3), nn.Tanh()).double()
+    x = torch.randn(2, 3, dtype=torch.float64, requires_grad=True)
+    for adjoint in (True, False):
+        flow = ODEBlock(field, adjoint=adjoint)
+        if adjoint:
+            with pytest.raises(RuntimeError, match=r"flow\.adjoint = False"):
+                torch.autograd.grad(flow(x).sum(), x, create_graph=True)
+            torch.autograd.grad(flow(x).sum(), x)
+        else:
+            (gradient,) = torch.autograd.grad(flow(x).sum(), x, create_graph=True)
+            assert torch.autograd.grad(gradient.square().sum(), x)[0].abs().max() > 0
 
 
 def test_the_vector_field_is_the_one_that_was_given():

@@ -32,8 +32,10 @@ class ODEFlow(nn.Module):
         T.
     duration : float
         How long each field acts: h.
-    method, rtol, atol, adjoint, options
+    method, rtol, atol, solver_step, adjoint, options
         Of the integrator; they can be set anew.
+    step : float
+        T again: the h of the flow where it is a block of a network.
     evaluations : int
         Of the field, in the last call; with ``adjoint`` those of the backward pass are added when it runs.
     status : array of :class:`resdyn.Status`, shape (n,)
@@ -59,13 +61,20 @@ class ODEFlow(nn.Module):
         self.method = methods.check_method(method)
         methods.steps_per_block(self.method, step, duration)
         self.rtol, self.atol = validate.positive(rtol, "rtol"), validate.positive(atol, "atol")
-        self.adjoint, self.step, self.options = bool(adjoint), step, dict(options or {})
+        self.adjoint, self.solver_step, self.options = bool(adjoint), step, dict(options or {})
         self._status: Tensor | np.ndarray = np.zeros(0, dtype=np.uint8)
 
     def extra_repr(self) -> str:
         """The integrator, for ``repr``."""
-        how = f"rtol={self.rtol:g}, atol={self.atol:g}" if self.method in methods.ADAPTIVE else f"step={self.step}"
+        how = (
+            f"rtol={self.rtol:g}, atol={self.atol:g}" if self.method in methods.ADAPTIVE else f"step={self.solver_step}"
+        )
         return f"horizon={self.horizon:g}, method={self.method!r}, {how}, adjoint={self.adjoint}"
+
+    @property
+    def step(self) -> float:
+        """h of the flow as a block: T."""
+        return self.horizon
 
     @property
     def evaluations(self) -> int:
@@ -235,12 +244,16 @@ class ODEFlow(nn.Module):
             wanted = [*wanted, duration]
         times = torch.tensor([0.0, *wanted], dtype=torch.float64, device=x.device)
         options = methods.solver_options(self.method, grid, times, self.options)
-        solve = odeint_adjoint if self.adjoint and torch.is_grad_enabled() else odeint
-        return solve(field, x, times, rtol=self.rtol, atol=self.atol, method=self.method, options=options)
+        adjoint = self.adjoint and torch.is_grad_enabled()
+        solve = odeint_adjoint if adjoint else odeint
+        states = solve(field, x, times, rtol=self.rtol, atol=self.atol, method=self.method, options=options)
+        if adjoint and states.requires_grad:
+            states.register_hook(_refuse_second_derivatives)
+        return states
 
     def _grid(self, duration: float) -> list[float]:
         """The points of a method with fixed steps, from 0 to the end of what is integrated."""
-        per_block = methods.steps_per_block(self.method, self.step, self.duration)
+        per_block = methods.steps_per_block(self.method, self.solver_step, self.duration)
         if not per_block:
             return []
         step = self.duration / per_block
@@ -260,3 +273,13 @@ def _reason(error: AssertionError) -> str:
         if text.startswith(reason):
             return reason
     raise error
+
+
+def _refuse_second_derivatives(_: Tensor) -> None:
+    # gradients are recorded in a backward pass only if it is to be differentiated itself; torchdiffeq's adjoint
+    # would then pass for a constant, without a word
+    if torch.is_grad_enabled():
+        raise RuntimeError(
+            "the adjoint method gives first derivatives only, and a second one, or a product with the Jacobian, which is "
+            "made of two, was asked for; set flow.adjoint = False first."
+        )

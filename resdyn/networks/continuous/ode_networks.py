@@ -36,8 +36,8 @@ class ODEBlock(ODEFlow):
 
     Notes
     -----
-    ``torch.func`` (jvp, vjp, and so the linearization of an unrolled network) passes through methods with fixed steps
-    only: torchdiffeq's adaptive methods and its adjoint are opaque to it.
+    The layer is a block with h = T. ``torch.func`` passes through methods with fixed steps only; an unrolled network is
+    linearized with all methods, but not with ``adjoint``, which has no second derivatives: set ``block.adjoint = False``.
     """
 
     def __init__(
@@ -109,8 +109,8 @@ def ode_net(
     horizon : float
         T.
     method, step, rtol, atol, adjoint
-        Of the integration, see :func:`resdyn.networks.ode_flow`. By default rk4 with a step of T/4, through which
-        ``torch.func`` can linearize; adaptive methods train as well.
+        Of the integration, see :func:`resdyn.networks.ode_flow`. By default rk4 with a step of T/4: a known cost, and
+        a layer that is smooth in its weights; adaptive methods train as well.
     preprocessing : Preprocessing, optional
 
     Returns
