@@ -280,6 +280,6 @@ def _refuse_second_derivatives(_: Tensor) -> None:
     # would then pass for a constant, without a word
     if torch.is_grad_enabled():
         raise RuntimeError(
-            "the adjoint method gives first derivatives only, and a second one, or a product with the Jacobian, which is "
-            "made of two, was asked for; set flow.adjoint = False first."
+            "the adjoint method gives first derivatives only, and a second one was asked for (products with the "
+            "Jacobian are made of two, too); set flow.adjoint = False first."
         )

@@ -36,8 +36,9 @@ class ODEBlock(ODEFlow):
 
     Notes
     -----
-    The layer is a block with h = T. ``torch.func`` passes through methods with fixed steps only; an unrolled network is
-    linearized with all methods, but not with ``adjoint``, which has no second derivatives: set ``block.adjoint = False``.
+    The layer is a block with h = T. ``torch.func`` passes through methods with fixed steps only. An unrolled network
+    is linearized with all methods, but not with ``adjoint``, which has no second derivatives: set
+    ``block.adjoint = False``.
     """
 
     def __init__(
