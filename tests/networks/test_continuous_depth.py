@@ -212,6 +212,15 @@ def test_the_stage_of_an_unrolled_network_has_the_flow_of_the_network(shared: bo
     assert np.array_equal(to_residual_map(own).W, to_residual_map(net).W)
 
 
+def test_a_stage_unrolled_with_another_step_has_the_flow_over_another_time():
+    net = dense_resnet(4, 4, 3, 2, step=0.4).double()
+    (stage,) = unroll(net, torch.zeros(2, 4, dtype=torch.float64), step=1.0).stages
+    # f is 0.4 times as large, and acts 2.5 times as long
+    flow = ode_flow(stage, **TIGHT)
+    assert flow.horizon == 3.0
+    assert flow(X) == pytest.approx(ode_flow(net.stages[0], **TIGHT)(X), abs=1e-11)
+
+
 # --- gradients ---------------------------------------------------------------------------------------
 
 

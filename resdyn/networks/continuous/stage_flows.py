@@ -133,7 +133,9 @@ def _module(part: Any) -> nn.Module:
 def _block_step(given: Any, stage: Any, blocks: Sequence[nn.Module]) -> float:
     if given is not None:
         return validate.positive(given, "block_step")
-    steps = {owner.step for owner in (stage, *blocks) if isinstance(getattr(owner, "step", None), float)}
+    # the h of an unrolled stage was chosen by whoever unrolled it, and may be another than that of its blocks
+    owners = [stage] if isinstance(getattr(stage, "step", None), float) else blocks
+    steps = {owner.step for owner in owners if isinstance(getattr(owner, "step", None), float)}
     if len(steps) > 1:
         raise ValueError(f"the blocks have the steps {sorted(steps)}; pass the h of all as block_step.")
     return steps.pop() if steps else 1.0
