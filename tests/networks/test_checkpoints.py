@@ -214,6 +214,9 @@ def test_a_name_is_searched_among_ours_and_in_the_data_folder(data, net, tmp_pat
     torch.save(net.state_dict(), data / "other.v2.pt")
     assert same_weights(load("mine"), net)
     assert same_weights(load("other.v2", preprocessing=GREY), net)
+    # of two endings the safe one
+    torch.save(resnet(8, **TINY).state_dict(), data / "mine.pt")
+    assert same_weights(load("mine"), net)
     # ours come first
     (tmp_path / "shipped").mkdir()
     shipped = resnet(8, **TINY)
@@ -437,6 +440,17 @@ def test_an_architecture_must_agree_with_the_card(tmp_path, net):
     ):
         with pytest.raises(ValueError, match=f"contradicts the card.*{word}"):
             load(path, architecture)
+
+
+def test_arguments_that_an_older_card_does_not_know_are_the_defaults(tmp_path):
+    net = build("dense_resnet", inputs=2, units=3, depth=4, classes=2)
+    described = {key: value for key, value in net.architecture.items() if key not in ("bias", "scale")}
+    card = {"format": 1, "architecture": described}
+    save_file(net.state_dict(), tmp_path / "net.safetensors", metadata={"resdyn": json.dumps(card)})
+    for architecture in (None, net.architecture, build(net.architecture)):
+        again = load(tmp_path / "net.safetensors", architecture)
+        assert same_weights(again, net)
+        assert again.architecture == net.architecture
 
 
 def test_a_network_is_unchanged_if_the_tensors_do_not_fit(tmp_path):

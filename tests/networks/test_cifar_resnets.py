@@ -165,8 +165,9 @@ def test_bottlenecks_stride_in_the_middle_and_resnext_has_groups_there():
 
 
 def test_convolutions_begin_with_the_published_variance():
-    weight = resnet(20).stages[2].blocks[0].branch[0].weight.detach()
-    # 64·64·9 draws of N(0, 2 / (9·64)): the sample deviation has a relative error of 1/√(2·36864) = 0.4 %
+    weight = resnet(20).stages[2].entry.branch[0].weight.detach()
+    assert weight.shape == (64, 32, 3, 3)
+    # 64·32·9 draws of N(0, 2 / (9·64)): the sample deviation has a relative error of 1/√(2·18432) = 0.5 %
     assert float(weight.std()) == pytest.approx((2 / (9 * 64)) ** 0.5, rel=0.02)
 
 
@@ -258,6 +259,10 @@ def test_the_coefficient_stops_at_zero_and_has_no_upper_bound():
     assert InterpolationCoefficient("in", (-1.0, -1.0)).value.item() == 2
     assert InterpolationCoefficient("lambda-in", (-0.5, -0.5)).value.item() == 0
     assert [float(gain) for gain in InterpolationCoefficient("lambda-in", (0, 0), 3.0).gains()] == [-2.0, 4.0]
+    assert [float(gain) for gain in InterpolationCoefficient("in", (0, 0), 3.0).gains()] == [-2.0, 1.0]
+    assert resnet(8, **SMALL).units[0].gains() == (1.0, 1.0)
+    assert repr(InterpolationCoefficient("in", (0, 0), 0.25)) == "InterpolationCoefficient('in', λ=0.25, fixed)"
+    assert repr(coefficient) == "InterpolationCoefficient('in', λ=0, learned)"
 
 
 # --- bad arguments -----------------------------------------------------------------------------------

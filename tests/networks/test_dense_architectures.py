@@ -128,6 +128,20 @@ def test_fifteen_layers_can_be_trained_from_the_initialisation(make):
     assert trained_accuracy(make(), x, y) > 0.8
 
 
+@pytest.mark.parametrize("shared", [True, False])
+def test_logistic_units_learn_faster_from_a_bias_below_zero(shared):
+    x, y = resdyn.data.digits()
+    x, y = torch.as_tensor(x[:400], dtype=torch.float32), torch.as_tensor(y[:400])
+    nets = {bias: dense_resnet(64, 64, 15, 10, scale=1 / 16, shared=shared, bias=bias) for bias in (None, 0.0)}
+    assert nets[None].units[0].bias.detach().unique().tolist() == [-3.0]
+    losses = {}
+    for bias, net in nets.items():
+        trained_accuracy(net, x, y, steps=40)
+        losses[bias] = cross_entropy(net(x), y).item()
+    # measured with three seeds: 0.1 to 0.3 against 1.8 to 2.1
+    assert losses[None] < losses[0.0] / 4
+
+
 # --- many blocks -------------------------------------------------------------------------------------
 
 DEEP = {

@@ -87,6 +87,10 @@ class InterpolationCoefficient(nn.Module):
         value = self.value
         return 1 - value, (1.0 if self.kind == "in" else 1 + value)
 
+    def extra_repr(self) -> str:
+        how = "learned" if isinstance(self.k, nn.Parameter) else "fixed"
+        return f"{self.kind!r}, λ={self.value.item():.4g}, {how}"
+
 
 class PaddedSubsampling(nn.Module):
     """Option A of [he2016]_: every second pixel, and zeros for the channels that are new."""

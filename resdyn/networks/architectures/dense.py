@@ -21,6 +21,7 @@ from resdyn.networks.architectures.pointwise import ACTIVATIONS, activation_name
 
 Embedding = Literal["pad", "linear"]
 
+_BIASES = {"logistic": -3.0, "softplus": -3.0}
 _PLAIN_SPREADS = {"logistic": 4.0, "tanh": 1.0, "relu": 2**0.5, "softplus": 2.0, "identity": 1.0}
 
 
@@ -48,6 +49,7 @@ class DenseBlock(nn.Module):
         damping: float = 0.0,
         gain: float = 1.0,
         spread: float = 0.3,
+        bias: float = 0.0,
     ) -> None:
         super().__init__()
         units = validate.count(units, "units", least=1)
@@ -56,7 +58,7 @@ class DenseBlock(nn.Module):
         self.damping, self.gain = _number(damping, "damping"), _number(gain, "gain")
         spread = validate.nonnegative(spread, "spread")
         self.weight = nn.Parameter(torch.randn(units, units) * (spread / units**0.5))
-        self.bias = nn.Parameter(torch.zeros(units))
+        self.bias = nn.Parameter(torch.full((units,), _number(bias, "bias")))
 
     def forward(self, x: Tensor) -> Tensor:
         """The state after the layer; x has shape (..., N)."""
@@ -120,6 +122,7 @@ def dense_resnet(
     damping: float = 0.0,
     gain: float = 1.0,
     spread: float = 0.3,
+    bias: float | None = None,
     preprocessing: Preprocessing | None = None,
 ) -> ResidualNetwork:
     r"""A dense residual network, :math:`x_{k+1} = (1 - h\lambda)\,x_k + h\,\alpha\,\varphi(W x_k + b)` [lagzi2021]_.
@@ -140,9 +143,11 @@ def dense_resnet(
         Inputs are multiplied by it.
     step, damping, gain : float
         h, λ, α.
-    spread : float
-        W begins as :math:`N(0, \mathrm{spread}^2 / N)` and b as zero. The default is our choice: logistic units
-        add about 1/2 per layer, and with 0.3 the numbers that φ gets stay of order one through 15 layers.
+    spread, bias : float
+        W begins as :math:`N(0, \mathrm{spread}^2 / N)`, b as ``bias``: −3 for "logistic" and "softplus", which are
+        positive, and 0 for the others. These are our choice. From b = 0 logistic units add about 1/2 per layer, and
+        after 15 layers what all units have in common, 7.5, hides the input; from −3 they add 0.7, and training is
+        faster by far.
     preprocessing : Preprocessing, optional
 
     Raises
@@ -150,7 +155,15 @@ def dense_resnet(
     TypeError, ValueError
         For numbers out of range, unknown words, or more inputs than units with ``embedding="pad"``.
     """
-    block = {"activation": activation, "step": step, "damping": damping, "gain": gain, "spread": spread}
+    bias = _BIASES.get(activation_name(activation), 0.0) if bias is None else bias
+    block = {
+        "activation": activation,
+        "step": step,
+        "damping": damping,
+        "gain": gain,
+        "spread": spread,
+        "bias": bias,
+    }
     described = {
         "name": "dense_resnet",
         "inputs": inputs,
@@ -165,6 +178,7 @@ def dense_resnet(
         "damping": damping,
         "gain": gain,
         "spread": spread,
+        "bias": bias,
     }
     return _dense(described, block, preprocessing)
 

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from resdyn.networks.architectures.catalogue import build
+from resdyn.networks.architectures.catalogue import ARCHITECTURES, build
 from resdyn.networks.architectures.contract import Preprocessing, ResidualNetwork
 from resdyn.networks.checkpoints.files import Stored, read
 from resdyn.networks.checkpoints.foreign import NotInferred, in_our_names, inferred_architecture
@@ -85,28 +85,40 @@ def load(
 
 def _network(stored: Stored, architecture: ArchitectureLike | None) -> ResidualNetwork:
     """The network, with the weights that it was built with."""
-    if isinstance(architecture, ResidualNetwork):
-        net = architecture
-    elif architecture is not None and callable(architecture):
-        net = _quietly(architecture)
-        if not isinstance(net, ResidualNetwork):
-            raise TypeError(
-                f"the architecture function made a {type(net).__name__}, but load fills a ResidualNetwork; fill other "
-                "networks with their own load_state_dict, and pass them to resdyn.networks.unroll."
-            )
-    elif architecture is None:
+    if architecture is None:
         return _quietly(lambda: build(_described(stored)))
-    elif isinstance(architecture, str | Mapping):
+    if isinstance(architecture, str | Mapping):
         given = {"name": architecture} if isinstance(architecture, str) else dict(architecture)
         if stored.card is None:
             return _quietly(lambda: build(_completed(given, stored)))
-        _check_agreement(given, stored.card["architecture"], stored)
-        return _quietly(lambda: build(stored.card["architecture"]))  # type: ignore[index]
-    else:
-        raise TypeError(f"architecture must be {_FORMS}, but is {architecture!r}.")
+        net = _quietly(lambda: build(_described(stored)))
+        _check_agreement(given, net.architecture, stored)
+        return net
+    net = _given_network(architecture)
     if stored.card is not None:
-        _check_agreement(net.architecture, stored.card["architecture"], stored)
+        _check_agreement(net.architecture, _normal(stored.card["architecture"]), stored)
     return net
+
+
+def _given_network(architecture: Any) -> ResidualNetwork:
+    if isinstance(architecture, ResidualNetwork):
+        return architecture
+    if not callable(architecture):
+        raise TypeError(f"architecture must be {_FORMS}, but is {architecture!r}.")
+    net = _quietly(architecture)
+    if not isinstance(net, ResidualNetwork):
+        raise TypeError(
+            f"the architecture function made a {type(net).__name__}, but load fills a ResidualNetwork; fill other "
+            "networks with their own load_state_dict, and pass them to resdyn.networks.unroll."
+        )
+    return net
+
+
+def _normal(described: dict[str, Any]) -> dict[str, Any]:
+    """A description with all arguments: those that came later are not in older cards."""
+    if described["name"] not in ARCHITECTURES:
+        return described
+    return _quietly(lambda: build(described)).architecture
 
 
 def _described(stored: Stored) -> Mapping[str, Any]:
@@ -140,12 +152,13 @@ def _quietly(make: Callable[[], ResidualNetwork]) -> ResidualNetwork:
 
 
 def _check_agreement(given: Mapping[str, Any], carded: Mapping[str, Any], stored: Stored) -> None:
-    plain = json.loads(json.dumps(dict(given), default=str))
-    for key, value in plain.items():
-        if key not in carded or carded[key] != value:
+    # as JSON says it: a tuple is a list
+    wanted, found = (json.loads(json.dumps(dict(each), default=str)) for each in (given, carded))
+    for key, value in wanted.items():
+        if found.get(key) != value:
             raise ValueError(
                 f"architecture= contradicts the card of {str(stored.path)!r}: {key!r} is {value!r}, but the card says "
-                f"{carded.get(key)!r}; leave architecture out to take what the card says."
+                f"{found.get(key)!r}; leave architecture out to take what the card says."
             )
 
 
