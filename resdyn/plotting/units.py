@@ -72,7 +72,9 @@ def _band(ax: "Axes", k: Array, values: Array, starts: Array, colour: str, label
     pieces = [piece for piece in np.split(np.arange(len(k)), starts) if piece.size]
     for i, piece in enumerate(pieces):
         ax.fill_between(k[piece], low[piece], high[piece], color=colour, alpha=0.2, linewidth=0)
-        ax.plot(k[piece], middle[piece], "-o", color=colour, markersize=3, linewidth=1.3, label=label if i == 0 else None)
+        ax.plot(
+            k[piece], middle[piece], "-o", color=colour, markersize=3, linewidth=1.3, label=label if i == 0 else None
+        )
 
 
 def _plain_ticks(ax: "Axes") -> None:
