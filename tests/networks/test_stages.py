@@ -141,6 +141,9 @@ def test_the_stage_of_a_dense_network_is_a_residual_map(shared):
     ).double()
     stage = unroll(net, np.ones((1, 1, 8, 8))).stages[0]
     blocks = list(net.stages[0].blocks)
+    with torch.no_grad():
+        for block in blocks:
+            block.bias.normal_()
     W, b = (np.stack([getattr(block, name).detach().numpy() for block in blocks]) for name in ("weight", "bias"))
     system = resdyn.ResidualMap(
         W[0] if shared else W, b[0] if shared else b, activation="tanh", step=0.5, damping=0.4, gain=1.5

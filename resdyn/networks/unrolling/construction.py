@@ -30,7 +30,7 @@ def unroll(
 
     .. math:: \text{model}(x) = \text{head}\bigl(B_n(\cdots B_1(\text{stem}(x)))\bigr)
 
-    Networks of :mod:`resdyn.networks` say themselves what their units are. In others they are found from the additions
+    Networks of ``resdyn.networks`` say themselves what their units are. In others they are found from the additions
     of a skip path in a trace of the model, or named by the caller.
 
     Parameters
