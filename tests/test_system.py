@@ -10,6 +10,7 @@ import sympy
 from scipy.sparse.linalg import aslinearoperator
 
 import resdyn
+from resdyn.operators import BlockJacobian, DenseOperator, Product
 from resdyn.system import central_differences
 from resdyn.testing import check_system
 from resdyn_theory import SymbolicSystem
@@ -393,3 +394,59 @@ def test_formulas_without_kinks_are_checked_for_one_set_of_parameters():
         resdyn.from_symbolic(system, params={"a": 2.5})
         checks.append(_check_jacobian.cache_info().misses - before)
     assert checks == [0, 1]
+
+
+class Products:
+    """ẋ = A x on states of shape (2, 2), with products at many states and no Jacobian; counts linearizations."""
+
+    name, shape, step, depth = "products", (2, 2), 0.5, 3
+
+    def __init__(self, wrong=0.0):
+        self.A = np.random.default_rng(5).normal(size=(4, 4))
+        self.wrong, self.n_linearized = wrong, 0
+
+    def residual(self, t, x):
+        return (x.reshape(*x.shape[:-2], 4) @ self.A.T).reshape(x.shape)
+
+    def jvp(self, t, x, v):
+        return self.residual(t, v) + self.wrong * v
+
+    def linearize(self, t, x):
+        self.n_linearized += 1
+        return DenseOperator(self.A)
+
+
+def test_a_system_may_offer_products_at_many_states():
+    system = Products()
+    check_system(system)
+    with pytest.raises(AssertionError, match="jvp and linearize"):
+        check_system(Products(wrong=1e-3))
+    system.n_linearized = 0
+    x = np.random.default_rng(1).normal(size=(6, 2, 2))
+    spectrum = resdyn.lyapunov_spectrum(system, x)
+    finite = resdyn.finite_time_exponents(system, x)
+    result = resdyn.propagate(system, x, 1e-3 * x)
+    assert system.n_linearized == 0
+    sigma = np.linalg.svd(np.linalg.matrix_power(np.eye(4) + 0.5 * system.A, 3), compute_uv=False)
+    assert finite.exponents == pytest.approx(np.tile(np.log(sigma) / 1.5, (6, 1)), abs=1e-12)
+    assert spectrum.sum == pytest.approx(np.full(6, np.log(sigma).sum() / 1.5), abs=1e-12)
+    assert result.linearized == pytest.approx(result.sizes, rel=1e-9)  # linear: differences of states, ε / 1e-3
+
+
+def test_implicit_solvers_refuse_what_cannot_fit():
+    def rule(t, x, params):
+        return -x
+
+    system = resdyn.ResidualSystem(rule, shape=(10**7,), step=1.0)
+    for method in ("Radau", "BDF", "LSODA"):
+        with pytest.raises(
+            MemoryError, match=rf"{method}, which forms the Jacobian of the 10000000 variables .* \"RK45\""
+        ):
+            resdyn.simulate(system, np.zeros(10**7, dtype=np.float32), depth=1, method=method)
+
+
+def test_the_precision_of_a_product_is_that_of_its_worst_factor():
+    double, single = DenseOperator(np.eye(3)), DenseOperator(np.eye(3))
+    single.dtype = np.dtype(np.float32)
+    assert BlockJacobian(double, 0.5).dtype == Product([double, double], 3).dtype == np.float64
+    assert BlockJacobian(single, 0.5).dtype == Product([double, single], 3).dtype == np.float32

@@ -7,7 +7,18 @@ from scipy.linalg import expm
 from torch import nn
 
 import resdyn
-from resdyn.networks import ResidualBlock, ResidualNetwork, ResidualStage, SharedStage, resnet, resnext, unroll
+from resdyn.networks import (
+    ResidualBlock,
+    ResidualNetwork,
+    ResidualStage,
+    SharedStage,
+    dense_resnet,
+    residual_cnn,
+    residual_mlp,
+    resnet,
+    resnext,
+    unroll,
+)
 from resdyn.testing import check_system
 
 RNG = np.random.default_rng(0)
@@ -33,6 +44,8 @@ ARCHITECTURES = {
     "in": lambda: resnet(20, interpolation="in", widths=(2, 3, 4)),
     "lambda-in": lambda: resnet(20, order="pre", interpolation="lambda-in", coefficient=0.3, widths=(2, 3, 4)),
     "shared dense": lambda: dense(logistic(), shared=5),
+    "many blocks, dense": lambda: residual_mlp(6, inputs=192, units=8),
+    "many blocks, convolutional": lambda: residual_cnn(6, width=3),
     "layer-wise dense": lambda: dense(logistic(), logistic(), logistic()),
 }
 
@@ -118,6 +131,30 @@ def test_shared_weights_make_an_autonomous_stage():
     assert "5 blocks with shared weights" in repr(stage)
     # one block alone is a network of one layer
     assert unroll(dense(logistic()), IMAGES).stages[0].depth == 1
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_stage_of_a_dense_network_is_a_residual_map(shared):
+    torch.manual_seed(0)
+    net = dense_resnet(
+        64, 64, 4, 3, shared=shared, activation="tanh", step=0.5, damping=0.4, gain=1.5, spread=1.0
+    ).double()
+    stage = unroll(net, np.ones((1, 1, 8, 8))).stages[0]
+    blocks = list(net.stages[0].blocks)
+    with torch.no_grad():
+        for block in blocks:
+            block.bias.normal_()
+    W, b = (np.stack([getattr(block, name).detach().numpy() for block in blocks]) for name in ("weight", "bias"))
+    system = resdyn.ResidualMap(
+        W[0] if shared else W, b[0] if shared else b, activation="tanh", step=0.5, damping=0.4, gain=1.5
+    )
+    assert (stage.step, stage.depth) == (0.5, None if shared else 4)
+    x = RNG.standard_normal((3, 64))
+    ours, its = (resdyn.simulate(s, x, depth=4) for s in (stage, system))
+    assert np.abs(ours.final - its.final).max() < 1e-13
+    assert np.abs(ours.residuals - its.residuals).max() < 1e-12
+    assert np.abs(ours.activations - its.activations).max() < 1e-13
+    check_system(stage, rtol=1e-7, max_dense=64)
 
 
 def linear_stage(depth, step, n=4):

@@ -11,6 +11,7 @@ from torch import nn
 import resdyn
 from resdyn.networks import ResidualBlock, ResidualNetwork, ResidualStage, SharedStage, resnet, resnext, unroll
 from resdyn.networks.unrolling.pieces import Piece, Pieces
+from resdyn.networks.unrolling.placement import Placement
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.standard_normal((5, 3, 8, 8))
@@ -313,6 +314,13 @@ def test_cuda_asked_for_and_absent(small, monkeypatch):
         unroll(small, IMAGES[:1], device="cuda:1")
     with pytest.raises(ValueError, match="device is 'abacus'"):
         unroll(small, IMAGES[:1], device="abacus")
+
+
+def test_tolerances_allow_for_the_rounding_of_a_gpu(small):
+    placement = Placement(small)
+    assert placement.eps == 2.0**-23
+    placement.device = torch.device("cuda", 0)
+    assert placement.eps == 2.0**-10
 
 
 def test_what_is_no_model_or_example(small):

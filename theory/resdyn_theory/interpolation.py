@@ -57,6 +57,7 @@ def statements() -> Iterator[Statement]:
         source="yang2020",
     )
     yield from _jacobian()
+    yield from _adjoint()
     yield from _exponential()
 
 
@@ -76,6 +77,33 @@ def _jacobian() -> Iterator[Statement]:
         closed_form=ImmutableMatrix(closed_form),
         right=r"(1 - h\lambda) I + h\alpha\,\mathrm{diag}\,\varphi'(Wx + b)\, W",
         source="yang2020",
+    )
+
+
+def _adjoint() -> Iterator[Statement]:
+    """Tangents and adjoints of the damped flow in two dimensions, along an orbit with any Jacobian A(t)."""
+    time = symbols("t", real=True)
+
+    def vector(name: str) -> Matrix:
+        return Matrix([Function(f"{name}{i}")(time) for i in (1, 2)])
+
+    tangent, adjoint = vector("v"), vector("a")
+    jacobian = Matrix(2, 2, lambda i, j: Function(f"A{i + 1}{j + 1}")(time))
+    rate = alpha * jacobian - lam * sympy.eye(2)
+    product = (adjoint.T * tangent)[0]
+    along = dict(zip(tangent.diff(time), rate * tangent, strict=True))
+    along |= dict(zip(adjoint.diff(time), -rate.T * adjoint, strict=True))
+    yield Statement(
+        label="damped-adjoint",
+        text=(
+            "With A(t) the Jacobian of g along an orbit, tangents of the damped flow obey v̇ = (αA − λI)v. If a obeys "
+            "the adjoint equation ȧ = −(αA − λI)ᵀa, its product with every tangent stays as it is, so that a(0) is the "
+            "gradient of a loss with respect to x(0) where a(T) is that with respect to x(T):"
+        ),
+        left=r"\frac{d}{dt}\, a^{\mathsf T} v",
+        derived=sympy.expand(product.diff(time).subs(along)),
+        closed_form=sympy.S.Zero,
+        source="chen2018, sec. 2",
     )
 
 

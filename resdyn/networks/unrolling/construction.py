@@ -8,7 +8,7 @@ from torch import Tensor, nn
 from resdyn import _validation as validate
 from resdyn.networks.architectures.contract import ResidualNetwork
 from resdyn.networks.unrolling.agreement import require_agreement
-from resdyn.networks.unrolling.declared import declared_pieces
+from resdyn.networks.unrolling.declared import declared_pieces, declared_step
 from resdyn.networks.unrolling.inputs import Example
 from resdyn.networks.unrolling.pieces import Piece, Pieces
 from resdyn.networks.unrolling.placement import Placed, Placement, refuse_training
@@ -21,7 +21,7 @@ def unroll(
     example: Any,
     *,
     units: Any = None,
-    step: float = 1.0,
+    step: float | None = None,
     device: Any = None,
     dtype: Any = None,
     name: str | None = None,
@@ -30,7 +30,7 @@ def unroll(
 
     .. math:: \text{model}(x) = \text{head}\bigl(B_n(\cdots B_1(\text{stem}(x)))\bigr)
 
-    Networks of :mod:`resdyn.networks` say themselves what their units are. In others they are found from the additions
+    Networks of ``resdyn.networks`` say themselves what their units are. In others they are found from the additions
     of a skip path in a trace of the model, or named by the caller.
 
     Parameters
@@ -41,8 +41,9 @@ def unroll(
         An input; of a mapping the first entry is the input. Its values do not matter.
     units : sequence of str or of modules, optional
         The residual units, in order: paths such as "layer1.0", or submodules.
-    step : float
-        h, the depth-time of one block in ``.stages``.
+    step : float, optional
+        h, the depth-time of one block in ``.stages``. If left out, the ``step`` that the blocks of a dense network
+        have, and 1 for others.
     device : str or torch.device, optional
         Where to run; where the model is, if left out.
     dtype : torch.float32 or torch.float64, optional
@@ -68,13 +69,13 @@ def unroll(
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, but is {model!r} of type {type(model).__name__}.")
-    step = validate.positive(step, "step")
+    chosen = None if step is None else validate.positive(step, "step")
     refuse_training(model)
     placement = Placement(model, device=device, dtype=dtype)
     given = Example(example, model)
     pieces = _pieces(model, example, given, units)
     name = _name_of(model) if name is None else name
-    network = _assembled(pieces, given, placement, step, name)
+    network = _assembled(pieces, given, placement, declared_step(pieces) if chosen is None else chosen, name)
     require_agreement(model, network, pieces, given, placement)
     return network
 

@@ -1,9 +1,24 @@
 """The pieces of a network that says itself what its stem, stages and head are."""
 
-from torch import nn
+from torch import Tensor, nn
+from torch.nn.functional import linear
 
 from resdyn.networks.architectures.contract import ResidualNetwork, SharedStage
+from resdyn.networks.architectures.dense import DenseBlock
+from resdyn.networks.architectures.pointwise import ACTIVATIONS
 from resdyn.networks.unrolling.pieces import Piece, Pieces
+
+
+class Preactivated(nn.Module):
+    """φ(W x + b) of a dense block, without its gain and step: the residuals y of [lagzi2021]_."""
+
+    def __init__(self, block: DenseBlock) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The branch of the block at x."""
+        return ACTIVATIONS[self.block.activation](linear(x, self.block.weight, self.block.bias))
 
 
 def declared_pieces(network: ResidualNetwork) -> Pieces:
@@ -18,11 +33,20 @@ def declared_pieces(network: ResidualNetwork) -> Pieces:
     return Pieces(_whole("stem", network.stem), tuple(units), _whole("head", network.head))
 
 
+def declared_step(pieces: Pieces) -> float:
+    """h, where all units say the same one; else 1."""
+    steps = {getattr(piece.function, "step", None) for piece in pieces.units}
+    (step,) = steps if len(steps) == 1 else (None,)
+    return step if isinstance(step, float) and step > 0 else 1.0
+
+
 def _whole(name: str, module: nn.Module) -> Piece:
     return Piece(name, module, module)
 
 
 def _unit(name: str, module: nn.Module) -> Piece:
+    if isinstance(module, DenseBlock):
+        return Piece(name, module, module, branch=Preactivated(module), shortcut_is_identity=True)
     branch, shortcut = getattr(module, "branch", None), getattr(module, "shortcut", None)
     return Piece(
         name,

@@ -218,7 +218,7 @@ def trace_of(
     kept = _kept(keep)
     if reduce is not None and not callable(reduce):
         raise TypeError(f"reduce must be a function of an array, but is {reduce!r}.")
-    inputs = network.stem._checked(x, network.stem.shape_before, "x")
+    inputs = network.stem.checked(x, network.stem.shape_before, "x")
     n = len(inputs)
     largest = max(int(np.prod(shape)) for shape in (network.stem.shape_before, *network.shapes))
     size = (

@@ -65,18 +65,18 @@ class Part:
         TypeError, ValueError
             For another shape, or what is no array of real numbers. States that are not finite are an outcome.
         """
-        return self._run(self.function, self._checked(x, self.shape_before, "x"))
+        return self._run(self.function, self.checked(x, self.shape_before, "x"))
 
     def jvp(self, x: Any, tangent: Any) -> Any:
         r"""The derivative at states x times tangents, (batch, \*shape_before) to (batch, \*shape_after)."""
-        x = self._checked(x, self.shape_before, "x")
-        tangent = self._checked(tangent, self.shape_before, "tangent", like=x)
+        x = self.checked(x, self.shape_before, "x")
+        tangent = self.checked(tangent, self.shape_before, "tangent", like=x)
         return self._run(lambda state, v: derivatives.jvp(self.function, state, v), x, tangent, differentiable=False)
 
     def vjp(self, x: Any, cotangent: Any) -> Any:
         r"""The transposed derivative at x times cotangents, (batch, \*shape_after) to (batch, \*shape_before)."""
-        x = self._checked(x, self.shape_before, "x")
-        cotangent = self._checked(cotangent, self.shape_after, "cotangent", like=x)
+        x = self.checked(x, self.shape_before, "x")
+        cotangent = self.checked(cotangent, self.shape_after, "cotangent", like=x)
         return self._run(lambda state, w: derivatives.vjp(self.function, state, w), x, cotangent, differentiable=False)
 
     def _run(self, function: Callable[..., Tensor], *values: Any, differentiable: bool = True) -> Any:
@@ -84,7 +84,8 @@ class Part:
         chunk = max(1, AT_ONCE // entries)
         return on_tensors(function, self.placement, *values, chunk=chunk, differentiable=differentiable)
 
-    def _checked(self, x: Any, shape: tuple[int, ...], name: str, like: Any = None) -> Any:
+    def checked(self, x: Any, shape: tuple[int, ...], name: str, like: Any = None) -> Any:
+        """A batch of states of this shape, or an error that says what came."""
         array = self._real(x, name)
         found = tuple(array.shape)
         if found[1:] != shape or not found:
@@ -167,7 +168,7 @@ class Unit(Part):
     def skipped(self, x: Any, after: Any) -> Any:
         """x as it passes the unit by, of the kind of ``after``."""
         if not self.changes_shape:
-            x = self._checked(x, self.shape_before, "x")
+            x = self.checked(x, self.shape_before, "x")
             return self.placement.tensor(x) if isinstance(after, Tensor) else np.asarray(x, dtype=after.dtype)
         if self.shortcut is None:
             raise ValueError(
@@ -179,10 +180,10 @@ class Unit(Part):
     def _summand(self, module: nn.Module) -> Callable[[Any], Any]:
         # a branch may begin with an in-place activation even where the unit as a whole spares its input
         function = _Kept(module, self.placement)
-        return lambda x: self._run(function, self._checked(x, self.shape_before, "x"))
+        return lambda x: self._run(function, self.checked(x, self.shape_before, "x"))
 
     def _identity(self, x: Any) -> Any:
-        return self._run(lambda state: state, self._checked(x, self.shape_before, "x"))
+        return self._run(lambda state: state, self.checked(x, self.shape_before, "x"))
 
 
 class _Kept(Placed):
