@@ -188,3 +188,19 @@ def test_a_network_is_its_stem_stages_and_head():
     assert torch.equal(net(x), net.head(state))
     assert net.card == {}
     assert net.preprocessing is None
+
+
+def test_preprocessing_takes_arrays_and_gives_them_back():
+    preprocessing = Preprocessing((0.5, 0.25), (0.1, 0.2))
+    pixels = np.random.default_rng(0).random((3, 2, 4, 4), dtype=np.float32)
+    inputs = preprocessing(pixels)
+    assert isinstance(inputs, np.ndarray)
+    assert inputs.dtype == np.float32
+    assert np.array_equal(inputs, preprocessing(torch.tensor(pixels)).numpy())
+    # one rounding of the subtraction, of numbers of order 1, and one of the addition
+    assert np.abs(preprocessing.inverse(inputs) - pixels).max() < 4 * np.finfo(np.float32).eps
+
+
+def test_preprocessing_refuses_bytes():
+    with pytest.raises(TypeError, match="divide by 255"):
+        Preprocessing(0.5, 0.1)(np.zeros((1, 1, 2, 2), dtype=np.uint8))

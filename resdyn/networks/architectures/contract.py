@@ -45,30 +45,40 @@ class Preprocessing:
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "std", std)
 
-    def __call__(self, pixels: Tensor) -> Tensor:
-        """Inputs of pixels of shape (n, C, H, W) with values from 0 to 1.
+    def __call__(self, pixels: Any) -> Any:
+        """Inputs of pixels of shape (n, C, H, W) with values from 0 to 1: a tensor of a tensor, an array of an array.
 
         Raises
         ------
+        TypeError
+            If the pixels are integers.
         ValueError
             If the number of channels is another one.
         """
-        self._check(pixels)
-        mean, std = (pixels.new_tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
+        mean, std = self._columns(pixels)
         return (pixels - mean) / std
 
-    def inverse(self, inputs: Tensor) -> Tensor:
+    def inverse(self, inputs: Any) -> Any:
         """Pixels of inputs."""
-        self._check(inputs)
-        mean, std = (inputs.new_tensor(values).view(-1, 1, 1) for values in (self.mean, self.std))
+        mean, std = self._columns(inputs)
         return inputs * std + mean
 
-    def _check(self, images: Tensor) -> None:
-        if images.ndim != 4 or images.shape[1] != len(self.mean):
+    def _columns(self, images: Any) -> Any:
+        """Mean and deviation, to be broadcast over images of their kind and dtype."""
+        is_tensor = isinstance(images, Tensor)
+        shape = tuple(images.shape if is_tensor else np.shape(images))
+        if len(shape) != 4 or shape[1] != len(self.mean):
             raise ValueError(
-                f"images have shape {tuple(images.shape)}, but the preprocessing is for images of shape "
-                f"(n, {len(self.mean)}, H, W)."
+                f"images have shape {shape}, but the preprocessing is for images of shape (n, {len(self.mean)}, H, W)."
             )
+        if not (images.is_floating_point() if is_tensor else np.asarray(images).dtype.kind == "f"):
+            raise TypeError(
+                f"images have dtype {images.dtype}, but needed are values from 0 to 1; divide by 255, or take "
+                "ImageSet.pixels()."
+            )
+        table = (self.mean, self.std)
+        columns = images.new_tensor(table) if is_tensor else np.array(table, dtype=images.dtype)
+        return columns.reshape(2, -1, 1, 1)
 
 
 def _numbers(values: Any, name: str) -> tuple[float, ...]:
