@@ -36,11 +36,13 @@ def test_the_numbers_are_those_of_the_network_itself(few_images, monkeypatch, tm
     states = [net.stem(net.preprocessing(torch.tensor(few_images.pixels()[3:4])))]
     for unit in net.units:
         states.append(unit(states[-1]))
-    norms = [float(state.norm()) for state in states]
+    norms = [float(state.detach().norm()) for state in states]
     assert numbers["state_norms_of_the_image"] == pytest.approx(norms, rel=1e-5)  # float32
     assert numbers["images"] == 8
     assert len(numbers["residual_norms_of_the_image"]) == len(numbers["units"]) == 6
-    assert numbers["residual_norms_of_the_image"][0] == pytest.approx(float((states[1] - states[0]).norm()), rel=1e-5)
+    assert numbers["residual_norms_of_the_image"][0] == pytest.approx(
+        float((states[1] - states[0]).detach().norm()), rel=1e-5
+    )
     with torch.no_grad():
         predicted = net.on_pixels(few_images.pixels()[:8]).argmax(1).numpy()
     assert numbers["accuracy"] == (predicted == few_images.labels[:8]).mean()
