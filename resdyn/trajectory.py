@@ -83,11 +83,12 @@ class Trajectory(Result):
     def activations(self) -> Array:
         r"""y_k = φ(W_k x_k + b_k + u_k) at the saved states, shape of ``x`` (systems with a weight matrix).
 
-        For :class:`resdyn.LogisticResiduals`, whose state is z, it is y = σ(z).
+        For :class:`resdyn.LogisticResiduals`, whose state is z, it is y = σ(z); for a stage of a network, the branches.
         """
         if not hasattr(self.system, "activations"):
             raise AttributeError(
-                f"{self.system.name!r} has no weight matrix, so no activations; .residuals holds f at the saved states."
+                f"{self.system.name!r} has no weight matrix, and no branches that are known, so no activations; "
+                ".residuals holds f at the saved states."
             )
         return self._along("activations")
 
