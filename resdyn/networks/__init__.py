@@ -29,10 +29,12 @@ if TYPE_CHECKING:
     from resdyn.networks.continuous import ode_net as ode_net
     from resdyn.networks.robustness import CORRUPTIONS as CORRUPTIONS
     from resdyn.networks.robustness import Attack as Attack
+    from resdyn.networks.robustness import NoiseAccuracy as NoiseAccuracy
     from resdyn.networks.robustness import corrupt as corrupt
     from resdyn.networks.robustness import deepfool as deepfool
     from resdyn.networks.robustness import fgsm as fgsm
     from resdyn.networks.robustness import i_fgsm as i_fgsm
+    from resdyn.networks.robustness import noise_accuracy as noise_accuracy
     from resdyn.networks.robustness import pgd as pgd
     from resdyn.networks.robustness import random_perturbations as random_perturbations
     from resdyn.networks.shared_weights import from_residual_map as from_residual_map
@@ -42,9 +44,11 @@ if TYPE_CHECKING:
     from resdyn.networks.training import TrainingRun as TrainingRun
     from resdyn.networks.training import accuracy as accuracy
     from resdyn.networks.training import fit as fit
+    from resdyn.networks.unrolling import Part as Part
     from resdyn.networks.unrolling import Stage as Stage
     from resdyn.networks.unrolling import Trace as Trace
     from resdyn.networks.unrolling import Unit as Unit
+    from resdyn.networks.unrolling import UnitNorms as UnitNorms
     from resdyn.networks.unrolling import UnrolledNetwork as UnrolledNetwork
     from resdyn.networks.unrolling import unroll as unroll
 
@@ -53,9 +57,11 @@ _HOME = {
     "Attack": "resdyn.networks.robustness",
     "CORRUPTIONS": "resdyn.networks.robustness",
     "InterpolationCoefficient": "resdyn.networks.architectures.blocks",
+    "NoiseAccuracy": "resdyn.networks.robustness",
     "ODEBlock": "resdyn.networks.continuous",
     "ODEFlow": "resdyn.networks.continuous",
     "PRESETS": "resdyn.networks.training",
+    "Part": "resdyn.networks.unrolling",
     "Preprocessing": "resdyn.networks.architectures.contract",
     "ResidualBlock": "resdyn.networks.architectures.blocks",
     "ResidualNetwork": "resdyn.networks.architectures.contract",
@@ -66,6 +72,7 @@ _HOME = {
     "TrainingConfig": "resdyn.networks.training",
     "TrainingRun": "resdyn.networks.training",
     "Unit": "resdyn.networks.unrolling",
+    "UnitNorms": "resdyn.networks.unrolling",
     "UnrolledNetwork": "resdyn.networks.unrolling",
     "accuracy": "resdyn.networks.training",
     "build": "resdyn.networks.architectures.catalogue",
@@ -78,6 +85,7 @@ _HOME = {
     "i_fgsm": "resdyn.networks.robustness",
     "load": "resdyn.networks.checkpoints",
     "mlp": "resdyn.networks.architectures.dense",
+    "noise_accuracy": "resdyn.networks.robustness",
     "ode_flow": "resdyn.networks.continuous",
     "ode_net": "resdyn.networks.continuous",
     "pgd": "resdyn.networks.robustness",

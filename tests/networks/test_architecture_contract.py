@@ -28,6 +28,7 @@ EVERY = [
     {"name": "mlp", "inputs": 9, "units": 6, "depth": 3, "classes": 2, "embedding": "linear"},
     {"name": "residual_mlp", "blocks": 5, "inputs": 9, "hidden": 3, "initial": "zero"},
     {"name": "residual_cnn", "blocks": 5, "channels": 1, "width": 3, "stride": 1},
+    {"name": "ode_net", "inputs": [1, 2, 2], "classes": 2, "width": 3},
 ]
 
 

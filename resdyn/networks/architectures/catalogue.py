@@ -9,9 +9,10 @@ from resdyn.networks.architectures.cifar_resnets import resnet, resnext
 from resdyn.networks.architectures.contract import ResidualNetwork
 from resdyn.networks.architectures.dense import dense_resnet, mlp
 from resdyn.networks.architectures.many_blocks import residual_cnn, residual_mlp
+from resdyn.networks.continuous.ode_networks import ode_net
 
 _BUILDERS: dict[str, Callable[..., ResidualNetwork]] = {
-    builder.__name__: builder for builder in (resnet, resnext, dense_resnet, mlp, residual_mlp, residual_cnn)
+    builder.__name__: builder for builder in (resnet, resnext, dense_resnet, mlp, residual_mlp, residual_cnn, ode_net)
 }
 
 ARCHITECTURES: Mapping[str, str] = MappingProxyType(
@@ -22,6 +23,7 @@ ARCHITECTURES: Mapping[str, str] = MappingProxyType(
         "mlp": "plain dense network of equal size, x' = φ(Wx + b)",
         "residual_mlp": "any number of dense blocks, x' = x + V φ(Ux + a) + b",
         "residual_cnn": "any number of convolutional blocks of one shape, pre-activation",
+        "ode_net": "a classifier whose one block is the flow of a trained vector field",
     }
 )
 """The architectures that :func:`resdyn.networks.build` knows: name and one line about each."""
