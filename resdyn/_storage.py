@@ -3,8 +3,10 @@
 import json
 import os
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,21 +19,31 @@ def write_npz(path: str | os.PathLike[str], arrays: dict[str, Array], meta: dict
     target = Path(path)
     if target.suffix != ".npz":
         raise ValueError(f"results are stored as .npz, but the path is {str(target)!r}; end it in .npz.")
-    if not target.parent.is_dir():
-        raise FileNotFoundError(f"the folder {str(target.parent)!r} does not exist; make it first.")
     objects = [name for name, array in arrays.items() if array.dtype.hasobject]
     if objects:
         raise TypeError(f"cannot store {', '.join(objects)} without pickle: object arrays.")
+    with written_whole(target) as handle:
+        np.savez(handle, allow_pickle=False, **arrays, meta=np.array(json.dumps(meta)))
+    return target
+
+
+@contextmanager
+def written_whole(target: Path) -> Iterator[IO[bytes]]:
+    """A file to write to, which takes the place of ``target`` when all is written, and vanishes if anything fails."""
+    if not target.parent.is_dir():
+        raise FileNotFoundError(f"the folder {str(target.parent)!r} does not exist; make it first.")
     # a temporary file beside the target, so that the rename is one step
     descriptor, temporary = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
     try:
         with os.fdopen(descriptor, "wb") as handle:
-            np.savez(handle, allow_pickle=False, **arrays, meta=np.array(json.dumps(meta)))
+            yield handle
+            # the rename must not reach the disk before the content does
+            handle.flush()
+            os.fsync(handle.fileno())
         os.replace(temporary, target)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-    return target
 
 
 def read_npz(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Array], dict[str, Any]]:

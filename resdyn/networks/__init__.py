@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from resdyn.networks.architectures.blocks import InterpolationCoefficient as InterpolationCoefficient
     from resdyn.networks.architectures.blocks import ResidualBlock as ResidualBlock
-    from resdyn.networks.architectures.catalogue import architectures as architectures
+    from resdyn.networks.architectures.catalogue import ARCHITECTURES as ARCHITECTURES
     from resdyn.networks.architectures.catalogue import build as build
     from resdyn.networks.architectures.cifar_resnets import resnet as resnet
     from resdyn.networks.architectures.cifar_resnets import resnext as resnext
@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from resdyn.networks.unrolling import unroll as unroll
 
 _HOME = {
+    "ARCHITECTURES": "resdyn.networks.architectures.catalogue",
     "Attack": "resdyn.networks.robustness",
     "CORRUPTIONS": "resdyn.networks.robustness",
     "InterpolationCoefficient": "resdyn.networks.architectures.blocks",
@@ -67,7 +68,6 @@ _HOME = {
     "Unit": "resdyn.networks.unrolling",
     "UnrolledNetwork": "resdyn.networks.unrolling",
     "accuracy": "resdyn.networks.training",
-    "architectures": "resdyn.networks.architectures.catalogue",
     "build": "resdyn.networks.architectures.catalogue",
     "corrupt": "resdyn.networks.robustness",
     "deepfool": "resdyn.networks.robustness",

@@ -5,6 +5,7 @@ a = 1 − λ, and b = 1 (In-ResNet) or b = 1 + λ (λ-In-ResNet).
 """
 
 from collections.abc import Sequence
+from math import isfinite
 from typing import Any, Literal
 
 import torch
@@ -13,6 +14,36 @@ from torch.nn.functional import pad
 
 Interpolation = Literal["in", "lambda-in"]
 INTERPOLATIONS: tuple[Interpolation, ...] = ("in", "lambda-in")
+
+
+def interpolation_kind(kind: Any) -> Interpolation:
+    """The word, if it is one of the two.
+
+    Raises
+    ------
+    ValueError
+        If it is none.
+    """
+    if kind not in INTERPOLATIONS:
+        raise ValueError(f"interpolation is {kind!r}; there are 'in' (In-ResNet) and 'lambda-in' (λ-In-ResNet).")
+    return kind
+
+
+def interval(start: Any) -> tuple[float, float]:
+    """Between which k begins, as two floats.
+
+    Raises
+    ------
+    ValueError
+        If they are not finite or not in order.
+    """
+    try:
+        low, high = map(float, start)
+    except (TypeError, ValueError):
+        low, high = float("nan"), float("nan")
+    if not (isfinite(low) and isfinite(high) and low <= high):
+        raise ValueError(f"start is {start!r}, but k is drawn between two finite numbers, the smaller one first.")
+    return low, high
 
 
 class InterpolationCoefficient(nn.Module):
@@ -29,15 +60,18 @@ class InterpolationCoefficient(nn.Module):
         k is drawn uniformly between them, from torch's generator.
     fixed : float, optional
         λ itself, not learned.
+
+    Raises
+    ------
+    ValueError
+        For another kind, ends that are not finite or not in order, or a negative λ.
     """
 
     def __init__(self, kind: Interpolation, start: Sequence[float], fixed: float | None = None) -> None:
         super().__init__()
-        if kind not in INTERPOLATIONS:
-            raise ValueError(f"interpolation is {kind!r}; there are 'in' (In-ResNet) and 'lambda-in' (λ-In-ResNet).")
-        self.kind = kind
+        self.kind = interpolation_kind(kind)
         if fixed is None:
-            self.k = nn.Parameter(torch.empty(()).uniform_(*start))
+            self.k = nn.Parameter(torch.empty(()).uniform_(*interval(start)))
         else:
             if not 0 <= fixed < float("inf"):
                 raise ValueError(f"the coefficient is {fixed!r}, but λ is not negative; pass a number from 0 on.")

@@ -6,11 +6,14 @@ from typing import Any, Literal
 
 from torch import nn
 
+from resdyn import _validation as validate
 from resdyn.networks.architectures.blocks import (
     Interpolation,
     InterpolationCoefficient,
     PaddedSubsampling,
     ResidualBlock,
+    interpolation_kind,
+    interval,
 )
 from resdyn.networks.architectures.contract import Preprocessing, ResidualNetwork, ResidualStage
 
@@ -72,12 +75,15 @@ def resnet(
 
     Raises
     ------
-    ValueError
-        For a depth that is none, or an unknown word.
+    TypeError, ValueError
+        For a depth that is none, numbers out of range, or an unknown word.
     """
+    depth = validate.count(depth, "depth")
     bottleneck = depth >= _BOTTLENECK_FROM if bottleneck is None else bool(bottleneck)
     _one_of("order", order, ("post", "pre"))
     shortcut = shortcut or ("pad" if order == "post" else "projection")
+    widths = _widths(widths, shortcut)
+    channels, classes = _counts(channels=channels, classes=classes)
     n_units = _units_per_stage(depth, 3 if bottleneck else 2)
     outside = tuple(width * (4 if bottleneck else 1) for width in widths)
     convolutions = _bottleneck if bottleneck else _basic
@@ -131,11 +137,14 @@ def resnext(
 
     Raises
     ------
-    ValueError
-        For a depth that is none, or an unknown word.
+    TypeError, ValueError
+        For a depth that is none, numbers out of range, or an unknown word.
     """
+    depth = validate.count(depth, "depth")
     _one_of("order", order, ("post", "pre"))
     n_units = _units_per_stage(depth, 3)
+    cardinality, width = _counts(cardinality=cardinality, width=width)
+    channels, classes = _counts(channels=channels, classes=classes)
     inside = tuple(cardinality * width * 2**k for k in range(3))
     outside = (256, 512, 1024)
     rules = _Rules(order, "projection", interpolation, coefficient, start, depth)
@@ -180,11 +189,15 @@ class _Rules:
             raise ValueError(
                 "coefficient and start belong to interpolation, which is None; pass interpolation='in' or 'lambda-in'."
             )
+        if interpolation is not None:
+            interpolation_kind(interpolation)
+        if coefficient is not None and start is not None:
+            raise ValueError("coefficient is a fixed λ, and start is where learned ones begin; pass one of them.")
         deep = depth >= _BOTTLENECK_FROM
         usual = {"in": (0.8, 0.9) if deep else (0.75, 0.8), "lambda-in": (0.1, 0.2) if deep else (0.2, 0.25)}
         self.order, self.shortcut = order, shortcut
         self.interpolation, self.coefficient = interpolation, coefficient
-        self.start = tuple(start) if start is not None else usual.get(str(interpolation), (0.0, 0.0))
+        self.start = interval(start) if start is not None else usual.get(str(interpolation), (0.0, 0.0))
 
     def unit(self, branch: nn.Module, before: int, after: int, stride: int, *, damped: bool) -> ResidualBlock:
         """The unit around a branch."""
@@ -277,6 +290,22 @@ def _units_per_stage(depth: int, convolutions: int) -> int:
         examples = ", ".join(str(3 * convolutions * n + 2) for n in (1, 3, 9))
         raise ValueError(f"depth is {depth}, but with {convolutions} convolutions a unit it is {form}: {examples}, …")
     return per_stage
+
+
+def _counts(**numbers: Any) -> tuple[int, ...]:
+    return tuple(validate.count(value, name, least=1) for name, value in numbers.items())
+
+
+def _widths(widths: Sequence[int], shortcut: Shortcut) -> tuple[int, ...]:
+    found = tuple(validate.count(width, "a width", least=1) for width in widths)
+    if len(found) != 3:
+        raise ValueError(f"widths are {found}, but there are three stages; give three.")
+    if shortcut == "pad" and list(found) != sorted(found):
+        raise ValueError(
+            f"widths are {found}, but padding only adds channels; give widths that do not shrink, or "
+            "shortcut='projection'."
+        )
+    return found
 
 
 def _one_of(what: str, word: Any, words: Sequence[str]) -> None:

@@ -2,32 +2,45 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
+
+from resdyn import _validation as validate
 
 
 @dataclass(frozen=True)
 class Preprocessing:
     """How pixels become inputs: ``(pixels - mean) / std``, one number of each per channel.
 
+    Parameters
+    ----------
+    mean, std : sequences of floats
+        A single float counts as one channel.
+
     Raises
     ------
+    TypeError
+        If they are no numbers.
     ValueError
-        If there are not as many deviations as means, or a deviation is not positive.
+        If there are not as many deviations as means, a number is not finite, or a deviation not positive.
     """
 
     mean: tuple[float, ...]
     std: tuple[float, ...]
 
     def __post_init__(self) -> None:
-        mean, std = tuple(map(float, self.mean)), tuple(map(float, self.std))
+        mean, std = _numbers(self.mean, "mean"), _numbers(self.std, "std")
         if not mean or len(mean) != len(std):
             raise ValueError(
                 f"preprocessing has {len(mean)} means and {len(std)} deviations; give one of each per channel."
             )
-        if not all(0 < deviation < float("inf") for deviation in std):
+        if not all(map(isfinite, mean)):
+            raise ValueError(f"mean is {mean}; give finite numbers.")
+        if not all(isfinite(deviation) and deviation > 0 for deviation in std):
             raise ValueError(f"std is {std}, but pixels are divided by it; give positive numbers.")
         object.__setattr__(self, "mean", mean)
         object.__setattr__(self, "std", std)
@@ -56,6 +69,13 @@ class Preprocessing:
                 f"images have shape {tuple(images.shape)}, but the preprocessing is for images of shape "
                 f"(n, {len(self.mean)}, H, W)."
             )
+
+
+def _numbers(values: Any, name: str) -> tuple[float, ...]:
+    try:
+        return tuple(map(float, values)) if hasattr(values, "__len__") else (float(values),)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be numbers, one per channel, but is {values!r}.") from None
 
 
 class ResidualStage(nn.Module):
@@ -94,7 +114,7 @@ class SharedStage(ResidualStage):
         nn.Module.__init__(self)
         self.entry = None
         self.block = block
-        self.depth = depth
+        self.depth = validate.count(depth, "depth", least=1)
 
     @property
     def blocks(self) -> list[nn.Module]:  # type: ignore[override]
@@ -150,8 +170,10 @@ class ResidualNetwork(nn.Module):
 
         Raises
         ------
+        TypeError
+            If the images are integers.
         ValueError
-            If the net has no ``preprocessing``, or values are outside [0, 1].
+            If the net has no ``preprocessing``, values are outside [0, 1], or the shape is another one.
         """
         if self.preprocessing is None:
             raise ValueError(
@@ -160,6 +182,9 @@ class ResidualNetwork(nn.Module):
                 "net(x) takes inputs that are normalised already."
             )
         parameter = next(self.parameters())
+        if isinstance(images, np.ndarray) and not images.flags.writeable:
+            # torch warns about memory that it may not write to
+            images = images.copy()
         pixels = torch.as_tensor(images).to(device=parameter.device)
         if not pixels.is_floating_point():
             raise TypeError(
