@@ -21,9 +21,7 @@ Array = NDArray[Any]
 ROW = 3 * 32 * 32
 
 
-def read_batch(
-    path: Path, n_classes: int, *, layout: Layout = CIFAR10, key: str = "labels"
-) -> tuple[Array, Array]:
+def read_batch(path: Path, n_classes: int, *, layout: Layout = CIFAR10, key: str = "labels") -> tuple[Array, Array]:
     """Images, uint8 of shape (n, 3, 32, 32), and labels, int64 of shape (n,), of one batch of CIFAR.
 
     ``key`` is the entry that holds the labels.
@@ -83,7 +81,9 @@ def read_dictionary(path: Path, keys: tuple[str, ...], layout: Layout = CIFAR10)
         found = _Unpickler(io.BytesIO(content), encoding="bytes").load()
     except Exception as error:  # a damaged pickle fails in any way: IndexError, KeyError, MemoryError, ...
         reason = str(error) if isinstance(error, _Unneeded) else f"{type(error).__name__}: {error}"
-        raise ValueError(f"{str(path)!r} is not a pickle as {layout.title} has them: {reason}. {remedy(layout)}") from error
+        raise ValueError(
+            f"{str(path)!r} is not a pickle as {layout.title} has them: {reason}. {remedy(layout)}"
+        ) from error
     if not isinstance(found, dict):
         raise ValueError(f"{str(path)!r} holds a {type(found).__name__}, not a dictionary. {remedy(layout)}")
     named = {key.decode("ascii", "replace") if isinstance(key, bytes) else key: value for key, value in found.items()}

@@ -320,9 +320,7 @@ def _set_preprocessing(net: nn.Module, train: Samples, config: TrainingConfig) -
     net.preprocessing = wanted  # type: ignore[assignment]
 
 
-def _check_fit(
-    net: nn.Module, train: Samples, test: Samples | None, config: TrainingConfig, processes: int
-) -> None:
+def _check_fit(net: nn.Module, train: Samples, test: Samples | None, config: TrainingConfig, processes: int) -> None:
     if not any(parameter.requires_grad for parameter in net.parameters()):
         raise ValueError("the net has no parameters that require gradients; there is nothing to train.")
     if test is not None and (test.inputs.shape[1:], test.are_pixels) != (train.inputs.shape[1:], train.are_pixels):
@@ -336,7 +334,9 @@ def _check_fit(
             "use a config with pad=0 and flip=False."
         )
     if config.pad_mode == "reflect" and train.inputs.ndim == 4 and config.pad >= min(train.inputs.shape[-2:]):
-        raise ValueError(f"pad is {config.pad}, but reflection needs less than the size {tuple(train.inputs.shape[-2:])}.")
+        raise ValueError(
+            f"pad is {config.pad}, but reflection needs less than the size {tuple(train.inputs.shape[-2:])}."
+        )
     smallest = len(train) % config.batch_size or min(config.batch_size, len(train))
     if smallest < processes:
         raise ValueError(
@@ -365,9 +365,7 @@ def _optimiser(net: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
     chosen = [parameter for parameter in net.parameters() if parameter.requires_grad]
     if config.optimiser == "adam":
         return torch.optim.Adam(chosen, lr=config.learning_rate, weight_decay=config.weight_decay)
-    return torch.optim.SGD(
-        chosen, lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay
-    )
+    return torch.optim.SGD(chosen, lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay)
 
 
 def _bar(job: _Job, n: int, done: int, *, shown: bool) -> Any:

@@ -54,7 +54,13 @@ PRESETS: Mapping[str, TrainingConfig] = MappingProxyType(
         "yang2020-cifar100": _changed(_YANG, epochs=300, milestones=(150, 225)),
         # yang2020 in ten epochs: a higher decay makes up for the shorter time
         "laptop": _changed(
-            _YANG, epochs=10, schedule="one-cycle", milestones=(), learning_rate=0.2, weight_decay=5e-4, precision="auto"
+            _YANG,
+            epochs=10,
+            schedule="one-cycle",
+            milestones=(),
+            learning_rate=0.2,
+            weight_decay=5e-4,
+            precision="auto",
         ),
         "mnist": TrainingConfig(
             epochs=10,

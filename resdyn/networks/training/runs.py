@@ -55,7 +55,9 @@ class TrainingRun(Result):
             self.end, "then the loss was not finite"
         )
         test = self.card.get("accuracy")
-        found = f", accuracy {test['fraction']:.4f} ({test['right']} of {test['total']}) on the test set" if test else ""
+        found = (
+            f", accuracy {test['fraction']:.4f} ({test['right']} of {test['total']}) on the test set" if test else ""
+        )
         return (
             f"<TrainingRun: {self.epochs} epoch{'' if self.epochs == 1 else 's'} ({end}) in {self.seconds.sum():.3g} s; "
             f"loss {self.loss[-1]:.4g}, training accuracy {self.training_accuracy[-1]:.4f}{found}>"
