@@ -4,9 +4,9 @@
     python -m experiments.train --plan laptop --list                       what is done, running, open
     python -m experiments.train --plan smoke                               a small net in seconds
 
-Each worker is a process with one thread. Runs in progress live in ``results/training/``, with a checkpoint per epoch; a run
-that was stopped in any way goes on with the next call. Finished nets go to ``resdyn/networks/weights/`` as float16, with
-their log beside; nets too large to ship, to ``results/networks/``. The order of nets and their seeds is that of the plan.
+Each worker is a process with one thread. Runs in progress live in ``results/training/``, with a checkpoint per epoch; a
+run that was stopped in any way goes on with the next call. Finished nets go to ``resdyn/networks/weights/`` as float16,
+with their log beside; nets too large to ship, to ``results/networks/``. The order is that of the plan.
 """
 
 import dataclasses

@@ -34,7 +34,7 @@ class Share:
     processes: int = 1
 
     def of(self, batch: Tensor) -> Tensor:
-        """This process's part."""
+        """The part of this process."""
         return torch.tensor_split(batch, self.processes)[self.rank]
 
 

@@ -8,7 +8,6 @@ epoch. Tensors and numbers are stored without pickle; the digest of both is stor
 import hashlib
 import json
 import os
-import tempfile
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -17,6 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from resdyn import _storage
 
 KEPT = 2
 
@@ -129,16 +130,8 @@ def has_checkpoints(folder: Path) -> bool:
 
 def write_atomically(target: Path, content: bytes) -> None:
     """The file appears complete or not at all, even if the machine stops."""
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, prefix=f".{target.name}-", suffix=".tmp")
-    try:
-        with os.fdopen(descriptor, "wb") as handle:
-            handle.write(content)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with _storage.written_whole(target) as handle:
+        handle.write(content)
     _force_to_disk(target.parent)
 
 

@@ -59,8 +59,9 @@ class TrainingRun(Result):
             f", accuracy {test['fraction']:.4f} ({test['right']} of {test['total']}) on the test set" if test else ""
         )
         return (
-            f"<TrainingRun: {self.epochs} epoch{'' if self.epochs == 1 else 's'} ({end}) in {self.seconds.sum():.3g} s; "
-            f"loss {self.loss[-1]:.4g}, training accuracy {self.training_accuracy[-1]:.4f}{found}>"
+            f"<TrainingRun: {self.epochs} epoch{'' if self.epochs == 1 else 's'} ({end}) in "
+            f"{self.seconds.sum():.3g} s; loss {self.loss[-1]:.4g}, "
+            f"training accuracy {self.training_accuracy[-1]:.4f}{found}>"
         )
 
     def to_dataset(self) -> "xarray.Dataset":
