@@ -23,7 +23,9 @@ def test_the_deep_net_of_he2016_is_warmed_up_for_400_steps():
     assert [learning_rate(config, step, 391) for step in (0, 399, 400)] == [0.01, 0.01, 0.1]
 
 
-@pytest.mark.parametrize(("name", "epochs", "first", "second"), [("yang2020", 160, 80, 120), ("yang2020-cifar100", 300, 150, 225)])
+@pytest.mark.parametrize(
+    ("name", "epochs", "first", "second"), [("yang2020", 160, 80, 120), ("yang2020-cifar100", 300, 150, 225)]
+)
 def test_the_schedule_of_yang2020_drops_after_whole_epochs(name, epochs, first, second):
     config = PRESETS[name]
     assert config.epochs == epochs

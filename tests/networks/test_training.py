@@ -12,11 +12,13 @@ import resdyn.data
 from resdyn.data import ImageSet
 from resdyn.networks.architectures.cifar_resnets import resnet
 from resdyn.networks.architectures.contract import Preprocessing
-from resdyn.networks.training import PRESETS, TrainingConfig, TrainingRun, accuracy, fit
-from resdyn.networks.training import devices, process
+from resdyn.networks.training import PRESETS, TrainingConfig, TrainingRun, accuracy, devices, fit
+from resdyn.networks.training.runs import COLUMNS
 from resdyn.networks.training.sources import digit_images, named, samples, splits
 
-REAL = pytest.mark.skipif(not os.environ.get("RESDYN_DATA"), reason="RESDYN_DATA names no folder with the real CIFAR-10")
+REAL = pytest.mark.skipif(
+    not os.environ.get("RESDYN_DATA"), reason="RESDYN_DATA names no folder with the real CIFAR-10"
+)
 
 SHORT = TrainingConfig(epochs=2, batch_size=16, learning_rate=0.05)
 
@@ -99,7 +101,12 @@ def test_the_loss_of_an_epoch_is_the_mean_over_samples_though_the_last_batch_is_
 def test_adam_takes_first_steps_of_the_learning_rate():
     inputs, labels = points()
     net, before = linear_net(), linear_net().weight.detach()
-    fit(net, (inputs, labels), TrainingConfig(epochs=1, batch_size=12, optimiser="adam", learning_rate=0.01, weight_decay=0), progress=False)
+    fit(
+        net,
+        (inputs, labels),
+        TrainingConfig(epochs=1, batch_size=12, optimiser="adam", learning_rate=0.01, weight_decay=0),
+        progress=False,
+    )
     # the first step of Adam is rate · sign(gradient), but for its ε of 1e-8 against gradients of 1e-2
     torch.testing.assert_close((net.weight.detach() - before).abs(), torch.full((2, 3), 0.01), rtol=1e-4, atol=0)
 
@@ -108,7 +115,7 @@ def test_digits_are_learned():
     with torch.random.fork_rng():
         torch.manual_seed(0)
         net = resnet(8, order="pre", widths=(4, 8, 16), channels=1)
-    run = fit(net, "digits", dataclasses.replace(PRESETS["digits"], epochs=5), progress=False)
+    run = fit(net, "digits", dataclasses.replace(PRESETS["digits"], epochs=8), progress=False)
     # 8 epochs give 0.96; 0.9 is far from the 0.1 of chance and leaves room for other machines' rounding
     assert run.card["accuracy"]["fraction"] > 0.9
     assert run.loss[-1] < run.loss[0] / 3
@@ -190,7 +197,7 @@ def test_a_diverging_run_ends_and_says_so():
 def test_a_run_is_stored_and_shown(tmp_path):
     run = fit(small_resnet(), (some_images(), some_images(8, 1)), SHORT, folder=tmp_path, progress=False)
     again = TrainingRun.load(tmp_path / "run.npz")
-    for name in process.COLUMNS:
+    for name in COLUMNS:
         np.testing.assert_array_equal(getattr(again, name), getattr(run, name))
     assert again.end == run.end == "complete"
     assert json.dumps(again.card) == json.dumps(run.card)
@@ -230,7 +237,9 @@ def test_the_net_sees_normalised_images():
     found = seen[0].double()
     # single precision, over 2560 pixels a channel
     torch.testing.assert_close(found.mean((0, 2, 3)), torch.zeros(3, dtype=torch.float64), atol=1e-5, rtol=0)
-    torch.testing.assert_close(found.std((0, 2, 3), correction=0), torch.ones(3, dtype=torch.float64), atol=1e-5, rtol=0)
+    torch.testing.assert_close(
+        found.std((0, 2, 3), correction=0), torch.ones(3, dtype=torch.float64), atol=1e-5, rtol=0
+    )
 
 
 def test_the_preprocessing_of_the_config_is_used_and_must_not_contradict_the_net():

@@ -138,14 +138,14 @@ def train_epoch(
     config: TrainingConfig,
     epoch: int,
     share: Share,
-    after_step: Callable[[float], None],
+    after_step: Callable[[], Any],
 ) -> tuple[Tensor, float]:
     """One epoch; the sums of loss and of right answers over this process's samples, and the last learning rate.
 
     Parameters
     ----------
-    after_step : function of a float
-        Called with the learning rate of each step.
+    after_step : function
+        Called after each step.
     """
     n_steps = steps_per_epoch(len(of), config)
     sums, rate = torch.zeros(2, dtype=torch.float64, device=of.labels.device), 0.0
@@ -162,5 +162,5 @@ def train_epoch(
         backward(loss if weight == 1 else loss * weight)
         optimiser.step()
         sums += torch.stack([loss.detach().double() * len(labels), (logits.argmax(1) == labels).sum().double()])
-        after_step(rate)
+        after_step()
     return sums, rate

@@ -1,7 +1,9 @@
 """Training of a net: epochs through Lightning Fabric, a checkpoint after each, and a card at the end."""
 
+import io
 import os
 from collections.abc import Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +15,12 @@ from resdyn._validation import count
 from resdyn.networks.training.cards import card_of, description
 from resdyn.networks.training.config import TrainingConfig
 from resdyn.networks.training.devices import resolved_precision, training_device
-from resdyn.networks.training.process import COLUMNS, Callback, Job, train_and_send
+from resdyn.networks.training.process import Callback, Job, train_and_send
 from resdyn.networks.training.process import train as train_here
 from resdyn.networks.training.requirements import check_fit, set_preprocessing, settings_of
-from resdyn.networks.training.resuming import has_checkpoints
-from resdyn.networks.training.runs import TrainingRun
+from resdyn.networks.training.runs import COLUMNS, TrainingRun
 from resdyn.networks.training.sources import splits
+from resdyn.networks.training.storage import has_checkpoints
 
 
 def fit(
@@ -98,18 +100,19 @@ def fit(
                 "folder to begin anew."
             )
     described = description(net, train, settings)
-    job = Job(net, train, test, settings, precision, target, described, progress, tuple(callbacks))
+    job = Job(train, test, settings, precision, target, described, progress, tuple(callbacks))
     fabric = _fabric(place, precision, processes)
     if processes == 1:
-        history, end = train_here(fabric, job)
+        course = train_here(fabric, net, job)
     else:
-        history, end, state = fabric.launch(train_and_send, job)
-        net.to(place).load_state_dict(state)
+        # the net by itself: Fabric gives each process its own copy of modules among the arguments
+        course, content = fabric.launch(partial(train_and_send, job=job), net)
+        net.to(place).load_state_dict(torch.load(io.BytesIO(content), map_location=place, weights_only=True))
     net.eval()
-    card = card_of(net, train, test, settings, history, place, precision, processes)
+    card = card_of(net, train, test, settings, course.history, place, precision, processes)
     if hasattr(net, "card"):
         net.card = card
-    run = TrainingRun(**{name: np.array(history[name]) for name in COLUMNS}, end=end, card=card)
+    run = TrainingRun(**{name: np.array(course.history[name]) for name in COLUMNS}, end=course.end, card=card)
     if target is not None:
         run.save(target / "run.npz")
     return run

@@ -1,8 +1,7 @@
-"""The epochs of a run in one process, with its checkpoints and its log."""
+"""The epochs of a run in one process."""
 
-import json
-import warnings
-from collections.abc import Callable, Mapping, Sequence
+import io
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
@@ -16,174 +15,123 @@ from resdyn.networks.training.augmentation import DROPOUT, seed_of
 from resdyn.networks.training.config import TrainingConfig
 from resdyn.networks.training.devices import deterministic
 from resdyn.networks.training.epochs import Share, preparation, share_right, steps_per_epoch, train_epoch
-from resdyn.networks.training.resuming import (
-    checkpoint_of,
-    newest_checkpoint,
-    restore,
-    write_atomically,
-    write_checkpoint,
-)
+from resdyn.networks.training.resuming import Progress, resumed, store
+from resdyn.networks.training.runs import COLUMNS
 from resdyn.networks.training.sources import Samples
 
 Metrics = dict[str, float]
 Callback = Callable[[int, nn.Module, Metrics], Any]
-History = dict[str, list[float]]
-COLUMNS = ("loss", "training_accuracy", "accuracy", "learning_rate", "seconds")
 
 
 @dataclass(frozen=True, eq=False)
 class Job:
-    """What a process needs to know."""
+    """What a process needs to know besides the net."""
 
-    net: nn.Module
     train: Samples
     test: Samples | None
     config: TrainingConfig
     precision: str
     folder: Path | None
-    described: Mapping[str, Any]
+    described: dict[str, Any]
     progress: bool
     callbacks: Sequence[Callback]
 
 
-def train_and_send(fabric: Any, job: Job) -> tuple[History, str, dict[str, torch.Tensor]]:
-    """For a process of its own: the weights go back to the caller's."""
-    history, end = train(fabric, job)
-    return history, end, {name: tensor.cpu() for name, tensor in job.net.state_dict().items()}
-
-
-def train(fabric: Any, job: Job) -> tuple[History, str]:
-    """All epochs in this process; the columns of the log, and how the run ended."""
-    config, net, device = job.config, job.net, fabric.device
-    net.to(device)
-    if config.channels_last:
-        net.to(memory_format=torch.channels_last)
-    optimiser = _optimiser(net, config)
-    wrapped, wrapped_optimiser = fabric.setup(torch.compile(net) if config.compile else net, optimiser)
-    train = job.train.to(device)
-    test = None if job.test is None else job.test.to(device)
-    normalised = getattr(net, "preprocessing", None)
-    prepare = preparation(train, normalised, torch.float32, channels_last=config.channels_last)
-    share = Share(fabric.global_rank, fabric.world_size)
-    history, end = _resumed(fabric, job, optimiser)
-    done = len(history["loss"])
-    if done and not end:
-        end = _ended(fabric, job, history)
-    bar = _bar(job, len(train), done, shown=job.progress and fabric.global_rank == 0)
+def train(fabric: Any, net: nn.Module, job: Job) -> Progress:
+    """All epochs that are left, in this process."""
+    device = fabric.device
+    training = _Training(fabric, net, job)
     generators = [] if device.type == "cpu" else [device]
-    with bar, deterministic(device), torch.random.fork_rng(devices=generators):
-        for epoch in range(done, config.epochs):
-            if end:
-                break
-            start = perf_counter()
-            # by epoch and not from the state of the last one, so that a resumed run draws the same
-            torch.manual_seed(seed_of(config.seed, epoch, DROPOUT) + share.rank)
-            sums, rate = train_epoch(
-                wrapped,
-                wrapped_optimiser,
-                fabric.backward,
-                train,
-                prepare,
-                config,
-                epoch,
-                share,
-                lambda rate: bar.update(),
-            )
-            loss, right = (float(v) / len(train) for v in fabric.all_reduce(sums, reduce_op="sum"))
-            tested = float("nan")
-            if test is not None and fabric.global_rank == 0:
-                tested = share_right(net, test, prepare, max(config.batch_size, 500), fabric.autocast).fraction
-            values = (loss, right, tested, rate, perf_counter() - start)
-            for name, value in zip(COLUMNS, values, strict=True):
-                history[name].append(value)
-            bar.set_postfix(epoch=epoch + 1, loss=f"{loss:.3f}", accuracy=f"{tested:.3f}")
-            _store(fabric, job, optimiser, history)
-            end = _ended(fabric, job, history)
-    return history, end or "complete"
+    with training.bar, deterministic(device), torch.random.fork_rng(devices=generators):
+        training.run()
+    return training.progress
 
 
-def _ended(fabric: Any, job: Job, history: Mapping[str, list[float]]) -> str:
-    """Why the run ends after this epoch; empty if it goes on. The first process decides for all."""
-    reason = ""
-    if fabric.global_rank == 0:
-        metrics = {name: history[name][-1] for name in COLUMNS}
-        job.net.eval()
-        asked = [callback(len(history["loss"]), job.net, dict(metrics)) for callback in job.callbacks]
-        if not np.isfinite(metrics["loss"]):
-            reason = "diverged"
-        elif any(answer is not None and bool(answer) for answer in asked):
-            reason = "callback"
-    return str(fabric.broadcast(reason, src=0))
+def train_and_send(fabric: Any, net: nn.Module, job: Job) -> tuple[Progress, bytes]:
+    """As :func:`train`, in a process of its own, which hands the weights back."""
+    progress = train(fabric, net, job)
+    # bytes, since the memory of tensors that are sent is gone with the process that sent them
+    content = io.BytesIO()
+    torch.save(net.state_dict(), content)
+    return progress, content.getvalue()
 
 
-# --- the folder ---------------------------------------------------------------------------------------
+class _Training:
+    """The state of a run."""
 
-
-def _store(fabric: Any, job: Job, optimiser: torch.optim.Optimizer, history: Mapping[str, list[float]]) -> None:
-    if job.folder is None:
-        return
-    if fabric.global_rank == 0:
-        scaler = fabric.strategy.precision.state_dict()
-        checkpoint = checkpoint_of(
-            job.net,
-            optimiser,
-            scaler,
-            epoch=len(history["loss"]),
-            history=dict(history),
-            run=dict(job.described),
-            precision=job.precision,
+    def __init__(self, fabric: Any, net: nn.Module, job: Job) -> None:
+        self.fabric, self.job = fabric, job
+        self.net = net.to(fabric.device)
+        if job.config.channels_last:
+            net.to(memory_format=torch.channels_last)
+        self.optimiser = _optimiser(net, job.config)
+        to_run = torch.compile(net) if job.config.compile else net
+        self.wrapped, self.wrapped_optimiser = fabric.setup(to_run, self.optimiser)
+        self.samples = job.train.to(fabric.device)
+        self.test = None if job.test is None else job.test.to(fabric.device)
+        self.prepare = preparation(
+            self.samples, getattr(net, "preprocessing", None), torch.float32, channels_last=job.config.channels_last
         )
-        write_checkpoint(checkpoint, job.folder)
-        _write_log(job.folder, history)
-    fabric.barrier()
+        self.leads = fabric.global_rank == 0
+        self.progress = Progress.begun()
+        if job.folder is not None:
+            self.progress = resumed(job.folder, net, self.optimiser, self._precision, job.described, job.precision)
+        self.bar = _bar(job, self.progress.done, shown=job.progress and self.leads)
 
+    @property
+    def _precision(self) -> Any:
+        """Holds the scaler of gradients, whose state belongs into the checkpoint."""
+        return self.fabric.strategy.precision
 
-def _resumed(fabric: Any, job: Job, optimiser: torch.optim.Optimizer) -> tuple[History, str]:
-    """The history so far, with net and optimiser as they were then."""
-    checkpoint = None if job.folder is None else newest_checkpoint(job.folder)
-    if checkpoint is None or job.folder is None:
-        return {name: [] for name in COLUMNS}, ""
-    _check_same_run(checkpoint.meta["run"], job)
-    if checkpoint.meta["precision"] != job.precision:
-        warnings.warn(
-            f"the run was begun in precision {checkpoint.meta['precision']!r} and goes on in {job.precision!r}: its "
-            "result is not that of an uninterrupted run.",
-            stacklevel=2,
+    def run(self) -> None:
+        """Train to the end, or until something ends the run."""
+        if self.progress.done:
+            self.progress.end = self._reason_to_end()
+        while not self.progress.end and self.progress.done < self.job.config.epochs:
+            self._epoch(self.progress.done)
+            if self.job.folder is not None:
+                if self.leads:
+                    store(self.progress, self.job.folder, self.net, self.optimiser, self._precision, self.job)
+                self.fabric.barrier()
+            self.progress.end = self._reason_to_end()
+        self.progress.end = self.progress.end or "complete"
+
+    def _epoch(self, epoch: int) -> None:
+        start = perf_counter()
+        share = Share(self.fabric.global_rank, self.fabric.world_size)
+        # by epoch and not from the state of the last one, so that a resumed run draws the same
+        torch.manual_seed(seed_of(self.job.config.seed, epoch, DROPOUT) + share.rank)
+        sums, rate = train_epoch(
+            self.wrapped,
+            self.wrapped_optimiser,
+            self.fabric.backward,
+            self.samples,
+            self.prepare,
+            self.job.config,
+            epoch,
+            share,
+            self.bar.update,
         )
-    restore(checkpoint, job.net, optimiser)
-    if checkpoint.meta["scaler"]:
-        fabric.strategy.precision.load_state_dict(checkpoint.meta["scaler"])
-    history = {name: list(checkpoint.meta["history"][name]) for name in COLUMNS}
-    if fabric.global_rank == 0:
-        _write_log(job.folder, history)
-    return history, ""
+        loss, right = (float(v) / len(self.samples) for v in self.fabric.all_reduce(sums, reduce_op="sum"))
+        tested = float("nan")
+        if self.test is not None and self.leads:
+            size = max(self.job.config.batch_size, 500)
+            tested = share_right(self.net, self.test, self.prepare, size, self.fabric.autocast).fraction
+        self.progress.add(loss, right, tested, rate, perf_counter() - start)
+        self.bar.set_postfix(epoch=epoch + 1, loss=f"{loss:.3f}", accuracy=f"{tested:.3f}")
 
-
-def _check_same_run(stored: Mapping[str, Any], job: Job) -> None:
-    here = json.loads(json.dumps(job.described))
-    differing = []
-    for part in sorted({*stored, *here}):
-        before, now = stored.get(part) or {}, here.get(part) or {}
-        differing += [
-            f"{part} {name}: {before.get(name)!r} there, {now.get(name)!r} here"
-            for name in sorted({*before, *now})
-            if before.get(name) != now.get(name)
-        ]
-    if differing:
-        raise ValueError(
-            f"{str(job.folder)!r} holds a run that is not this one ({'; '.join(differing)}); pass another folder, or "
-            "what the run was begun with."
-        )
-
-
-def _write_log(folder: Path, history: Mapping[str, list[float]]) -> None:
-    """The log anew from the history, so that it never says more or less than the checkpoint."""
-    lines = []
-    for epoch, values in enumerate(zip(*(history[name] for name in COLUMNS), strict=True), start=1):
-        # JSON has no NaN
-        finite = {name: v if np.isfinite(v) else None for name, v in zip(COLUMNS, values, strict=True)}
-        lines.append(json.dumps({"epoch": epoch, **finite}))
-    write_atomically(folder / "log.jsonl", "".join(f"{line}\n" for line in lines).encode())
+    def _reason_to_end(self) -> str:
+        """Why the run ends after this epoch; empty if it goes on. The first process decides for all."""
+        reason = ""
+        if self.leads:
+            metrics = {name: self.progress.history[name][-1] for name in COLUMNS}
+            self.net.eval()
+            asked = [callback(self.progress.done, self.net, dict(metrics)) for callback in self.job.callbacks]
+            if not np.isfinite(metrics["loss"]):
+                reason = "diverged"
+            elif any(asked):
+                reason = "callback"
+        return str(self.fabric.broadcast(reason, src=0))
 
 
 def _optimiser(net: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
@@ -193,10 +141,10 @@ def _optimiser(net: nn.Module, config: TrainingConfig) -> torch.optim.Optimizer:
     return torch.optim.SGD(chosen, lr=config.learning_rate, momentum=config.momentum, weight_decay=config.weight_decay)
 
 
-def _bar(job: Job, n: int, done: int, *, shown: bool) -> Any:
+def _bar(job: Job, done: int, *, shown: bool) -> Any:
     from tqdm import tqdm
 
-    n_steps = steps_per_epoch(n, job.config)
+    n_steps = steps_per_epoch(len(job.train), job.config)
     return tqdm(
         total=job.config.epochs * n_steps, initial=done * n_steps, unit="batch", desc="training", disable=not shown
     )

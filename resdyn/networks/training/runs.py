@@ -14,6 +14,9 @@ if TYPE_CHECKING:
 
 Array = NDArray[Any]
 
+COLUMNS = ("loss", "training_accuracy", "accuracy", "learning_rate", "seconds")
+"""What is known of each epoch."""
+
 
 @dataclass(frozen=True, eq=False, repr=False)
 class TrainingRun(Result):
@@ -66,9 +69,8 @@ class TrainingRun(Result):
 
     def to_dataset(self) -> "xarray.Dataset":
         """As an ``xarray.Dataset`` over epochs."""
-        names = ("loss", "training_accuracy", "accuracy", "learning_rate", "seconds")
         return dataset(
-            {name: (["epoch"], getattr(self, name)) for name in names},
+            {name: (["epoch"], getattr(self, name)) for name in COLUMNS},
             coords={"epoch": np.arange(1, self.epochs + 1)},
             attrs={"end": self.end, **{k: str(v) for k, v in self.card.items()}},
         )
