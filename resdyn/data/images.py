@@ -159,7 +159,7 @@ def cifar100(
     Raises
     ------
     FileNotFoundError
-        If files are missing.
+        If files are missing; :func:`resdyn.data.download` fetches them.
     ValueError
         If ``split`` or ``labels`` is unknown, or a file is damaged or forged.
     """

@@ -40,8 +40,6 @@ class Layout:
         The files of each split, in the order in which they are read.
     endings : tuple of str
         What may follow the name of a file, the preferred ending first.
-    downloadable : bool
-        Whether :func:`resdyn.data.download` fetches it.
     """
 
     name: str
@@ -49,7 +47,6 @@ class Layout:
     subfolder: str
     splits: Mapping[str, tuple[str, ...]]
     endings: tuple[str, ...] = ("",)
-    downloadable: bool = True
 
     def locate(self, root: Path, file: str) -> Path | None:
         """Where this file lies, or None."""
@@ -83,15 +80,11 @@ class Layout:
         if absent:
             alternative = " (each with or without .gz)" if ".gz" in self.endings else ""
             call = f"{self.name!r}" if folder is None else f"{self.name!r}, folder={os.fspath(folder)!r}"
-            fetch = (
-                f"or fetch them from the network with resdyn.data.download({call})"
-                if self.downloadable
-                else "or unpack the Python version that its authors publish there"
-            )
             raise FileNotFoundError(
                 f"the {split} images of {self.title} are not all in {str(root)!r} ({chosen}); "
                 f"missing: {', '.join(absent)}{alternative}. "
-                f"Either name a folder that holds them, with the environment variable {VARIABLE} or folder=; {fetch}."
+                f"Either name a folder that holds them, with the environment variable {VARIABLE} or folder=; "
+                f"or fetch them from the network with resdyn.data.download({call})."
             )
         return [path for path in paths.values() if path is not None]
 
@@ -111,7 +104,6 @@ CIFAR100 = Layout(
     title="CIFAR-100",
     subfolder="cifar-100-python",
     splits={"train": ("train", "meta"), "test": ("test", "meta")},
-    downloadable=False,  # no checksum that could be verified here
 )
 
 MNIST = Layout(
@@ -130,6 +122,4 @@ LAYOUTS = {layout.name: layout for layout in (CIFAR10, CIFAR100, MNIST)}
 
 def remedy(layout: Layout) -> str:
     """What to do about a file that is there but cannot be right."""
-    if not layout.downloadable:
-        return f"Delete it and take it from the archive that the authors of {layout.title} publish again."
     return f"Delete it and take it from the published files again, e.g. with resdyn.data.download({layout.name!r})."

@@ -19,6 +19,7 @@ from resdyn.plotting.orbits import cumulative_states, interaction_matrix, residu
 from resdyn.plotting.periodic import cycles, poincare_section
 from resdyn.plotting.perturbations import noise_variance, propagation
 from resdyn.plotting.portraits import manifold, phase_portrait, trajectories
+from resdyn.plotting.training_curves import training_curves as training_curves
 
 __all__ = [
     "COLOURS",
@@ -54,6 +55,7 @@ __all__ = [
     "resilience",
     "separability",
     "spread_per_layer",
+    "training_curves",
     "trajectories",
     "transients",
     "uncertainty",

@@ -20,8 +20,7 @@ def a_net():
 
 
 def test_two_processes_train_as_one_to_rounding(tmp_path):
-    # batches of 8, 8, 6 samples, then halves of 4 and 3; an odd batch below: 22 = 3 · 7 + 1 would leave one sample
-    config = TrainingConfig(epochs=3, batch_size=9, learning_rate=0.3)  # 9, 9, 4: parts of unequal size
+    config = TrainingConfig(epochs=3, batch_size=9, learning_rate=0.3)  # batches of 9, 9, 4, so parts of unequal size
     one, two = a_net(), a_net()
     alone = fit(one, (points(), points(10)), config, progress=False)
     together = fit(two, (points(), points(10)), config, progress=False, processes=2, folder=tmp_path)
