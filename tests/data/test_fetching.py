@@ -392,8 +392,8 @@ def test_an_archive_without_the_files_is_refused_and_leaves_no_folder(host, monk
 
 
 def test_an_unknown_name_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"name is 'cifar100'.*'cifar10' or 'mnist'"):
-        download("cifar100", tmp_path)
+    with pytest.raises(ValueError, match=r"name is 'cifar11'.*'cifar10', 'cifar100', 'mnist'"):
+        download("cifar11", tmp_path)
 
 
 # The table

@@ -13,7 +13,7 @@ from resdyn._validation import count
 from resdyn.networks.training.augmentation import cut_out, draw_places, order_of
 from resdyn.networks.training.config import TrainingConfig
 from resdyn.networks.training.schedules import learning_rate
-from resdyn.networks.training.sources import Samples, samples
+from resdyn.networks.training.sources import Samples, named, samples
 
 Prepare = Callable[[Tensor], Tensor]
 
@@ -45,8 +45,8 @@ def accuracy(net: nn.Module, data: Any, batch_size: int = 500, *, device: Any = 
     ----------
     net : module
         Pixels are normalised with ``net.preprocessing``.
-    data : ImageSet, or pair of arrays (inputs, labels)
-        Inputs that are not bytes go to the net as they are.
+    data : ImageSet, pair of arrays (inputs, labels), or str
+        Inputs that are not bytes go to the net as they are. A name, such as "cifar10", stands for its test set.
     batch_size : int
     device : optional
         By default where the net is. The net itself is not moved.
@@ -61,7 +61,7 @@ def accuracy(net: nn.Module, data: Any, batch_size: int = 500, *, device: Any = 
     ValueError
         If ``data`` holds no samples, or images and the net has no ``preprocessing``.
     """
-    of = samples(data)
+    of = samples(named(data)[1] if isinstance(data, str) else data)
     if not len(of):
         raise ValueError(f"{of.name!r} holds no samples; pass at least one.")
     parameter = next(net.parameters(), torch.empty(0))
@@ -112,15 +112,15 @@ def preparation(of: Samples, preprocessing: Any, dtype: torch.dtype, *, channels
 
 def batches(of: Samples, config: TrainingConfig, epoch: int, share: Share) -> Iterator[tuple[Tensor, Tensor, int]]:
     """Inputs, labels of this process, and the size of the batch of all processes; epochs count from 0."""
-    order = order_of(config, epoch, len(of))
-    places = draw_places(config, epoch, len(of)) if config.pad or config.flip else None
+    # drawn on the CPU, so that every device sees the same, and moved in one piece
+    order = order_of(config, epoch, len(of)).to(of.labels.device)
+    places = draw_places(config, epoch, len(of)).to(of.labels.device) if config.pad or config.flip else None
     for first in range(0, len(of), config.batch_size):
         whole = order[first : first + config.batch_size]
-        index = share.of(whole).to(of.labels.device)
+        index = share.of(whole)
         inputs = of.inputs[index]
         if places is not None:
-            mine = share.of(places[first : first + config.batch_size]).to(of.labels.device)
-            inputs = cut_out(inputs, mine, config)
+            inputs = cut_out(inputs, share.of(places[first : first + config.batch_size]), config)
         yield inputs, of.labels[index], len(whole)
 
 

@@ -65,7 +65,8 @@ class _Training:
         if job.config.channels_last:
             net.to(memory_format=torch.channels_last)
         self.optimiser = _optimiser(net, job.config)
-        to_run = torch.compile(net) if job.config.compile else net
+        # one program per shape: only the last batch of an epoch has another one
+        to_run = torch.compile(net, dynamic=False) if job.config.compile else net
         self.wrapped, self.wrapped_optimiser = fabric.setup(to_run, self.optimiser)
         self.samples = job.train.to(fabric.device)
         self.test = None if job.test is None else job.test.to(fabric.device)
