@@ -213,6 +213,15 @@ def test_a_run_is_stored_and_shown(tmp_path):
     assert [line["loss"] for line in lines] == run.loss.tolist()
 
 
+def test_progress_is_a_bar_or_nothing(capsys):
+    fit(linear_net(), points(), SHORT, progress=True)
+    shown = capsys.readouterr().err
+    assert "training: 100%" in shown
+    assert "2/2" in shown  # two epochs of one batch
+    fit(linear_net(), points(), SHORT, progress=False)
+    assert "training" not in capsys.readouterr().err
+
+
 def test_without_a_test_set_accuracies_are_nan_and_null_in_the_log(tmp_path):
     run = fit(linear_net(), points(), SHORT, folder=tmp_path, progress=False)
     assert np.isnan(run.accuracy).all()
