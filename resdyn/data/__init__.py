@@ -1,7 +1,7 @@
 """Data sets, without torch."""
 
 from resdyn.data.fetching import download
-from resdyn.data.images import ImageSet, cifar10, mnist
+from resdyn.data.images import ImageSet, cifar10, cifar100, mnist
 from resdyn.data.toys import circles, digits
 
-__all__ = ["ImageSet", "cifar10", "circles", "digits", "download", "mnist"]
+__all__ = ["ImageSet", "cifar10", "cifar100", "circles", "digits", "download", "mnist"]

@@ -40,6 +40,12 @@ SOURCES = {
         {"cifar-10-python.tar.gz": "sha256:6d958be074577803d12ecdefd02955f39262c83c16fe9348329d7fe0b5c001ce"},
         archive="cifar-10-python.tar.gz",
     ),
+    # Its authors publish an md5 sum only.
+    "cifar100": Source(
+        "https://www.cs.toronto.edu/~kriz/",
+        {"cifar-100-python.tar.gz": "md5:eb9058c3a382ffc7106e4002c42a8d85"},
+        archive="cifar-100-python.tar.gz",
+    ),
     # The authors' own page is often closed; this copy is the one that torchvision reads. Only md5 sums are published.
     "mnist": Source(
         "https://ossci-datasets.s3.amazonaws.com/mnist/",
@@ -60,7 +66,7 @@ def download(
     base_url: str | None = None,
     progress: bool = False,
 ) -> Path:
-    """Fetch CIFAR-10 [krizhevsky2009]_ or MNIST [lecun1998]_ into the data folder, unless they are there.
+    """Fetch CIFAR-10, CIFAR-100 [krizhevsky2009]_ or MNIST [lecun1998]_ into the data folder, unless they are there.
 
     Every file is compared with its published checksum before it gets its name. When a connection breaks, what came
     stays in a file ending in ``.part``, and the next call fetches only the rest. Files that are there already are
@@ -68,8 +74,8 @@ def download(
 
     Parameters
     ----------
-    name : "cifar10" or "mnist"
-        170 MB or 12 MB to fetch.
+    name : "cifar10", "cifar100" or "mnist"
+        170 MB, 170 MB or 12 MB to fetch.
     folder : path, optional
         The data folder, made if missing; by default the one that :func:`resdyn.data.cifar10` reads.
     base_url : str, optional
@@ -90,7 +96,7 @@ def download(
         If the host cannot be reached, refuses, or breaks off.
     """
     if name not in tuple(SOURCES):
-        choices = " or ".join(map(repr, SOURCES))
+        choices = ", ".join(map(repr, SOURCES))
         raise ValueError(f"name is {name!r}, but only {choices} can be downloaded; pass one of these.")
     source, layout = SOURCES[name], LAYOUTS[name]
     root, _ = data_folder(folder)

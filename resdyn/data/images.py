@@ -1,14 +1,14 @@
-"""Labelled images, and the readers of CIFAR-10 and MNIST as their authors publish them."""
+"""Labelled images, and the readers of CIFAR-10, CIFAR-100 and MNIST as their authors publish them."""
 
 import os
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from resdyn.data.idx import read_idx
-from resdyn.data.layouts import CIFAR10, MNIST, remedy
+from resdyn.data.layouts import CIFAR10, CIFAR100, MNIST, remedy
 from resdyn.data.pickled import read_batch, read_class_names
 
 Array = NDArray[Any]
@@ -132,6 +132,43 @@ def cifar10(split: str = "test", folder: str | os.PathLike[str] | None = None) -
     parts = [read_batch(path, len(classes)) for path in batches]
     images = np.concatenate([images for images, _ in parts])
     return ImageSet(images, np.concatenate([labels for _, labels in parts]), classes, f"CIFAR-10 {split}")
+
+
+def cifar100(
+    split: str = "test", folder: str | os.PathLike[str] | None = None, *, labels: Literal["fine", "coarse"] = "fine"
+) -> ImageSet:
+    """CIFAR-100, [krizhevsky2009]_: colour images of 32×32 pixels in 100 classes, in the order of the file.
+
+    Reads the official Python files, ``cifar-100-python/`` below the data folder, with the same care as
+    :func:`resdyn.data.cifar10`.
+
+    Parameters
+    ----------
+    split : "test" or "train"
+        10,000 or 50,000 images.
+    folder : path, optional
+        The data folder, as for :func:`resdyn.data.cifar10`.
+    labels : "fine" or "coarse"
+        The 100 classes, or the 20 superclasses of five classes each.
+
+    Returns
+    -------
+    ImageSet
+        ``images`` has shape (n, 3, 32, 32): red, green, blue.
+
+    Raises
+    ------
+    FileNotFoundError
+        If files are missing; :func:`resdyn.data.download` fetches them.
+    ValueError
+        If ``split`` or ``labels`` is unknown, or a file is damaged or forged.
+    """
+    if labels not in ("fine", "coarse"):
+        raise ValueError(f"labels is {labels!r}; there are 'fine' (100 classes) and 'coarse' (20 superclasses).")
+    batch, meta = CIFAR100.find(split, folder)
+    classes = read_class_names(meta, layout=CIFAR100, key=f"{labels}_label_names")
+    images, found = read_batch(batch, len(classes), layout=CIFAR100, key=f"{labels}_labels")
+    return ImageSet(images, found, classes, f"CIFAR-100 {split}" + (" (superclasses)" if labels == "coarse" else ""))
 
 
 def mnist(split: str = "test", folder: str | os.PathLike[str] | None = None) -> ImageSet:

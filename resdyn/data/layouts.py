@@ -99,6 +99,13 @@ CIFAR10 = Layout(
     },
 )
 
+CIFAR100 = Layout(
+    name="cifar100",
+    title="CIFAR-100",
+    subfolder="cifar-100-python",
+    splits={"train": ("train", "meta"), "test": ("test", "meta")},
+)
+
 MNIST = Layout(
     name="mnist",
     title="MNIST",
@@ -110,7 +117,7 @@ MNIST = Layout(
     endings=("", ".gz"),
 )
 
-LAYOUTS = {layout.name: layout for layout in (CIFAR10, MNIST)}
+LAYOUTS = {layout.name: layout for layout in (CIFAR10, CIFAR100, MNIST)}
 
 
 def remedy(layout: Layout) -> str:

@@ -20,6 +20,7 @@ from resdyn.plotting.periodic import cycles, poincare_section
 from resdyn.plotting.perturbations import noise_variance, propagation
 from resdyn.plotting.portraits import manifold, phase_portrait, trajectories
 from resdyn.plotting.units import unit_norms
+from resdyn.plotting.training_curves import training_curves as training_curves
 
 __all__ = [
     "COLOURS",
@@ -55,6 +56,7 @@ __all__ = [
     "resilience",
     "separability",
     "spread_per_layer",
+    "training_curves",
     "trajectories",
     "transients",
     "uncertainty",

@@ -64,6 +64,30 @@ def write_cifar10():
 
 
 @pytest.fixture
+def write_cifar100():
+    def write(root, n=3, kind="python2", **change):
+        """Both splits with ``n`` images; returns images, fine and coarse labels. ``change`` replaces entries."""
+        folder = root / "cifar-100-python"
+        folder.mkdir(parents=True)
+        written = {}
+        for k, name in enumerate(["train", "test"]):
+            generator = np.random.default_rng(k)
+            data = generator.integers(0, 256, (n, 3072), dtype=np.uint8)
+            fine, coarse = generator.integers(0, 100, n).tolist(), generator.integers(0, 20, n).tolist()
+            written[name] = (data.reshape(n, 3, 32, 32), fine, coarse)
+            batch = {b"filenames": [b"x.png"] * n, b"batch_label": name.encode(), b"fine_labels": fine}
+            batch |= {b"coarse_labels": coarse, b"data": data}
+            batch |= {key.encode(): value for key, value in change.items()}
+            dump(batch, folder / name, kind)
+        meta = {b"fine_label_names": [f"fine {k}".encode() for k in range(100)]}
+        meta |= {b"coarse_label_names": [f"coarse {k}".encode() for k in range(20)]}
+        dump(meta, folder / "meta", kind)
+        return written
+
+    return write
+
+
+@pytest.fixture
 def write_mnist():
     def write(root, n=4, ending=""):
         """Both splits with ``n`` images; returns the arrays."""

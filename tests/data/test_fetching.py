@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from resdyn.data import cifar10, download, fetching, mnist
+from resdyn.data import cifar10, cifar100, download, fetching, mnist
 
 ARCHIVE = "cifar-10-python.tar.gz"
 
@@ -139,6 +139,17 @@ def test_cifar10_comes_down_and_only_its_files_remain(published_cifar10, tmp_pat
     assert len(cifar10("train", folder)) == 100
     assert files_below(folder) == CIFAR10_FILES
     assert [path.name for path in folder.iterdir()] == ["cifar-10-batches-py"]  # no temporary folder either
+
+
+def test_cifar100_comes_down_and_is_read(host, monkeypatch, tmp_path, write_cifar100):
+    written = write_cifar100(tmp_path / "origin")
+    archive, buffer = fetching.SOURCES["cifar100"].archive, io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w:gz") as tar:
+        tar.add(tmp_path / "origin/cifar-100-python", "cifar-100-python")
+    publish(host, monkeypatch, "cifar100", {archive: buffer.getvalue()}, archive)
+    folder = download("cifar100", tmp_path / "data")
+    np.testing.assert_array_equal(cifar100("train", folder).images, written["train"][0])
+    assert files_below(folder) == [f"cifar-100-python/{name}" for name in ("meta", "test", "train")]
 
 
 @pytest.mark.parametrize("name", ["cifar10", "mnist"])
@@ -381,8 +392,8 @@ def test_an_archive_without_the_files_is_refused_and_leaves_no_folder(host, monk
 
 
 def test_an_unknown_name_is_refused(tmp_path):
-    with pytest.raises(ValueError, match=r"name is 'cifar100'.*'cifar10' or 'mnist'"):
-        download("cifar100", tmp_path)
+    with pytest.raises(ValueError, match=r"name is 'cifar11'.*'cifar10', 'cifar100', 'mnist'"):
+        download("cifar11", tmp_path)
 
 
 # The table

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import resdyn.data
-from resdyn.data import ImageSet, cifar10, mnist
+from resdyn.data import ImageSet, cifar10, cifar100, mnist
 
 REAL = pytest.mark.skipif(
     not os.environ.get("RESDYN_DATA"), reason="RESDYN_DATA names no folder with the real CIFAR-10 and MNIST"
@@ -255,6 +255,55 @@ def test_meta_without_names_is_refused(tmp_path, write_cifar10):
         cifar10(folder=tmp_path)
 
 
+# CIFAR-100
+
+
+@pytest.mark.parametrize("kind", LAYERS)
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_cifar100_reads_images_with_their_classes_or_superclasses(tmp_path, write_cifar100, kind, split):
+    images, fine, coarse = write_cifar100(tmp_path, n=30, kind=kind)[split]
+    found = cifar100(split, tmp_path)
+    np.testing.assert_array_equal(found.images, images)
+    np.testing.assert_array_equal(found.labels, fine)
+    assert found.classes == tuple(f"fine {k}" for k in range(100))
+    assert found.name == f"CIFAR-100 {split}"
+    grouped = cifar100(split, tmp_path, labels="coarse")
+    np.testing.assert_array_equal(grouped.images, images)
+    np.testing.assert_array_equal(grouped.labels, coarse)
+    assert grouped.classes == tuple(f"coarse {k}" for k in range(20))
+    assert grouped.name == f"CIFAR-100 {split} (superclasses)"
+
+
+def test_cifar100_knows_two_kinds_of_labels(tmp_path, write_cifar100):
+    write_cifar100(tmp_path)
+    with pytest.raises(ValueError, match="labels is 'super'; there are 'fine' .* and 'coarse'"):
+        cifar100("test", tmp_path, labels="super")
+    with pytest.raises(ValueError, match="CIFAR-100 has 'train' or 'test'"):
+        cifar100("validation", tmp_path)
+
+
+def test_what_is_wrong_with_a_file_of_cifar100_is_said(tmp_path, write_cifar100):
+    write_cifar100(tmp_path / "labels", fine_labels=[1, 2, 100])
+    with pytest.raises(
+        ValueError, match=r"test'? holds the label 100, but labels run from 0 to 99.*CIFAR-100|cifar100"
+    ):
+        cifar100("test", tmp_path / "labels")
+    write_cifar100(tmp_path / "data", data=np.zeros((3, 3071), np.uint8))
+    with pytest.raises(ValueError, match=r"shape \(3, 3071\), but CIFAR-100 has bytes"):
+        cifar100("test", tmp_path / "data")
+    write_cifar100(tmp_path / "forged")
+    (tmp_path / "forged" / "cifar-100-python" / "test").write_bytes(b"cos\nsystem\n.")
+    with pytest.raises(ValueError, match=r"not a pickle as CIFAR-100 has them.*global 'os\.system'"):
+        cifar100("test", tmp_path / "forged")
+
+
+def test_missing_files_of_cifar100_are_named(tmp_path, write_cifar100):
+    write_cifar100(tmp_path)
+    (tmp_path / "cifar-100-python" / "meta").unlink()
+    with pytest.raises(FileNotFoundError, match=r"CIFAR-100 are not all in .*missing: cifar-100-python/meta"):
+        cifar100("train", tmp_path)
+
+
 # MNIST
 
 
@@ -388,7 +437,7 @@ def test_a_named_folder_without_the_files_is_not_replaced_by_another(tmp_path, m
 
 
 def test_the_public_names():
-    assert resdyn.data.__all__ == ["ImageSet", "cifar10", "circles", "digits", "download", "mnist"]
+    assert resdyn.data.__all__ == ["ImageSet", "cifar10", "cifar100", "circles", "digits", "download", "mnist"]
     assert all(hasattr(resdyn.data, name) for name in resdyn.data.__all__)
 
 

@@ -1,0 +1,99 @@
+"""What a checkpoint of a trained net says of itself."""
+
+import hashlib
+import platform
+import subprocess
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from resdyn._version import __version__
+from resdyn.networks.training.config import TrainingConfig
+from resdyn.networks.training.epochs import accuracy
+from resdyn.networks.training.sources import Samples
+
+
+def description(net: nn.Module, train: Samples, config: TrainingConfig) -> dict[str, Any]:
+    """What a run depends on, by which a checkpoint is told from one of another run."""
+    shapes = [(name, tuple(t.shape), str(t.dtype)) for name, t in net.state_dict().items()]
+    return {
+        "architecture": {
+            **_architecture(net),
+            "shapes_sha256": hashlib.sha256(repr(shapes).encode()).hexdigest(),
+        },
+        "config": asdict(config),
+        "data": _data(train),
+    }
+
+
+def card_of(
+    net: nn.Module,
+    train: Samples,
+    test: Samples | None,
+    config: TrainingConfig,
+    history: Mapping[str, list[float]],
+    device: torch.device,
+    precision: str,
+    processes: int,
+) -> dict[str, Any]:
+    """The card; the accuracy in it is measured anew, in the precision of the weights."""
+    preprocessing: Any = getattr(net, "preprocessing", None)
+    found = None if test is None else accuracy(net, test)
+    return {
+        "architecture": _architecture(net),
+        "data": _data(train),
+        "test_data": None if test is None else _data(test),
+        "preprocessing": None if preprocessing is None else asdict(preprocessing),
+        "training": asdict(config),
+        "seed": config.seed,
+        "epochs": len(history["loss"]),
+        "loss": history["loss"][-1],
+        "accuracy": None if found is None else found._asdict(),
+        "seconds": round(sum(history["seconds"]), 1),
+        "device": _device(device),
+        "precision": precision,
+        "processes": processes,
+        "threads": torch.get_num_threads(),
+        "commit": commit(),
+        "versions": {
+            "resdyn": __version__,
+            "python": platform.python_version(),
+            "torch": str(torch.__version__),
+            "numpy": np.__version__,
+        },
+    }
+
+
+def commit() -> str | None:
+    """The commit of the code, with "+" if files differ from it; None outside a git checkout."""
+    folder = Path(__file__).parent
+
+    def git(*arguments: str) -> str:
+        return subprocess.run(
+            ["git", *arguments], cwd=folder, capture_output=True, text=True, check=True
+        ).stdout.strip()
+
+    try:
+        # an installed copy may lie inside the repository of something else
+        git("ls-files", "--error-unmatch", Path(__file__).name)
+        return git("rev-parse", "HEAD") + ("+" if git("status", "--porcelain", "--untracked-files=no") else "")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _architecture(net: nn.Module) -> dict[str, Any]:
+    described: Any = getattr(net, "architecture", None)
+    return dict(described) if isinstance(described, Mapping) else {"name": type(net).__qualname__}
+
+
+def _data(of: Samples) -> dict[str, Any]:
+    return {"name": of.name, "sha256": of.sha256, "samples": len(of)}
+
+
+def _device(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else f"cpu ({platform.machine()})"

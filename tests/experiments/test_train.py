@@ -1,0 +1,133 @@
+"""The plans, and a run of the smallest one that is stopped and goes on."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import torch
+
+from experiments import train
+from experiments.train import PLANS, Arguments, Net, _locked, main
+from resdyn.networks import PRESETS, accuracy, build, load
+from resdyn.networks.training.sources import named
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def places(tmp_path, monkeypatch):
+    """Nothing is written into the checkout."""
+    for name in ("RUNNING", "SHIPPED", "LARGE"):
+        monkeypatch.setattr(train, name, tmp_path / name.lower())
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "net", {net.file_name: net for plan in PLANS.values() for net in plan}.values(), ids=lambda n: n.file_name
+)
+def test_every_net_of_the_plans_can_be_built_and_small_ones_ship(net):
+    with torch.device("meta"):
+        module = build(dict(net.architecture))
+    assert net.preset in PRESETS
+    megabytes = sum(p.numel() for p in module.parameters()) * 2 / 1e6  # float16
+    assert net.ships == (megabytes < 10 and net.preset != "smoke")
+
+
+def test_the_order_of_the_plans_is_that_of_value():
+    names = [net.file_name for net in PLANS["laptop"]]
+    three = ["resnet20-cifar10", "in-resnet20-cifar10", "lambda-in-resnet20-cifar10"]
+    assert names[:6] == [f"{name}-seed{seed}" for seed in (0, 1) for name in three]
+    assert all(len({net.file_name for net in plan}) == len(plan) for plan in PLANS.values())
+    assert [net.file_name for net in PLANS["gpu"]][:5] == [
+        "resnet56-cifar10-seed0",
+        "in-resnet56-cifar10-seed0",
+        "resnet110-cifar10-seed0",
+        "lambda-in-resnet56-cifar10-seed0",
+        "in-resnet110-cifar10-seed0",
+    ]
+    # what ships fits into 20 MB
+    shipped = [net for net in PLANS["laptop"] if net.ships]
+    with torch.device("meta"):
+        sizes = [sum(p.numel() for p in build(dict(net.architecture)).parameters()) * 2 for net in shipped]
+    assert sum(sizes) < 20e6
+
+
+def test_a_run_that_is_out_of_time_goes_on_and_is_stored_in_half_precision(places, capsys):
+    net = PLANS["smoke"][0]
+    assert not train.train(net, deadline=0.0)  # the first epoch is finished, since it was begun
+    assert not net.target.exists()
+    main(Arguments(plan="smoke", list=True))
+    assert "open, 1 of 2 epochs done" in capsys.readouterr().out
+    assert train.train(net, deadline=time.time() + 600)
+    assert train._state(net) == "done"
+    assert not net.folder.exists()
+    stored = load(net.target)
+    assert stored.card["accuracy"] == accuracy(stored, named("digits")[1])._asdict()
+    assert stored.card["epochs"] == 2
+    assert stored.card["accuracy_before_rounding"]["total"] == 360
+    lines = [json.loads(line) for line in net.target.with_suffix(".log.jsonl").read_text().splitlines()]
+    assert [line["epoch"] for line in lines] == [1, 2]
+    assert main(Arguments(plan="smoke", budget=0.01)) == 0  # nothing left to do
+
+
+def test_the_same_seed_gives_the_same_net_however_it_was_interrupted(places):
+    net = PLANS["smoke"][0]
+    train.train(net, deadline=time.time() + 600)
+    whole = load(net.target)
+    net.target.unlink()
+    train.train(net, deadline=0.0)
+    train.train(net, deadline=time.time() + 600)
+    again = load(net.target)
+    assert all(torch.equal(a, b) for a, b in zip(whole.state_dict().values(), again.state_dict().values(), strict=True))
+
+
+def test_a_run_is_trained_by_one_process_at_a_time(places):
+    net = PLANS["smoke"][0]
+    with _locked(net) as free:
+        assert free
+        assert train._state(net) == "running"
+        with pytest.raises(SystemExit, match="is being trained by another process"):
+            train.train(net, deadline=time.time() + 600)
+    assert train._state(net) == "open"
+
+
+def test_the_command_ends_at_its_budget_with_what_is_open(tmp_path):
+    # no time at all: nothing is begun, and the list says so
+    command = [
+        sys.executable,
+        "-m",
+        "experiments.train",
+        "--plan",
+        "laptop",
+        "--budget",
+        "0",
+        "--only",
+        "resnet20-digits",
+    ]
+    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'theory'}"}
+    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split()[-1] == "resnet20-digits-seed0"
+
+
+def test_a_worker_that_fails_makes_the_command_fail(places, monkeypatch, capsys):
+    monkeypatch.setattr(train, "_started", lambda *_: subprocess.Popen([sys.executable, "-c", "raise SystemExit(3)"]))
+    assert main(Arguments(plan="smoke", budget=1)) == 1
+    assert "smoke-digits-seed0: failed with code 3" in capsys.readouterr().out
+
+
+def test_names_and_workers_are_checked(places):
+    with pytest.raises(SystemExit, match="no net of the plan 'smoke' begins with .*there are smoke-digits-seed0"):
+        main(Arguments(plan="smoke", only=("resnet56",)))
+    with pytest.raises(SystemExit, match="workers is 0"):
+        main(Arguments(plan="smoke", workers=0))
+
+
+def test_files_are_named_by_net_and_seed():
+    net = Net("a-net", {}, seed=3)
+    assert net.target.name == "a-net-seed3.safetensors"
+    assert net.folder.name == "a-net-seed3"
