@@ -2,7 +2,7 @@
 
 import json
 import os
-import tempfile
+import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,17 +32,17 @@ def written_whole(target: Path) -> Iterator[IO[bytes]]:
     """A file to write to, which takes the place of ``target`` when all is written, and vanishes if anything fails."""
     if not target.parent.is_dir():
         raise FileNotFoundError(f"the folder {str(target.parent)!r} does not exist; make it first.")
-    # a temporary file beside the target, so that the rename is one step
-    descriptor, temporary = tempfile.mkstemp(dir=target.parent, suffix=".tmp")
+    # beside the target, so that the rename is one step; not by tempfile, whose files only their owner may read
+    temporary = target.with_name(f"{target.name}.{uuid.uuid4().hex}.tmp")
     try:
-        with os.fdopen(descriptor, "wb") as handle:
+        with temporary.open("xb") as handle:
             yield handle
             # the rename must not reach the disk before the content does
             handle.flush()
             os.fsync(handle.fileno())
         os.replace(temporary, target)
     except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
         raise
 
 

@@ -184,3 +184,10 @@ def test_repr_says_what_happened(layered):
         "Trajectory of 'pitchfork' (RK45 flow): one state of 1 unit, layers 3 to 3 (1 saved), "
         "t = 0.3 to 0.3; all finite."
     )
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="permissions of POSIX")
+def test_a_stored_result_may_be_read_by_whoever_may_read_other_new_files(layered, tmp_path):
+    layered.save(tmp_path / "run.npz")
+    (tmp_path / "other").write_bytes(b"")
+    assert (tmp_path / "run.npz").stat().st_mode == (tmp_path / "other").stat().st_mode
