@@ -19,8 +19,8 @@ from resdyn.plotting.orbits import cumulative_states, interaction_matrix, residu
 from resdyn.plotting.periodic import cycles, poincare_section
 from resdyn.plotting.perturbations import noise_variance, propagation
 from resdyn.plotting.portraits import manifold, phase_portrait, trajectories
+from resdyn.plotting.training import training_curves
 from resdyn.plotting.units import unit_norms
-from resdyn.plotting.training_curves import training_curves as training_curves
 
 __all__ = [
     "COLOURS",
