@@ -73,16 +73,16 @@ def single_tensor(model: nn.Module, example: Any) -> tuple[SingleTensor, Tensor]
         if len(tensors) != 1:
             raise TypeError(
                 f"example is a {type(example).__name__} with {len(tensors)} tensors ({', '.join(map(str, tensors))}), "
-                "but a network as a system has one input; pass one tensor by its keyword, and fix the others in a module "
-                "around the network."
+                "but a network as a system has one input; pass one tensor by its keyword, and fix the others in a "
+                "module around the network."
             )
         keyword = str(tensors[0])
         rest = {str(key): value for key, value in example.items() if key != keyword}
         example = example[keyword]
     elif not _is_array(example):
         raise TypeError(
-            f"example is of type {type(example).__name__}, but needed is a batch of inputs: a tensor, an array, or a dict "
-            "with one of them under the name of an argument."
+            f"example is of type {type(example).__name__}, but needed is a batch of inputs: a tensor, an array, or "
+            "a dict with one of them under the name of an argument."
         )
     network = SingleTensor(model, keyword, rest)
     network.training = model.training
@@ -106,8 +106,8 @@ def _as_tensor(model: nn.Module, example: Any) -> Tensor:
 def _two_samples(example: Tensor) -> Tensor:
     if example.ndim < 2 or not len(example):
         raise ValueError(
-            f"example has shape {tuple(example.shape)}, but needed is a batch of inputs, shape (n, …) with n at least 1; "
-            "for one input pass example[None]."
+            f"example has shape {tuple(example.shape)}, but needed is a batch of inputs, shape (n, …) with n at least "
+            "1; for one input pass example[None]."
         )
     # the second of one sample is its mirror image: samples that are equal would hide that they interact
     return example[:2] if len(example) > 1 else torch.cat([example, example.flip(-1)])
@@ -140,6 +140,22 @@ def refuse_training(model: nn.Module) -> None:
             raise ValueError(f"{path or 'the model'} ({kind}) is in training mode; call model.eval() before.")
 
 
+def refuse_randomness(network: nn.Module, x: Tensor) -> None:
+    """Refuse a network that answers the same question in two ways.
+
+    Raises
+    ------
+    ValueError
+        If two answers to the same samples differ.
+    """
+    with torch.no_grad(), differentiable_kernels():
+        first, second = network(x), network(x)
+    if not _close(first, second):
+        raise ValueError(
+            "the network answers the same input in two ways; call model.eval() before, and take out noise."
+        )
+
+
 def refuse_interaction(network: nn.Module, x: Tensor) -> None:
     """Refuse a network whose answer to one sample depends on the others of the batch.
 
@@ -152,9 +168,9 @@ def refuse_interaction(network: nn.Module, x: Tensor) -> None:
         together, apart = network(x), torch.cat([network(x[:1]), network(x[1:])])
     if together.shape[:1] != x.shape[:1] or together.shape != apart.shape or not _close(together, apart):
         raise ValueError(
-            f"samples of a batch act on each other (inputs of shape {tuple(x.shape)}, results {tuple(together.shape)}): "
-            "the answer to two samples is not that to each of them. The first axis must count samples (for attention "
-            "batch_first=True), and norms must not use statistics of the batch."
+            f"samples of a batch act on each other (inputs of shape {tuple(x.shape)}, results "
+            f"{tuple(together.shape)}): the answer to two samples is not that to each of them. The first axis must "
+            "count samples (for attention batch_first=True), and norms must not use statistics of the batch."
         )
 
 

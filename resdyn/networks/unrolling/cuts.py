@@ -1,17 +1,18 @@
 r"""Cut vertices: the values that every path from the input to the logits passes.
 
-A network is a chain :math:`c_m \circ \dots \circ c_1` exactly at such values: a node c of the graph of the data is a cut
-vertex, if it lies on *every* path from source to sink (it dominates the sink). What comes after c then is a function of c
-alone, and c can be the state of a dynamical system. Between two neighbouring cut vertices lies a *region*: one operation, or
-parallel paths that start at the first and meet in the second.
+A network is a chain :math:`c_m \circ \dots \circ c_1` exactly at such values: a node c of the graph of the data is a
+cut vertex, if it lies on *every* path from source to sink (it dominates the sink). What comes after c then is a
+function of c alone, and c can be the state of a dynamical system. Between two neighbouring cut vertices lies a
+*region*: one operation, or parallel paths that start at the first and meet in the second.
 
-They are found in one sweep. Put the nodes in topological order. As every node lies on some path from source to sink, c
-is on every path if and only if no edge (u, w) leaps over it, u < c < w: a path that avoids c must leap over its place in the
-order, and an edge that leaps over c is part of a path that avoids c.
+They are found in one sweep. Put the nodes in topological order. As every node lies on some path from source to sink,
+c is on every path if and only if no edge (u, w) leaps over it, u < c < w: a path that avoids c must leap over its place
+in the order, and an edge that leaps over c is part of a path that avoids c.
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 
 from torch import fx
 
@@ -52,6 +53,5 @@ def regions(graph: DataGraph, cuts: Sequence[fx.Node]) -> list[Region]:
     """The regions between neighbouring cut vertices."""
     nodes = list(graph.data)
     return [
-        Region(start, end, tuple(nodes[graph.data[start] + 1 : graph.data[end] + 1]))
-        for start, end in zip(cuts, cuts[1:], strict=False)
+        Region(start, end, tuple(nodes[graph.data[start] + 1 : graph.data[end] + 1])) for start, end in pairwise(cuts)
     ]

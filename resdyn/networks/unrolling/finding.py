@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from resdyn.networks.unrolling.calls import (
     differentiable_kernels,
     refuse_interaction,
+    refuse_randomness,
     refuse_training,
     single_tensor,
 )
@@ -19,7 +20,7 @@ from resdyn.networks.unrolling.hooks import pieces_by_hooks
 from resdyn.networks.unrolling.named import named_spans, paths_of
 from resdyn.networks.unrolling.operations import WEIGHT_LAYERS, name_of
 from resdyn.networks.unrolling.pieces import Piece, Pieces
-from resdyn.networks.unrolling.skips import count_additions, residual_addition
+from resdyn.networks.unrolling.skips import count_additions, path_to, residual_addition
 from resdyn.networks.unrolling.spans import Span, spans
 from resdyn.networks.unrolling.subgraphs import has_attention, subgraph
 
@@ -27,8 +28,9 @@ from resdyn.networks.unrolling.subgraphs import has_attention, subgraph
 def find_pieces(model: nn.Module, example: Any, *, units: Sequence[str | nn.Module] | None = None) -> Pieces:
     """A network as stem, residual units and head, none of which copies a parameter.
 
-    The units are found from additions of a skip path (:mod:`resdyn.networks.unrolling.skips` and ``spans`` say which, and
-    where they begin and end), or are the submodules that the caller names. The network is not changed.
+    The units are found from additions of a skip path (:mod:`resdyn.networks.unrolling.skips` says which,
+    :mod:`resdyn.networks.unrolling.spans` where they begin and end), or are the submodules that the caller names. The
+    network is not changed.
 
     Parameters
     ----------
@@ -58,18 +60,24 @@ def find_pieces(model: nn.Module, example: Any, *, units: Sequence[str | nn.Modu
     network, x = single_tensor(model, example)
     refuse_training(model)
     paths = None if units is None else paths_of(model, units)
-    refuse_interaction(network, x)
+    with torch.no_grad(), differentiable_kernels():
+        network(x)  # what is wrong with the call itself is said by the network, not by the tracer
     try:
         graph = trace(network, x)
     except TracingError as error:
         if paths is not None:
+            refuse_randomness(network, x)
+            refuse_interaction(network, x)
             return pieces_by_hooks(network, x, paths, str(error))
         raise RuntimeError(
             f"torch cannot trace {type(model).__name__} ({error}); name its residual units, for example "
             f"units={_likely_units(model)!r}."
         ) from error
+    refuse_interaction(network, x)
     chain = regions(graph, cut_vertices(graph))
     additions = [addition for region in chain if (addition := residual_addition(graph, region))]
+    if paths is None and not additions:
+        raise ValueError(_nothing_found(model, graph, len(chain)))
     found = spans(graph, chain, additions) if paths is None else named_spans(graph, chain, additions, paths)
     if not found:
         raise ValueError(_nothing_found(model, graph, len(chain)))
@@ -128,7 +136,11 @@ def _with_own_function(unit: Piece, x: Tensor, result: Tensor) -> Piece:
     except (TypeError, ValueError, RuntimeError):
         return unit  # it needs more than the state
     same = isinstance(own, Tensor) and own.shape == result.shape and torch.allclose(own, result, equal_nan=True)
-    return Piece(unit.name, unit.module, unit.module, unit.branch, unit.shortcut, unit.shortcut_is_identity) if same else unit
+    return (
+        Piece(unit.name, unit.module, unit.module, unit.branch, unit.shortcut, unit.shortcut_is_identity)
+        if same
+        else unit
+    )
 
 
 # --- names -------------------------------------------------------------------------------------------
@@ -155,12 +167,15 @@ def _names(graph: DataGraph, found: Sequence[Span]) -> list[str]:
 def _word(graph: DataGraph, span: Span) -> str:
     """The submodules of a unit's module that hold the weights of its branches."""
     depth = len(span.calls)
-    children = {}
-    for addition in span.additions:
-        for node in addition.region.nodes:
-            calls = graph.calls(node)
-            if name_of(node) in WEIGHT_LAYERS and len(calls) > depth:
-                children[calls[depth][1].rpartition(".")[2]] = None
+    nodes = {
+        node
+        for addition in span.additions
+        for _, summand in addition.branch
+        for node in path_to(graph, summand, addition.region)
+        if name_of(node) in WEIGHT_LAYERS
+    }
+    inner = [graph.calls(node)[depth:] for node in sorted(nodes, key=graph.data.__getitem__)]
+    children = dict.fromkeys(calls[0][1].rpartition(".")[2] for calls in inner if calls)
     return "+".join(children) if len(children) <= 2 else ""
 
 
@@ -182,8 +197,8 @@ def _nothing_found(model: nn.Module, graph: DataGraph, n_regions: int) -> str:
     layers = sum(kinds[kind] for kind in WEIGHT_LAYERS)
     return (
         f"no addition of a skip path was found in {type(model).__name__}: {layers} layers with weights, "
-        f"{count_additions(graph)} additions and {kinds['cat']} concatenations of data, {n_regions} steps between values "
-        "that all paths pass, none of them x + g(x); name the units, units=[...], or pass a residual network."
+        f"{count_additions(graph)} additions and {kinds['cat']} concatenations of data, {n_regions} steps between "
+        "values that all paths pass, none of them x + g(x); name the units, units=[...], or pass a residual network."
     )
 
 
@@ -195,4 +210,4 @@ def _likely_units(model: nn.Module) -> list[str]:
         if isinstance(module, nn.Sequential | nn.ModuleList)
     ]
     names = max(lists, key=len, default=["layer1.0"])
-    return names[:2] + ["…"] if len(names) > 2 else names
+    return [*names[:2], "…"] if len(names) > 2 else names

@@ -9,16 +9,16 @@ from typing import Any
 import torch
 from torch import fx
 
-from resdyn.networks.unrolling.operations import ACTIVATIONS, NORMS, WEIGHT_LAYERS, argument, name_of
+from resdyn.networks.unrolling.operations import ACTIVATIONS, NORMS, WEIGHT_LAYERS, argument, name_of, words
 
 # results that share memory with no argument; reshape, flatten, contiguous, dropout may
 _FRESH = (
     (WEIGHT_LAYERS - {"einsum"})
     | NORMS
     | ACTIVATIONS
-    | frozenset(
+    | words(
         "add sub mul div softmax mean cat max_pool1d max_pool2d max_pool3d avg_pool1d avg_pool2d avg_pool3d "
-        "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d scaled_dot_product_attention".split()
+        "adaptive_avg_pool1d adaptive_avg_pool2d adaptive_avg_pool3d scaled_dot_product_attention"
     )
 )
 

@@ -2,8 +2,8 @@ r"""A network as a graph of operations on data.
 
 Of all values in a forward pass only some depend on the values of the input: *data*. The others (parameters, position
 embeddings, masks made of sizes) are *background*: each piece of the network computes those it needs from its own
-parameters and from the size of its own batch. The graph of the data has one source, the input, and one sink, the logits.
-Only nodes on a path from source to sink count.
+parameters and from the size of its own batch. The graph of the data has one source, the input, and one sink, the
+logits. Only nodes on a path from source to sink count.
 """
 
 import warnings
@@ -107,8 +107,8 @@ def trace(network: SingleTensor, x: Tensor) -> DataGraph:
         raise ValueError("the network returns a constant; its logits must depend on the input.")
     _sizes_for_likes(graph, source)
     data = _between(graph, source, sink)
-    for node in data:
-        if reason := acts_at_random(node):
+    for node in graph.nodes:
+        if node.users and (reason := acts_at_random(node)):
             raise ValueError(f"the network has {reason}; call model.eval() before.")
     dtypes = [tensor.dtype for tensor in (x, *network.parameters()) if tensor.is_floating_point()]
     return DataGraph(network.model, module, data, source, sink, leaves, dtypes[0] if dtypes else None)

@@ -6,6 +6,7 @@ forward pass, and derivatives of the head pass the rest of the network without a
 """
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any
 
 import torch
@@ -15,7 +16,7 @@ from resdyn.networks.unrolling.calls import SingleTensor, differentiable_kernels
 from resdyn.networks.unrolling.pieces import Piece, Pieces
 
 
-class _Stopped(Exception):  # noqa: N818  (it is no error)
+class _Stopped(Exception):
     """Carries a value out of a forward pass."""
 
     def __init__(self, value: Tensor) -> None:
@@ -105,7 +106,7 @@ def pieces_by_hooks(network: SingleTensor, x: Tensor, paths: Sequence[str], reas
         times = sum(name == path for name, *_ in record)
         if times != 1:
             raise ValueError(f"{path!r} is called {times} times, but without a trace a unit is called once {why}.")
-    for (before, _, _, result), (after, args, *_) in zip(record, record[1:], strict=False):
+    for (before, _, _, result), (after, args, *_) in pairwise(record):
         if args[0] is not result:
             raise ValueError(
                 f"{after!r} does not take what {before!r} returns; name a submodule around what lies between, or units "

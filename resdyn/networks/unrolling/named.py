@@ -39,7 +39,9 @@ def _unknown(unit: object, names: Sequence[str]) -> str:
     if not isinstance(unit, str):
         return f"units holds {type(unit).__name__}, which is no submodule of the network; see model.named_modules()."
     near = get_close_matches(unit, names, n=3) or [name for name in names if name][:5]
-    return f"the network has no submodule {unit!r}; names are those of model.named_modules(), such as {', '.join(near)}."
+    return (
+        f"the network has no submodule {unit!r}; names are those of model.named_modules(), such as {', '.join(near)}."
+    )
 
 
 def named_spans(
@@ -52,8 +54,8 @@ def named_spans(
     Raises
     ------
     ValueError
-        If a submodule is not called, takes or returns more than one value that depends on the data, is passed by another
-        path, or overlaps another one.
+        If a submodule is not called, takes or returns more than one value that depends on the data, is
+        passed by another path, or overlaps another one.
     """
     calls: dict[tuple[Call, ...], list[fx.Node]] = {}
     for node in graph.data:
@@ -63,13 +65,17 @@ def named_spans(
                 calls.setdefault(stack[:depth], []).append(node)
     missing = [path for path in paths if path not in {stack[-1][1] for stack in calls}]
     if missing:
-        raise ValueError(f"{missing[0]!r} is no step from the input to the logits: no operation on the data is its own.")
+        raise ValueError(
+            f"{missing[0]!r} is no step from the input to the logits: no operation on the data is its own."
+        )
     cuts = {chain[0].start, *(region.end for region in chain)}
     found: list[Span] = []
     for stack, nodes in sorted(calls.items(), key=lambda item: graph.data[item[1][0]]):
         begin, end = _ends(graph, nodes, stack[-1][1], cuts)
         if found and graph.data[begin] < graph.data[found[-1].end]:
-            raise ValueError(f"{stack[-1][1]!r} begins before {found[-1].calls[-1][1]!r} ends; name units that follow each other.")
+            raise ValueError(
+                f"{stack[-1][1]!r} begins before {found[-1].calls[-1][1]!r} ends; name units that follow each other."
+            )
         start = found[-1].end if found else begin
         low, high = graph.data[start], graph.data[end]
         inside = [a for a in additions if low <= graph.data[a.region.start] and graph.data[a.region.end] <= high]
@@ -80,11 +86,13 @@ def named_spans(
 def _ends(graph: DataGraph, nodes: Sequence[fx.Node], name: str, cuts: set[fx.Node]) -> tuple[fx.Node, fx.Node]:
     own = set(nodes)
     inputs = {operand for node in nodes for operand in graph.operands(node) if operand not in own}
-    outputs = {node for node in nodes if node is graph.sink or any(u in graph.data and u not in own for u in node.users)}
+    outputs = {
+        node for node in nodes if node is graph.sink or any(u in graph.data and u not in own for u in node.users)
+    }
     if len(inputs) != 1 or len(outputs) != 1:
         raise ValueError(
-            f"{name!r} takes {len(inputs)} and returns {len(outputs)} values that depend on the data, but a unit maps one "
-            "state to one state; name submodules that follow each other."
+            f"{name!r} takes {len(inputs)} and returns {len(outputs)} values that depend on the data, but a unit maps "
+            "one state to one state; name submodules that follow each other."
         )
     (begin,), (end,) = inputs, outputs
     for node, what in ((begin, "input"), (end, "output")):

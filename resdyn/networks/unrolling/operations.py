@@ -6,23 +6,29 @@ from typing import Any
 import torch
 from torch import fx
 
-WEIGHT_LAYERS = frozenset(
+
+def words(text: str) -> frozenset[str]:
+    """The words of a text."""
+    return frozenset(text.split())
+
+
+WEIGHT_LAYERS = words(
     "conv1d conv2d conv3d convolution _convolution conv_transpose1d conv_transpose2d conv_transpose3d linear addmm mm "
-    "matmul bmm baddbmm einsum embedding bilinear".split()
+    "matmul bmm baddbmm einsum embedding bilinear"
 )
-NORMS = frozenset(
+NORMS = words(
     "batch_norm layer_norm group_norm instance_norm rms_norm local_response_norm native_batch_norm native_layer_norm "
-    "native_group_norm _native_batch_norm_legit _native_batch_norm_legit_no_training _fused_rms_norm".split()
+    "native_group_norm _native_batch_norm_legit _native_batch_norm_legit_no_training _fused_rms_norm"
 )
-ACTIVATIONS = frozenset(
-    "relu relu6 gelu silu mish tanh sigmoid leaky_relu elu selu celu prelu _prelu_kernel rrelu_with_noise hardtanh hardswish "
-    "hardsigmoid softplus softsign clamp clamp_min sin".split()
+ACTIVATIONS = words(
+    "relu relu6 gelu silu mish tanh sigmoid leaky_relu elu selu celu prelu _prelu_kernel rrelu_with_noise hardtanh "
+    "hardswish hardsigmoid softplus softsign clamp clamp_min sin"
 )
 SCALINGS = frozenset(["mul", "div"])
 ADDITIONS = frozenset(["add", "sub"])
 # what takes a weighted mean over the state itself, as no skip path does
 MIXING = frozenset(["softmax", "_softmax", "scaled_dot_product_attention"])
-RANDOM = frozenset("rand randn rand_like randn_like randint randint_like bernoulli multinomial normal".split())
+RANDOM = words("rand randn rand_like randn_like randint randint_like bernoulli multinomial normal")
 
 
 def name_of(node: fx.Node) -> str:
@@ -54,6 +60,8 @@ def acts_at_random(node: fx.Node) -> str | None:
         return f"random numbers ({name})"
     if "dropout" in name and argument(node, 2, "train", True) is True:
         return "active dropout"
+    if name == "scaled_dot_product_attention" and argument(node, 4, "dropout_p", 0.0) != 0:
+        return "active dropout of attention"
     if name in ("batch_norm", "instance_norm") and argument(node, 5, "training", False) is True:
         # of instance norm the argument says whether statistics of the input are used, as they always are
         return "batch norm over the batch" if name == "batch_norm" else None

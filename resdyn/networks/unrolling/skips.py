@@ -1,16 +1,16 @@
 r"""Residual additions: regions :math:`y = S(x) + g(x)` in which one summand is a skip path.
 
-A region between two cut vertices x and y is residual, if y is a sum (or difference) and one of its summands is a skip path
-of x:
+A region between two cut vertices x and y is residual, if y is a sum (or difference) and one of its summands is a skip
+path of x:
 
 * x itself, or x times something that does not depend on the data (the damped skips of [yang2020]_);
 * views, slices, paddings, poolings of x;
 * a projection: one layer with weights at most, with norms and activations around it, and fewer such layers than
   the other summands together have.
 
-All other summands together are the branch, and a branch holds a parameter or an activation: ``x - x.mean()`` is no residual
-unit. A product of two paths (gates, squeeze and excitation), a concatenation (DenseNet, U-Net) and additions inside a branch
-make none.
+All other summands together are the branch, and a branch holds a parameter or an activation: ``x - x.mean()`` is no
+residual unit. A product of two paths (gates, squeeze and excitation), a concatenation (DenseNet, U-Net) and additions
+inside a branch make none.
 """
 
 from collections.abc import Sequence
@@ -61,10 +61,10 @@ def residual_addition(graph: DataGraph, region: Region) -> Addition | None:
         return None
     skip = min(skips, key=lambda term: _effort(graph, term[1], region))
     branch = tuple(term for term in terms if term is not skip)
-    branch_nodes = {node for _, node in branch for node in _path(graph, node, region)}
+    branch_nodes = {node for _, node in branch for node in path_to(graph, node, region)}
     if not _does_something(graph, branch_nodes):
         return None
-    path = _path(graph, skip[1], region)
+    path = path_to(graph, skip[1], region)
     if not _is_linear(path) and _weights(graph, path) >= _weights(graph, branch_nodes):
         return None
     return Addition(region, skip, branch)
@@ -91,8 +91,8 @@ def _summands(graph: DataGraph, node: fx.Node, factor: float, inside: set[fx.Nod
     return terms
 
 
-def _path(graph: DataGraph, node: fx.Node, region: Region) -> set[fx.Node]:
-    """The nodes of a region on which one of them depends, itself included, the start not."""
+def path_to(graph: DataGraph, node: fx.Node, region: Region) -> set[fx.Node]:
+    """What leads from the start of a region to a node: all it depends on there, itself included, the start not."""
     inside, found, waiting = set(region.nodes), set(), [node]
     while waiting:
         current = waiting.pop()
@@ -103,7 +103,7 @@ def _path(graph: DataGraph, node: fx.Node, region: Region) -> set[fx.Node]:
 
 
 def _is_skip(graph: DataGraph, node: fx.Node, region: Region) -> bool:
-    path = _path(graph, node, region)
+    path = path_to(graph, node, region)
     weights = _weights(graph, path)
     if weights > 1 or any(name_of(step) in MIXING for step in path):
         return False
@@ -113,7 +113,7 @@ def _is_skip(graph: DataGraph, node: fx.Node, region: Region) -> bool:
 
 
 def _effort(graph: DataGraph, node: fx.Node, region: Region) -> tuple[int, int]:
-    path = _path(graph, node, region)
+    path = path_to(graph, node, region)
     return _weights(graph, path), len(path)
 
 

@@ -1,19 +1,19 @@
 r"""Where a residual unit begins and ends.
 
 A residual addition says where two paths fork and meet, not where the unit ends: an activation after the addition
-(post-activation ResNets) or a norm (post-norm transformers) belongs to it, a pooling between stages does not. Let M be the
-innermost call of a submodule that holds both paths and the addition.
+(post-activation ResNets) or a norm (post-norm transformers) belongs to it, a pooling between stages does not. Let M be
+the innermost call of a submodule that holds both paths and the addition.
 
-* M holds no other unit and is not the network itself: the unit ends where M ends, at the latest where the next skip path
-  forks. The first unit also begins where M begins.
+* M holds no other unit and is not the network itself: the unit ends where M ends, at the latest where the next skip
+  path forks. The first unit also begins where M begins.
 * Else (functional code; a transformer layer with attention and MLP) the unit takes what follows in M directly and is an
-  activation or a factor, or a norm if the next unit's skip path is the identity. (If the next skip path is a projection,
-  then norm and activation before it are its pre-activation.)
-* What remains between two units, a transition such as norm, pooling or patch merging, is the front of the next one: it is
-  applied before that unit's paths fork. So the chain has no gaps, and the unit that changes the shape is the one after it.
+  activation or a factor, or a norm if the next unit's skip path is the identity. (If the next skip path is a
+  projection, then norm and activation before it are its pre-activation.)
+* What remains between two units, a transition such as norm, pooling or patch merging, is the front of the next one: it
+  is applied before that unit's paths fork. So the chain has no gaps, and the transition is part of the unit after it.
 
-Before the first unit comes the stem, after the last the head. The first axis of a state counts samples: an end at another
-value moves on to the next one that is a state, and units that then overlap become one.
+Before the first unit comes the stem, after the last the head. The first axis of a state counts samples: an end at
+another value moves on to the next one that is a state, and units that then overlap become one.
 """
 
 from collections.abc import Sequence
@@ -116,9 +116,7 @@ def _between_states(graph: DataGraph, chain: Sequence[Region], found: Sequence[S
             start = merged[-1].end
             if graph.data[start] >= graph.data[end]:
                 last = merged.pop()
-                span = replace(
-                    span, additions=last.additions + span.additions, calls=_common(last.calls, span.calls)
-                )
+                span = replace(span, additions=last.additions + span.additions, calls=_common(last.calls, span.calls))
                 start = last.start
         merged.append(replace(span, start=start, end=end))
     return merged

@@ -16,9 +16,9 @@ _CONSTANTS = "constants"
 class Subgraph(nn.Module):
     """The map from one value of a traced network to another, or to a weighted sum of others.
 
-    Parameters and buffers are the network's own, under their paths in it: a layer that holds them is a child of this module
-    too, so that what is moved, loaded or replaced there is so here. Sizes, masks and constants follow the number of
-    samples, the device and the floating-point type of what comes in.
+    Parameters and buffers are the network's own, under their paths in it: a layer that holds them is a child of this
+    module too, so that what is moved, loaded or replaced there is so here. Sizes, masks and constants follow the number
+    of samples, the device and the floating-point type of what comes in.
     """
 
     def __init__(self, program: fx.GraphModule, leaves: Sequence[Leaf], model: nn.Module) -> None:
@@ -135,7 +135,7 @@ class _Copy:
 
     def _size(self, multiple: int) -> fx.Node:
         if "size" not in self._shared:
-            self._shared["size"] = self.graph.call_function(torch.ops.aten.sym_size.int, (self.input, 0))
+            self._shared["size"] = self.graph.call_function(len, (self.input,))
         size = self._shared["size"]
         return size if multiple == 1 else self.graph.call_function(operator.mul, (size, multiple))
 
