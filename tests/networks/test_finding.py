@@ -8,6 +8,7 @@ from torch.func import functional_call, jvp, vjp, vmap  # noqa: E402
 
 from resdyn.networks.architectures.cifar_resnets import resnet, resnext  # noqa: E402
 from resdyn.networks.unrolling.finding import find_pieces  # noqa: E402
+from resdyn.networks.unrolling.subgraphs import attention  # noqa: E402
 
 torch.set_num_threads(1)
 # torch.func.jvp scripts a function of torch's own when it is first used
@@ -352,6 +353,32 @@ def test_transitions_between_stages_are_the_front_of_the_next_unit():
     assert_composes(pieces, model, images())
 
 
+class LoopsOverParts(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.stem = nn.Conv2d(3, 4, 3, padding=1)
+        self.parts = nn.ModuleList([nn.Sequential(nn.Conv2d(4, 4, 3, padding=1), nn.Tanh()) for _ in range(3)])
+        self.inner = InPlaceBlock(4)
+
+    def forward(self, x):
+        x = self.stem(x)
+        with torch.no_grad():
+            size = torch.full((len(x), 1, 1, 1), 0.5)
+        for part in self.parts:
+            x = x + size * part(x)
+        return self.inner(x).mean((2, 3))
+
+
+def test_names_of_units_that_are_no_modules():
+    model = shaken(LoopsOverParts())
+    pieces = find_pieces(model, images())
+    names = [f"LoopsOverParts[parts.{k}]" for k in range(3)]
+    assert [piece.name for piece in pieces.units] == [*names, "inner"]
+    assert_composes(pieces, model, images())
+    x = next(states(pieces, images()))
+    assert_equal(pieces.units[0].branch(x), 0.5 * model.parts[0](x))
+
+
 class Tokens(nn.Module):
     """A causal language model in small: integers in, a mask of sizes, a table of constants."""
 
@@ -457,6 +484,16 @@ def test_pieces_follow_a_network_that_is_converted_or_loaded():
     assert_equal(pieces.units[0].branch(x), other.units[0].branch(x))
 
 
+@pytest.mark.parametrize("mask", ["none", "bool", "float", "causal"])
+def test_attention_by_plain_operations_is_that_of_torch(mask):
+    q, k, v = (torch.randn(2, heads, 5, 8, dtype=torch.float64) for heads in (4, 2, 2))
+    masks = {"bool": torch.rand(2, 1, 5, 5) > 0.3, "float": torch.randn(2, 1, 5, 5, dtype=torch.float64)}
+    if mask == "bool":
+        masks["bool"][..., 0] = True  # a row without any key is not defined
+    arguments = {"attn_mask": masks.get(mask), "is_causal": mask == "causal", "scale": 0.3, "enable_gqa": True}
+    assert_equal(attention(q, k, v, **arguments), nn.functional.scaled_dot_product_attention(q, k, v, **arguments))
+
+
 def test_pieces_can_be_copied():
     pieces = find_pieces(encoder(True), torch.randn(2, 5, 16))
     again = copy.deepcopy(pieces.units[0].function)
@@ -487,14 +524,12 @@ def test_the_network_is_left_as_it_was(kind):
     next(model.parameters()).requires_grad_(False)
 
     def description():
-        modules = dict(model.named_modules())
+        modules, tensors = dict(model.named_modules()), model.state_dict(keep_vars=True)
         return {
             "tensors": {
                 n: (id(t), t.requires_grad, t.grad, t.clone()) for n, t in model.state_dict(keep_vars=True).items()
             },
-            "modules": {
-                n: (id(m), m.training, len(m._forward_hooks), len(m._forward_pre_hooks)) for n, m in modules.items()
-            },
+            "modules": {n: (m, m.training, len(m._forward_hooks | m._forward_pre_hooks)) for n, m in modules.items()},
             "attributes": {n: sorted(vars(m)) for n, m in modules.items()},
             "fast path": torch.backends.mha.get_fastpath_enabled(),
         }

@@ -2,7 +2,8 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Any
+from dataclasses import replace
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -15,13 +16,13 @@ from resdyn.networks.unrolling.calls import (
     single_tensor,
 )
 from resdyn.networks.unrolling.cuts import cut_vertices, regions
-from resdyn.networks.unrolling.graphs import DataGraph, TracingError, trace
+from resdyn.networks.unrolling.graphs import Call, DataGraph, TracingError, trace
 from resdyn.networks.unrolling.hooks import pieces_by_hooks
 from resdyn.networks.unrolling.named import named_spans, paths_of
-from resdyn.networks.unrolling.operations import WEIGHT_LAYERS, name_of
+from resdyn.networks.unrolling.operations import WEIGHT_LAYERS, is_structural, name_of
 from resdyn.networks.unrolling.pieces import Piece, Pieces
 from resdyn.networks.unrolling.skips import count_additions, path_to, residual_addition
-from resdyn.networks.unrolling.spans import Span, spans
+from resdyn.networks.unrolling.spans import Span, shared_calls, spans
 from resdyn.networks.unrolling.subgraphs import has_attention, subgraph
 
 
@@ -81,66 +82,65 @@ def find_pieces(model: nn.Module, example: Any, *, units: Sequence[str | nn.Modu
     found = spans(graph, chain, additions) if paths is None else named_spans(graph, chain, additions, paths)
     if not found:
         raise ValueError(_nothing_found(model, graph, len(chain)))
-    return _checked(_pieces(graph, found), x)
+    return _with_own_functions(_pieces(graph, found), x)
 
 
 def _pieces(graph: DataGraph, found: Sequence[Span]) -> Pieces:
-    names = _names(graph, found)
-    stem = subgraph(graph, graph.source, [(1.0, found[0].start)])
-    head = subgraph(graph, found[-1].end, [(1.0, graph.sink)])
-    units = [_unit(graph, span, name) for span, name in zip(found, names, strict=True)]
-    return Pieces(Piece("stem", stem), units, Piece("head", head))
+    nodes = list(graph.data)
+    first, last = graph.data[found[0].start], graph.data[found[-1].end]
+    stem = Span(graph.source, nodes[first], (), shared_calls(graph, nodes[1 : first + 1]))
+    head = Span(nodes[last], graph.sink, (), shared_calls(graph, nodes[last + 1 :]))
+    sizes = Counter(call for node in graph.data if not is_structural(node) for call in graph.calls(node))
+    pieces = [
+        _piece(graph, span, name, sizes)
+        for span, name in zip((stem, *found, head), ("stem", *_names(graph, found), "head"), strict=True)
+    ]
+    return Pieces(pieces[0], pieces[1:-1], pieces[-1])
 
 
-def _unit(graph: DataGraph, span: Span, name: str) -> Piece:
+def _piece(graph: DataGraph, span: Span, name: str, sizes: Counter[Call]) -> Piece:
     function = subgraph(graph, span.start, [(1.0, span.end)])
-    module = _own_module(graph, span)
-    branch = shortcut = None
-    is_identity = False
-    if len(span.additions) == 1:
-        (addition,) = span.additions
-        branch = subgraph(graph, span.start, addition.branch)
-        shortcut = subgraph(graph, span.start, [addition.skip])
-        is_identity = addition.skip == (1.0, span.start)
-    return Piece(name, function, module, branch, shortcut, is_identity)
+    module = _own_module(graph, span, sizes)
+    if len(span.additions) != 1:
+        return Piece(name, function, module)
+    (addition,) = span.additions
+    branch = subgraph(graph, span.start, addition.branch)
+    shortcut = subgraph(graph, span.start, [addition.skip])
+    return Piece(name, function, module, branch, shortcut, addition.skip == (1.0, span.start))
 
 
-def _own_module(graph: DataGraph, span: Span) -> nn.Module | None:
-    """The submodule one call of which is exactly this unit."""
-    if not span.calls:
-        return None
-    call = span.calls[-1]
+def _own_module(graph: DataGraph, span: Span, sizes: Counter[Call]) -> nn.Module | None:
+    """The submodule one call of which is exactly this piece; ``sizes`` counts the operations of each call."""
     low, high = graph.data[span.start], graph.data[span.end]
-    inside = [low < place <= high for place in graph.data.values()]
-    own = [call in graph.calls(node) or name_of(node) == "getitem" for node in graph.data]
-    return graph.model.get_submodule(call[1]) if inside == own else None
+    inside = [node for node in list(graph.data)[low + 1 : high + 1] if not is_structural(node)]
+    if not span.calls or sizes[span.calls[-1]] != len(inside):
+        return None
+    if any(span.calls[-1] not in graph.calls(node) for node in inside):
+        return None
+    return graph.model.get_submodule(span.calls[-1][1])
 
 
-def _checked(pieces: Pieces, x: Tensor) -> Pieces:
+def _with_own_functions(pieces: Pieces, x: Tensor) -> Pieces:
     """The pieces, with the caller's own submodule as function where it does the same for an example."""
-    units = []
+    checked = []
     with torch.no_grad(), differentiable_kernels():
-        x = pieces.stem.function(x)
-        for unit in pieces.units:
-            result = unit.function(x)
-            units.append(_with_own_function(unit, x, result))
+        for piece in (pieces.stem, *pieces.units, pieces.head):
+            result = piece.function(x)
+            checked.append(
+                replace(piece, function=cast(nn.Module, piece.module)) if _does_the_same(piece, x, result) else piece
+            )
             x = result
-    return Pieces(pieces.stem, units, pieces.head)
+    return Pieces(checked[0], checked[1:-1], checked[-1])
 
 
-def _with_own_function(unit: Piece, x: Tensor, result: Tensor) -> Piece:
-    if unit.module is None or has_attention(unit.function):
-        return unit
+def _does_the_same(piece: Piece, x: Tensor, result: Tensor) -> bool:
+    if piece.module is None or has_attention(piece.function):
+        return False
     try:
-        own = unit.module(x)
+        own = piece.module(x)
     except (TypeError, ValueError, RuntimeError):
-        return unit  # it needs more than the state
-    same = isinstance(own, Tensor) and own.shape == result.shape and torch.allclose(own, result, equal_nan=True)
-    return (
-        Piece(unit.name, unit.module, unit.module, unit.branch, unit.shortcut, unit.shortcut_is_identity)
-        if same
-        else unit
-    )
+        return False  # it needs more than the state
+    return isinstance(own, Tensor) and own.shape == result.shape and torch.allclose(own, result, equal_nan=True)
 
 
 # --- names -------------------------------------------------------------------------------------------
@@ -149,13 +149,11 @@ def _with_own_function(unit: Piece, x: Tensor, result: Tensor) -> Piece:
 def _names(graph: DataGraph, found: Sequence[Span]) -> list[str]:
     """The path of the submodule; what is one of several units in it also has the name of a layer, or its number."""
     calls = [span.calls[-1] if span.calls else ("", "") for span in found]
-    times = Counter(calls)
     words = [_word(graph, span) for span in found]
-    seen: Counter[tuple[str, str]] = Counter()
-    names = []
+    names, seen = [], Counter[Call]()
     for call, word in zip(calls, words, strict=True):
         name = call[1] or type(graph.model).__name__
-        if times[call] > 1:
+        if sum(call in span.calls for span in found) > 1:
             its_words = [w for c, w in zip(calls, words, strict=True) if c == call]
             usable = all(its_words) and len(set(its_words)) == len(its_words)
             name = f"{name}[{word if usable else seen[call]}]"
@@ -175,7 +173,8 @@ def _word(graph: DataGraph, span: Span) -> str:
         if name_of(node) in WEIGHT_LAYERS
     }
     inner = [graph.calls(node)[depth:] for node in sorted(nodes, key=graph.data.__getitem__)]
-    children = dict.fromkeys(calls[0][1].rpartition(".")[2] for calls in inner if calls)
+    path = f"{span.calls[-1][1]}." if span.calls else ""
+    children = dict.fromkeys(calls[0][1].removeprefix(path) for calls in inner if calls)
     return "+".join(children) if len(children) <= 2 else ""
 
 

@@ -1,13 +1,14 @@
 """A traced graph without operations in place: ``y += x`` becomes ``z = y + x``, and what reads y later reads z.
 
-This is right where y is a tensor of its own, of which nobody holds a view. Then the rewriting is a matter of names, and
-fifty times faster than torch's own, which is the way out of all other cases.
+This is right where y is a tensor of its own, of which nobody holds a view. Then the rewriting is a matter of names. All
+other cases are left to torch's own functionalisation, which runs the network a second time on symbols and takes longer
+than the trace itself.
 """
 
 from typing import Any
 
 import torch
-from torch import fx
+from torch import Tensor, fx
 
 from resdyn.networks.unrolling.operations import ACTIVATIONS, NORMS, WEIGHT_LAYERS, argument, name_of, words
 
@@ -23,12 +24,23 @@ _FRESH = (
 )
 
 
-def without_dropout(graph: fx.Graph) -> None:
-    """Take out dropout that drops nothing."""
+def without_idle_steps(graph: fx.Graph) -> None:
+    """Take out dropout that drops nothing, and conversions to the type and device that a value has."""
     for node in list(graph.nodes):
-        if "dropout" in name_of(node) and argument(node, 2, "train", True) is False:
+        if _is_idle(node):
             node.replace_all_uses_with(node.args[0])
             graph.erase_node(node)
+
+
+def _is_idle(node: fx.Node) -> bool:
+    name = name_of(node)
+    if "dropout" in name:
+        return argument(node, 2, "train", True) is False
+    if name != "to" or not isinstance(node.args[0], fx.Node):
+        return False
+    before, after = node.args[0].meta.get("val"), node.meta.get("val")
+    same = isinstance(before, Tensor) and isinstance(after, Tensor) and before.dtype == after.dtype
+    return same and before.device == after.device and not node.kwargs.get("copy")
 
 
 def made_functional(graph: fx.Graph) -> bool:

@@ -8,13 +8,14 @@ logits. Only nodes on a path from source to sink count.
 
 import warnings
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import torch
 from torch import Tensor, fx, nn
 
 from resdyn.networks.unrolling.calls import SingleTensor, differentiable_kernels
-from resdyn.networks.unrolling.functional import made_functional, without_dropout
+from resdyn.networks.unrolling.functional import made_functional, without_idle_steps
 from resdyn.networks.unrolling.operations import acts_at_random, name_of
 
 Call = tuple[str, str]
@@ -67,6 +68,15 @@ class DataGraph:
     def operands(self, node: fx.Node) -> list[fx.Node]:
         """The data that an operation reads."""
         return [operand for operand in node.all_input_nodes if operand in self.data]
+
+    @cached_property
+    def parametric(self) -> frozenset[fx.Node]:
+        """The background that is made of parameters, buffers or constants."""
+        found = set(self.leaves)
+        for node in self.program.graph.nodes:
+            if node not in self.data and not found.isdisjoint(node.all_input_nodes):
+                found.add(node)
+        return frozenset(found)
 
     def calls(self, node: fx.Node) -> tuple[Call, ...]:
         """The submodule calls in which a node stands, outermost first; the network itself is the first."""
@@ -122,17 +132,30 @@ def _exported(network: SingleTensor, x: Tensor) -> Any:
         warnings.simplefilter("ignore")
         try:
             program = export(network, (x,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False)
-            without_dropout(program.graph_module.graph)
+            without_idle_steps(program.graph_module.graph)
             if not made_functional(program.graph_module.graph):
-                program = export(network, (x,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False).run_decompositions({})
-                without_dropout(program.graph_module.graph)
+                program = _functionalised(export(network, (x,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False))
+                without_idle_steps(program.graph_module.graph)
         except Exception as error:
-            raise TracingError(_first_line(error)) from error
+            raise TracingError(_reason(error)) from error
     return program
 
 
-def _first_line(error: Exception) -> str:
+def _functionalised(program: Any) -> Any:
+    graph = program.graph_module.graph
+    for node in list(graph.nodes):
+        if node.op == "call_module" and not node.users:
+            # what torch checks about the sizes of inputs, in a form that its own next step does not run
+            graph.erase_node(node)
+    program.graph_module.recompile()
+    return program.run_decompositions({})
+
+
+def _reason(error: Exception) -> str:
+    """What the tracer says, in one line."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    if any("size()[0]" in line and "constant" in line for line in lines):
+        return "its code takes the number of samples for a constant, as len(x) and int(x.shape[0]) do, x.shape[0] not"
     return f"{type(error).__name__}: {lines[0][:200] if lines else 'no reason given'}"
 
 

@@ -16,8 +16,8 @@ from resdyn.networks.unrolling.calls import SingleTensor, differentiable_kernels
 from resdyn.networks.unrolling.pieces import Piece, Pieces
 
 
-class _Stopped(Exception):
-    """Carries a value out of a forward pass."""
+class _Stopped(BaseException):
+    """Carries a value out of a forward pass, past what the network itself catches."""
 
     def __init__(self, value: Tensor) -> None:
         super().__init__()

@@ -134,10 +134,4 @@ def _does_something(graph: DataGraph, nodes: set[fx.Node]) -> bool:
 
 
 def _has_background(graph: DataGraph, node: fx.Node) -> bool:
-    return any(_reads_leaf(graph, operand) for operand in node.all_input_nodes if operand not in graph.data)
-
-
-def _reads_leaf(graph: DataGraph, node: fx.Node) -> bool:
-    if node in graph.leaves:
-        return True
-    return any(_reads_leaf(graph, operand) for operand in node.all_input_nodes if operand not in graph.data)
+    return any(operand in graph.parametric for operand in node.all_input_nodes)

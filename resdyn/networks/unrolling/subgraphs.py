@@ -68,6 +68,9 @@ def attention(
     enable_gqa: bool = False,
 ) -> Tensor:
     """Scaled dot-product attention by plain operations, which have derivatives of both modes."""
+    if attn_mask is not None and attn_mask.dtype == torch.bool:
+        # the plain operations add the mask, where the public function takes False for "not"
+        attn_mask = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill(~attn_mask, -torch.inf)
     return torch.ops.aten._scaled_dot_product_attention_math(  # type: ignore[no-any-return]
         query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
     )[0]
