@@ -200,6 +200,31 @@ def test_additions_and_activations_in_place():
     assert_equal(torch.relu(x + pieces.units[0].branch(x)), model[1](x))
 
 
+class OverwritesItsInput(nn.Module):
+    """The activation before the fork is in place: the skip path carries relu(x), not x."""
+
+    def __init__(self):
+        super().__init__()
+        self.relu, self.conv = nn.ReLU(inplace=True), nn.Conv2d(4, 4, 3, padding=1)
+
+    def forward(self, x):
+        y = self.relu(x)
+        return x + self.conv(y)
+
+
+def test_a_unit_does_not_overwrite_its_state():
+    model = sequence(OverwritesItsInput(), OverwritesItsInput())
+    pieces = find_pieces(model, images())
+    assert [piece.module for piece in pieces.units] == [model[1], model[2]]
+    assert_composes(pieces, model, images())
+    for piece, x in zip(pieces.units, states(pieces, images()), strict=True):
+        kept = x.clone()
+        y = piece.function(x)
+        assert torch.equal(x, kept)
+        assert_equal(piece.shortcut(x), torch.relu(x))
+        assert_equal(y, torch.relu(x) + piece.branch(x))
+
+
 class OverwritesAView(nn.Module):
     def __init__(self):
         super().__init__()
@@ -639,15 +664,16 @@ class Dense(nn.Module):
 @pytest.mark.parametrize(
     "block",
     [
+        nn.Identity(),
         nn.Sequential(nn.Conv2d(4, 8, 3, padding=1), nn.ReLU()),
         Dense(lambda x, y: torch.cat([x, y], 1)),
         Dense(lambda x, y: torch.cat([x * y, y], 1)),
     ],
-    ids=["convolutions", "DenseNet", "gate"],
+    ids=["nothing", "convolutions", "DenseNet", "gate"],
 )
 def test_networks_without_a_residual_addition(block):
     with pytest.raises(ValueError, match=r"no addition of a skip path was found.*units=\[...\]"):
-        find_pieces(sequence(block, features=512), images())
+        find_pieces(sequence(block, features=256 if isinstance(block, nn.Identity) else 512), images())
 
 
 class Centred(nn.Module):

@@ -67,6 +67,7 @@ def single_tensor(model: nn.Module, example: Any) -> tuple[SingleTensor, Tensor]
     """
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, but is {model!r} of type {type(model).__name__}.")
+    model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
     keyword, rest = None, {}
     if isinstance(example, Mapping):
         tensors = [key for key, value in example.items() if _is_array(value)]
@@ -94,10 +95,8 @@ def _is_array(value: Any) -> bool:
 
 
 def _as_tensor(model: nn.Module, example: Any) -> Tensor:
+    tensor = example.detach() if isinstance(example, Tensor) else torch.as_tensor(example)
     parameter = next((p for p in model.parameters() if p.is_floating_point()), None)
-    if isinstance(example, Tensor):
-        return example.detach()
-    tensor = torch.as_tensor(example)
     if parameter is None:
         return tensor
     return tensor.to(parameter.device, parameter.dtype if tensor.is_floating_point() else None)

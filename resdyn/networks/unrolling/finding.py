@@ -59,6 +59,7 @@ def find_pieces(model: nn.Module, example: Any, *, units: Sequence[str | nn.Modu
         If torch cannot trace the network, and no units are named.
     """
     network, x = single_tensor(model, example)
+    model = network.model
     refuse_training(model)
     paths = None if units is None else paths_of(model, units)
     with torch.no_grad(), differentiable_kernels():
@@ -77,8 +78,6 @@ def find_pieces(model: nn.Module, example: Any, *, units: Sequence[str | nn.Modu
     refuse_interaction(network, x)
     chain = regions(graph, cut_vertices(graph))
     additions = [addition for region in chain if (addition := residual_addition(graph, region))]
-    if paths is None and not additions:
-        raise ValueError(_nothing_found(model, graph, len(chain)))
     found = spans(graph, chain, additions) if paths is None else named_spans(graph, chain, additions, paths)
     if not found:
         raise ValueError(_nothing_found(model, graph, len(chain)))
@@ -136,11 +135,15 @@ def _with_own_functions(pieces: Pieces, x: Tensor) -> Pieces:
 def _does_the_same(piece: Piece, x: Tensor, result: Tensor) -> bool:
     if piece.module is None or has_attention(piece.function):
         return False
+    given = x.clone()
     try:
-        own = piece.module(x)
+        own = piece.module(given)
     except (TypeError, ValueError, RuntimeError):
         return False  # it needs more than the state
-    return isinstance(own, Tensor) and own.shape == result.shape and torch.allclose(own, result, equal_nan=True)
+    if not isinstance(own, Tensor) or own.shape != result.shape:
+        return False
+    # one that overwrites its input would change a state that somebody keeps
+    return torch.allclose(own, result, equal_nan=True) and torch.allclose(given, x, rtol=0, atol=0, equal_nan=True)
 
 
 # --- names -------------------------------------------------------------------------------------------

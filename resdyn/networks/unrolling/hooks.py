@@ -37,7 +37,8 @@ class CalledModule(nn.Module):
         """The state after it."""
         args, kwargs = self._rest
         with differentiable_kernels():
-            return _only_tensor(self.module(x, *args, **kwargs))
+            # a module that overwrites its input would change a state that somebody keeps
+            return _only_tensor(self.module(x.clone(), *args, **kwargs))
 
 
 class Before(nn.Module):

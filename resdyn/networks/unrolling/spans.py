@@ -58,6 +58,8 @@ def shared_calls(graph: DataGraph, nodes: Sequence[fx.Node]) -> tuple[Call, ...]
 
 def spans(graph: DataGraph, chain: Sequence[Region], additions: Sequence[Addition]) -> list[Span]:
     """The units around residual additions, without gaps between them."""
+    if not additions:
+        return []
     calls = [shared_calls(graph, addition.region.nodes) for addition in additions]
     position = {region.start: k for k, region in enumerate(chain)}
     forks = [position[addition.region.start] for addition in additions]
