@@ -113,6 +113,15 @@ def test_operations_in_place_are_rewritten(forward, by_names):
     assert torch.equal(graph.program(*arguments)[0], network(x))
 
 
+def test_a_value_that_is_read_after_it_was_overwritten_is_left_to_torch():
+    graph = fx.Graph()
+    x = graph.placeholder("x")
+    y = graph.call_function(torch.ops.aten.relu.default, (x,))
+    z = graph.call_function(torch.ops.aten.tanh_.default, (y,))
+    graph.output(graph.call_function(torch.ops.aten.add.Tensor, (y, z)))
+    assert not made_functional(graph)
+
+
 def test_idle_dropout_and_conversions_are_taken_out():
     def forward(linear, x):
         return nn.functional.dropout(linear(x.to(torch.float32)), 0.5, training=False)

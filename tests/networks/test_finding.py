@@ -318,6 +318,34 @@ def test_additions_in_one_forward():
     assert_equal(pieces.units[3].function(four), 0.7 * (four - model.sixth(four)))
 
 
+class OneUnitInOneForward(nn.Module):
+    def __init__(self, project):
+        super().__init__()
+        self.stem, self.branch = nn.Conv2d(3, 4, 3, padding=1), nn.Conv2d(4, 4, 3, padding=1)
+        self.norm, self.project = nn.BatchNorm2d(4), nn.Conv2d(4, 6, 1) if project else None
+        self.wide = nn.Sequential(nn.Conv2d(4, 6, 3, padding=1), nn.ReLU(), nn.Conv2d(6, 6, 3, padding=1))
+
+    def forward(self, x):
+        x = self.stem(x)
+        x = x + torch.relu(self.branch(x))
+        if self.project is not None:
+            x = self.norm(x)
+            x = self.project(x) + self.wide(x)
+        return x.mean((2, 3))
+
+
+@pytest.mark.parametrize("project", [False, True])
+def test_what_follows_a_unit_in_one_forward_is_not_its_own(project):
+    model = shaken(OneUnitInOneForward(project))
+    pieces = find_pieces(model, images())
+    assert len(pieces.units) == 1 + project
+    assert_composes(pieces, model, images())
+    x = next(states(pieces, images()))
+    # neither the norm before a projection nor the pooling of the head belongs to the first unit
+    assert_equal(pieces.units[0].function(x), x + torch.relu(model.branch(x)))
+    assert pieces.stem.module is model.stem
+
+
 class Parallel(nn.Module):
     """Attention and MLP beside each other: x + attention(norm x) + mlp(norm x)."""
 
@@ -417,8 +445,9 @@ class Tokens(nn.Module):
     def forward(self, tokens):
         x = self.embedding(tokens) + self.positions
         mask = torch.triu(torch.ones(5, 5, dtype=torch.bool), 1)
-        x = self.layer(x * self.scales + torch.zeros_like(x), src_mask=mask)
-        return {"logits": self.out(x + torch.tensor(0.25)), "hidden": x}
+        ones = torch.ones_like(x)
+        x = self.layer(x * self.scales, src_mask=mask)
+        return {"logits": self.out(x * ones + torch.tensor(0.25)), "hidden": x}
 
 
 def test_tokens_masks_and_constants():
@@ -488,6 +517,28 @@ def test_float32_networks_are_the_double_ones_rounded():
     assert float((in_doubles - model(x).logits).detach().abs().max()) > 1e-9
 
 
+class MixesByConstants(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.register_buffer("mixing", torch.randn(4, 4))
+        self.constant = torch.randn(4, 4)
+
+    def forward(self, x):
+        return x + self.linear(x @ self.mixing @ self.constant) @ torch.ones(4, 4, device=x.device)
+
+
+def test_buffers_and_constants_follow_replaced_parameters():
+    model = nn.Sequential(nn.Flatten(), MixesByConstants(), nn.Linear(4, 2)).eval()
+    function = find_pieces(model, torch.randn(2, 2, 2)).units[0].branch
+    parameters = {name: p.detach().double() for name, p in function.named_parameters()}
+    x = torch.randn(3, 4, dtype=torch.float64)
+    in_double = copy.deepcopy(model[1]).double()
+    in_double.constant = in_double.constant.double()
+    oracle = in_double.linear(x @ in_double.mixing @ in_double.constant).sum(1, keepdim=True).expand(3, 4)
+    assert_equal(functional_call(function, parameters, (x,)), oracle)
+
+
 def test_constants_follow_the_type_of_the_state():
     pieces = find_pieces(Tokens().eval(), torch.randint(0, 7, (2, 5)))
     x = torch.randn(2, 5, 16, dtype=torch.float64)
@@ -502,6 +553,8 @@ def test_pieces_follow_a_network_that_is_converted_or_loaded():
     other = shaken(resnet(8, widths=WIDTHS))
     model.load_state_dict(other.state_dict())
     assert_equal(composed(pieces, x := images()), other(x))
+    model.load_state_dict(shaken(other).state_dict(), assign=True)
+    assert_equal(composed(pieces, x), other(x))
     model.double()
     other.double()
     assert_equal(composed(pieces, x.double()), other(x.double()))
@@ -643,6 +696,18 @@ def test_named_units_of_a_network_that_cannot_be_traced():
     assert not any(len(m._forward_hooks) + len(m._forward_pre_hooks) for m in model.modules())
 
 
+def test_attention_in_a_network_that_cannot_be_traced_has_derivatives():
+    model = DependsOnValues()
+    model.stem, model.blocks, model.out = nn.Linear(16, 16), encoder(True).layers, nn.Linear(80, 10)
+    x = torch.randn(2, 5, 16)
+    pieces = find_pieces(model.eval(), x, units=["blocks.0", "blocks.1"])
+    assert_composes(pieces, model, x)
+    y, tangent = jvp(pieces.units[0].function, (x,), (x,))
+    cotangent = torch.randn_like(y)
+    (backward,) = vjp(pieces.units[0].function, x)[1](cotangent)
+    assert_equal((cotangent * tangent).sum(), (backward * x).sum(), roundings=1e3)
+
+
 def test_untraced_units_must_follow_each_other():
     model = shaken(DependsOnValues())
     with pytest.raises(ValueError, match=r"'blocks.1' does not take what 'stem' returns.*cannot be traced"):
@@ -661,6 +726,17 @@ class Dense(nn.Module):
         return self.join(x, self.conv2(torch.relu(self.conv1(x))))
 
 
+class TwoConvolutions(nn.Module):
+    """Neither summand is a skip path of the other."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Conv2d(4, 4, 3, padding=1), nn.Conv2d(4, 4, 1)
+
+    def forward(self, x):
+        return torch.relu(self.one(x)) + torch.tanh(self.two(x))
+
+
 @pytest.mark.parametrize(
     "block",
     [
@@ -668,8 +744,9 @@ class Dense(nn.Module):
         nn.Sequential(nn.Conv2d(4, 8, 3, padding=1), nn.ReLU()),
         Dense(lambda x, y: torch.cat([x, y], 1)),
         Dense(lambda x, y: torch.cat([x * y, y], 1)),
+        nn.Sequential(TwoConvolutions(), nn.Conv2d(4, 8, 1)),
     ],
-    ids=["nothing", "convolutions", "DenseNet", "gate"],
+    ids=["nothing", "convolutions", "DenseNet", "gate", "two convolutions beside each other"],
 )
 def test_networks_without_a_residual_addition(block):
     with pytest.raises(ValueError, match=r"no addition of a skip path was found.*units=\[...\]"):

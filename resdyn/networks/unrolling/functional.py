@@ -1,4 +1,4 @@
-"""A traced graph without operations in place: ``y += x`` becomes ``z = y + x``, and what reads y later reads z.
+"""A traced graph without operations in place: ``y += x`` becomes ``z = y + x``.
 
 This is right where y is a tensor of its own, of which nobody holds a view. Then the rewriting is a matter of names. All
 other cases are left to torch's own functionalisation, which runs the network a second time on symbols and takes longer
@@ -53,12 +53,9 @@ def made_functional(graph: fx.Graph) -> bool:
         if replacement is None or not isinstance(owner, fx.Node) or name_of(owner) not in _FRESH:
             return False
         others = [user for user in owner.users if user is not node]
-        earlier = [user for user in others if position[user] < position[node]]
-        if any(name_of(user) not in _FRESH for user in earlier):
+        # the tracer lets later readers read the result already
+        if any(name_of(user) not in _FRESH or position[user] > position[node] for user in others):
             return False
-        for user in others:
-            if user not in earlier:
-                user.replace_input_with(owner, node)
         node.target = replacement
     return True
 

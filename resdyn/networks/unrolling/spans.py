@@ -70,11 +70,9 @@ def spans(graph: DataGraph, chain: Sequence[Region], additions: Sequence[Additio
         between = chain[forks[k] + 1 : forks[k + 1] if following else None]
         norms = following is None or following.skip[1] is following.region.start
         tail = _tail(graph, between, calls[k], alone=alone, norms=norms)
-        if found:
-            start = found[-1].end
-        else:
-            front = chain[: forks[k]]
-            start = _front(graph, front, calls[k], addition.region.start) if alone else addition.region.start
+        start = addition.region.start
+        if alone and not found:
+            start = _front(graph, chain[: forks[k]], calls[k], start)
         found.append(Span(start, tail[-1].end if tail else addition.region.end, (addition,), calls[k]))
     return _between_states(graph, chain, found)
 
@@ -105,7 +103,7 @@ def _front(graph: DataGraph, before: Sequence[Region], calls: Sequence[Call], st
 
 
 def _between_states(graph: DataGraph, chain: Sequence[Region], found: Sequence[Span]) -> list[Span]:
-    """The units with their ends moved to states, and those merged that are not apart then."""
+    """The units joined without gaps, their ends moved to states, and those merged that are not apart then."""
     cuts = [chain[0].start, *(region.end for region in chain)]
     states = [node for node in cuts if graph.is_state(node)]
     merged: list[Span] = []

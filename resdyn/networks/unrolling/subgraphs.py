@@ -118,6 +118,9 @@ class _Copy:
         copy = self.graph.node_copy(node, self.new.__getitem__)
         copy.meta = {}
         self._adapt(copy)
+        if _makes_numbers(node, self._floating) and "dtype" not in copy.kwargs:
+            with self.graph.inserting_before(copy):
+                copy.kwargs = {**copy.kwargs, "dtype": self._of_input("dtype")}
         return copy
 
     def _leaf(self, node: fx.Node) -> fx.Node:
@@ -174,6 +177,15 @@ def _multiple(node: fx.Node, batch_size: Any) -> int:
         return 0
     ratio = value.node.expr / batch_size.node.expr
     return int(ratio) if ratio.is_Integer else 0
+
+
+def _makes_numbers(node: fx.Node, floating: torch.dtype | None) -> bool:
+    """Whether a value is made of nothing, in the floating-point type that is usual where no other is asked for."""
+    value, schema = node.meta.get("val"), getattr(node.target, "_schema", None)
+    if not isinstance(value, Tensor) or value.dtype != floating or schema is None:
+        return False
+    of_nothing = not any(isinstance(operand.meta.get("val"), Tensor) for operand in node.all_input_nodes)
+    return of_nothing and any(argument.name == "dtype" for argument in schema.arguments)
 
 
 def _plain(path: str) -> str:
