@@ -9,8 +9,6 @@ import resdyn
 from resdyn.networks import unroll
 from resdyn.testing import check_system
 
-pytest.importorskip("resdyn.networks.unrolling.finding")
-
 RNG = np.random.default_rng(0)
 
 
