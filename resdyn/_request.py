@@ -73,11 +73,7 @@ def make_request(
     threads: Any,
 ) -> Request:
     """Check the arguments of :func:`resdyn.simulate` one by one."""
-    if not isinstance(system, System):
-        raise TypeError(
-            f"system must be a resdyn System (name, shape, step, depth, residual, linearize), but is {system!r}; "
-            "see ResidualMap, from_symbolic, ResidualSystem."
-        )
+    validate.is_system(system)
     if method not in MAPS + FLOWS:
         raise ValueError(f"unknown method {method!r}; maps: {', '.join(MAPS)}; flows: {', '.join(FLOWS)}.")
     if method == "exponential" and not isinstance(system, ResidualMap):

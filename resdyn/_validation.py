@@ -129,13 +129,34 @@ def trajectory(value: Any) -> None:
         )
 
 
+def is_system(value: Any) -> None:
+    """Refuse what is no system; say how a network becomes one."""
+    if not all(hasattr(value, name) for name in ("name", "shape", "step", "depth", "residual", "linearize")):
+        raise TypeError(
+            f"system must be a resdyn System (name, shape, step, depth, residual, linearize), but is {shown(value)}; "
+            f"{_remedy(value)}."
+        )
+
+
+def shown(value: Any) -> str:
+    """What came, in a line: a module of torch prints itself on a page."""
+    text = repr(value)
+    if len(text) > 100 or "\n" in text:
+        text = f"an object of type {type(value).__name__}"
+    return text
+
+
+def _remedy(value: Any) -> str:
+    if hasattr(value, "units") and hasattr(value, "trace"):
+        return "an unrolled network is a chain of stages: take one of its .stages"
+    if hasattr(value, "state_dict"):
+        return "a module of torch becomes systems by resdyn.networks.unroll(module, example).stages"
+    return "see ResidualMap, from_symbolic, ResidualSystem"
+
+
 def autonomous(system: Any, what: str) -> None:
     """Refuse a system whose layers differ; ``what`` says what needs one layer repeated."""
-    if not all(hasattr(system, name) for name in ("shape", "step", "depth", "residual")):
-        raise TypeError(
-            f"system must be a resdyn System (name, shape, step, depth, residual, linearize), but is {system!r}; "
-            "see ResidualMap, from_symbolic, ResidualSystem."
-        )
+    is_system(system)
     if system.depth is not None:
         raise ValueError(
             f"{what} repeats one and the same layer for ever, but {system.name!r} has {system.depth} layers of its "

@@ -248,3 +248,13 @@ def test_a_trajectory_of_a_stage_is_stored_and_asks_for_the_stage(tmp_path):
     again = resdyn.Trajectory.load(tmp_path / "stage.npz", system=stage)
     assert np.array_equal(again.x, trajectory.x)
     assert repr(stage) == "Stage 'resnet-14, stage 1': 2 blocks, states 2×8×8, h = 1"
+
+
+def test_a_network_in_place_of_a_system_is_told_how_it_becomes_one():
+    net = resnet(8, widths=(1, 1, 1)).eval()
+    with pytest.raises(TypeError, match=r"^.{0,150}ResidualNetwork.{0,60}unroll\(module, example\)\.stages\.$"):
+        resdyn.simulate(net, np.zeros(3))
+    with pytest.raises(TypeError, match=r"take one of its \.stages"):
+        resdyn.simulate(unroll(net, np.zeros((1, 3, 4, 4))), np.zeros(3))
+    with pytest.raises(TypeError, match=r"ResidualNetwork; a module .* unroll\(module, example\)\.$"):
+        resdyn.propagate(net, np.zeros((1, 3)), np.zeros((1, 3)))

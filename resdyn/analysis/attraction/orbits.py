@@ -137,10 +137,6 @@ class Orbits:
 
 def make_orbits(system: System, dynamics: Any, what: str, *, rtol: Any, atol: Any, method: Any, threads: Any) -> Orbits:
     """The arguments that say what an orbit is, checked."""
-    if not isinstance(system, System):
-        raise TypeError(
-            f"system must be a resdyn System (name, shape, step, depth, residual, linearize), but is {system!r}."
-        )
     validate.autonomous(system, what)
     word = validate.dynamics(dynamics, rtol=rtol, atol=atol, method=method)
     return Orbits(

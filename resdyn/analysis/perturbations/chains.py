@@ -80,7 +80,8 @@ def make_chain(source: System | TracedNetwork, x: Any, *, depth: int | None, inp
     else:
         raise TypeError(
             "needed is a resdyn System (name, shape, step, depth, residual, linearize) or a network with units and "
-            f"trace (resdyn.TracedNetwork), but what came is {source!r}."
+            f"trace (resdyn.TracedNetwork), but what came is {validate.shown(source)}; "
+            "a module of torch becomes one by resdyn.networks.unroll(module, example)."
         )
     return chain
 
