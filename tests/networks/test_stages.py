@@ -256,5 +256,5 @@ def test_a_network_in_place_of_a_system_is_told_how_it_becomes_one():
         resdyn.simulate(net, np.zeros(3))
     with pytest.raises(TypeError, match=r"take one of its \.stages"):
         resdyn.simulate(unroll(net, np.zeros((1, 3, 4, 4))), np.zeros(3))
-    with pytest.raises(TypeError, match=r"ResidualNetwork; a module .* unroll\(module, example\)\.$"):
+    with pytest.raises(TypeError, match=r"ResidualNetwork; a module .*unroll\(module, example\)\.$"):
         resdyn.propagate(net, np.zeros((1, 3)), np.zeros((1, 3)))
