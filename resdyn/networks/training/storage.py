@@ -5,7 +5,6 @@ deleted. So two complete epochs are on the disk from the second one on, and a fi
 epoch. Tensors and numbers are stored without pickle; the digest of both is stored with them.
 """
 
-import hashlib
 import json
 import os
 import warnings
@@ -18,6 +17,7 @@ import torch
 from torch import Tensor, nn
 
 from resdyn import _storage
+from resdyn.networks.digests import sha256_of
 
 KEPT = 2
 
@@ -77,7 +77,7 @@ def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     epoch = int(checkpoint.meta["epoch"])
     tensors = _without_shared_memory(checkpoint.tensors)
     text = json.dumps(checkpoint.meta)
-    content = save(tensors, {"meta": text, "sha256": _digest(tensors, text)})
+    content = save(tensors, {"meta": text, "sha256": sha256_of(tensors, text)})
     try:
         write_atomically(folder / _file_name(epoch), content)
     except OSError as error:
@@ -152,18 +152,9 @@ def _read(path: Path) -> Checkpoint:
     with safe_open(path, framework="pt") as stored:
         described = stored.metadata() or {}
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
-    if _digest(tensors, described.get("meta", "")) != described.get("sha256"):
+    if sha256_of(tensors, described.get("meta", "")) != described.get("sha256"):
         raise ValueError("its checksum is wrong")
     return Checkpoint(tensors, json.loads(described["meta"]))
-
-
-def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _without_shared_memory(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
