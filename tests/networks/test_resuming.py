@@ -253,7 +253,7 @@ def test_the_card_names_the_code_of_all_sessions(tmp_path, monkeypatch):
 def test_a_run_that_goes_on_with_more_threads_says_so(tmp_path):
     trained_until(2, tmp_path)
     torch.set_num_threads(2)
-    with pytest.warns(UserWarning, match="begun in threads 1 and goes on in 2: its result is not that of"):
+    with pytest.warns(UserWarning, match="begun with 1 threads and goes on with 2: its result is not that of"):
         train(tmp_path, resume=True)
 
 

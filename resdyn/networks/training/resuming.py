@@ -21,6 +21,12 @@ from resdyn.networks.training.storage import (
     write_checkpoint,
 )
 
+_WORDS = {
+    "precision": "in precision {!r} and goes on in {!r}",
+    "processes": "by {} processes and goes on by {}",
+    "threads": "with {} threads and goes on with {}",
+}
+
 
 @dataclass(eq=False)
 class Progress:
@@ -114,8 +120,8 @@ def resumed(
     # older checkpoints say nothing of processes and threads
     changed = [name for name, now in circumstances.items() if meta.get(name, now) != now]
     if changed:
-        changes = ", ".join(f"{name} {meta[name]!r} and goes on in {circumstances[name]!r}" for name in changed)
-        warnings.warn(f"the run was begun in {changes}: its result is not that of an uninterrupted run.", stacklevel=2)
+        changes = ", ".join(_WORDS[name].format(meta[name], circumstances[name]) for name in changed)
+        warnings.warn(f"the run was begun {changes}: its result is not that of an uninterrupted run.", stacklevel=2)
     if meta["scaler"] and "precision" not in changed:
         precision.load_state_dict(meta["scaler"])
     restore(checkpoint, net, optimiser)
