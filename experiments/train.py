@@ -6,12 +6,14 @@
 
 Each worker is a process with one thread. Runs in progress live in ``results/training/``, with a checkpoint per epoch; a
 run that was stopped in any way goes on with the next call. Finished nets go to ``resdyn/networks/weights/`` as float16,
-with their log beside; nets too large to ship, to ``results/networks/``. The order is that of the plan.
+with their log beside; nets too large to ship, to ``results/networks/``. The order is that of the plan. The plan "gpu"
+asks for a GPU, unless ``--device cpu`` says otherwise.
 """
 
 import dataclasses
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -27,7 +29,17 @@ ROOT = Path(__file__).parents[1]
 RUNNING = ROOT / "results" / "training"
 SHIPPED = ROOT / "resdyn" / "networks" / "weights"
 LARGE = ROOT / "results" / "networks"
-OUT_OF_TIME = 75  # the exit code of a worker whose run is unfinished
+# exit codes of a worker
+OUT_OF_TIME = 75
+RUNNING_ELSEWHERE = 76
+
+
+class RunningElsewhere(Exception):
+    """Another process trains this net."""
+
+
+class Interrupted(BaseException):
+    """A signal asks to stop; its number."""
 
 
 @dataclass(frozen=True)
@@ -72,6 +84,11 @@ class Net:
     def folder(self) -> Path:
         """Where the run lives."""
         return RUNNING / self.file_name
+
+    @property
+    def lock(self) -> Path:
+        """Held from the first epoch until the net is stored and the folder deleted, so it lies beside the folder."""
+        return RUNNING / f"{self.file_name}.lock"
 
 
 def _interpolated(depth: int, seed: int, preset: str, which: tuple[str | None, ...], **changes: Any) -> list[Net]:
@@ -168,13 +185,39 @@ def main(arguments: Arguments) -> int:
     if arguments.list:
         print("\n".join(f"{_state(net):<34}{net.file_name}" for net in nets))
         return 0
+    _check_device(arguments)
     deadline = time.time() + 60 * arguments.budget
     waiting = [net for net in nets if not net.target.exists()]
     if not arguments.resume:
         for net in waiting:
             with _locked(net) as free:
-                if free:
+                if free and net.folder.exists():
                     shutil.rmtree(net.folder)
+    code = 0
+    try:
+        with _signals_raised():
+            code = 1 if _work(waiting, arguments, deadline) else 0
+    except Interrupted as interrupted:
+        code = 128 + interrupted.args[0]
+    for net in nets:
+        print(f"{_state(net):<34}{net.file_name}", flush=True)
+    return code
+
+
+def _check_device(arguments: Arguments) -> None:
+    if arguments.plan != "gpu" or arguments.device == "cpu":
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        raise SystemExit(
+            "the plan 'gpu' holds nets that take days on a CPU, and torch sees no GPU here; pass --device cpu to train "
+            "them all the same, or --plan laptop."
+        )
+
+
+def _work(waiting: list[Net], arguments: Arguments, deadline: float) -> int:
+    """Train until the deadline; how many runs failed."""
     running: dict[subprocess.Popen[bytes], Net] = {}
     failed = 0
     try:
@@ -189,9 +232,22 @@ def main(arguments: Arguments) -> int:
             process.terminate()  # the epoch in progress is lost, and no other
         for process in running:
             process.wait()
-    for net in nets:
-        print(f"{_state(net):<34}{net.file_name}", flush=True)
-    return 1 if failed else 0
+    return failed
+
+
+@contextmanager
+def _signals_raised() -> Iterator[None]:
+    """Ctrl-C and a request to end as exceptions, so that the workers are stopped first."""
+
+    def stop(number: int, _: Any) -> None:
+        raise Interrupted(number)
+
+    before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def _chosen(arguments: Arguments) -> list[Net]:
@@ -214,14 +270,17 @@ def _started(net: Net, arguments: Arguments, deadline: float) -> subprocess.Pope
     return subprocess.Popen(command, env=os.environ | one_thread, cwd=ROOT)
 
 
+_ENDS = {0: "done", OUT_OF_TIME: "stopped by the budget", RUNNING_ELSEWHERE: "is being trained by another process"}
+
+
 def _collect(running: dict[subprocess.Popen[bytes], Net]) -> int:
     """Take finished processes out; how many failed."""
     failed = 0
     for process in [process for process in running if process.poll() is not None]:
         net, code = running.pop(process), process.returncode
-        words = {0: "done", OUT_OF_TIME: "stopped by the budget"}.get(code, f"failed with code {code}")
+        words = _ENDS.get(code, f"failed with code {code}")
         print(f"{time.strftime('%H:%M:%S')} {net.file_name}: {words}", flush=True)
-        failed += code not in (0, OUT_OF_TIME)
+        failed += code not in _ENDS
     return failed
 
 
@@ -248,11 +307,11 @@ def _locked(net: Net, *, make: bool = True) -> Iterator[bool]:
     import fcntl
 
     if make:
-        net.folder.mkdir(parents=True, exist_ok=True)
-    elif not net.folder.is_dir():
+        net.lock.parent.mkdir(parents=True, exist_ok=True)
+    elif not net.lock.exists():
         yield True
         return
-    with open(net.folder / "lock", "w") as handle:
+    with net.lock.open("w") as handle:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -262,10 +321,17 @@ def _locked(net: Net, *, make: bool = True) -> Iterator[bool]:
 
 
 def train(net: Net, deadline: float, device: str | None = None) -> bool:
-    """Train one net until the deadline, and store it when it is done; whether it is."""
+    """Train one net until the deadline, and store it when it is done; whether it is.
+
+    Raises
+    ------
+    RunningElsewhere
+        If another process trains it.
+    """
     import torch
 
     from resdyn.networks import PRESETS, build, fit
+    from resdyn.networks.training.folders import RunElsewhere
 
     class OutOfTime(Exception):
         pass
@@ -278,7 +344,7 @@ def train(net: Net, deadline: float, device: str | None = None) -> bool:
 
     with _locked(net) as free:
         if not free:
-            raise SystemExit(f"{net.file_name} is being trained by another process.")
+            raise RunningElsewhere(net.file_name)
         torch.manual_seed(net.seed)
         module = build(dict(net.architecture))
         config = dataclasses.replace(PRESETS[net.preset], seed=net.seed, **net.changes)
@@ -295,6 +361,8 @@ def train(net: Net, deadline: float, device: str | None = None) -> bool:
             )
         except OutOfTime:
             return False
+        except RunElsewhere:
+            raise RunningElsewhere(net.file_name) from None
         store(net, module)
         shutil.rmtree(net.folder)
         return True

@@ -2,20 +2,23 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
 import pytest
 import torch
 
-from experiments import train
-from experiments.train import PLANS, Arguments, Net, _locked, main
+from experiments import train, train_one
+from experiments.train import PLANS, Arguments, Net, RunningElsewhere, _locked, main
 from resdyn.networks import PRESETS, accuracy, build, load
 from resdyn.networks.training.sources import named
 
 ROOT = Path(__file__).parents[2]
+ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'theory'}"}
 
 
 @pytest.fixture
@@ -90,9 +93,80 @@ def test_a_run_is_trained_by_one_process_at_a_time(places):
     with _locked(net) as free:
         assert free
         assert train._state(net) == "running"
-        with pytest.raises(SystemExit, match="is being trained by another process"):
+        with pytest.raises(RunningElsewhere, match=net.file_name):
             train.train(net, deadline=time.time() + 600)
     assert train._state(net) == "open"
+
+
+def test_a_net_that_another_process_trains_is_no_failure(places, monkeypatch, capsys):
+    script = f"raise SystemExit({train.RUNNING_ELSEWHERE})"
+    monkeypatch.setattr(train, "_started", lambda *_: subprocess.Popen([sys.executable, "-c", script]))
+    assert main(Arguments(plan="smoke", budget=1)) == 0
+    assert "smoke-digits-seed0: is being trained by another process" in capsys.readouterr().out
+    net = PLANS["smoke"][0]
+    with _locked(net):
+        monkeypatch.setattr(train_one, "end_with_parent", lambda: None)
+        assert train_one.main("smoke", net.file_name, "0") == train.RUNNING_ELSEWHERE
+
+
+def test_a_worker_is_stopped_at_the_end_of_the_budget(places, monkeypatch):
+    workers = []
+
+    def started(*_):
+        workers.append(subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"]))
+        return workers[-1]
+
+    monkeypatch.setattr(train, "_started", started)
+    assert main(Arguments(plan="smoke", budget=0.01)) == 0
+    assert [worker.returncode for worker in workers] == [-signal.SIGTERM]
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_command_that_is_asked_to_end_stops_its_workers_and_says_what_is_open(places, number, code):
+    script = """
+        import pathlib, subprocess, sys
+        from experiments import train
+        for name in ("RUNNING", "SHIPPED", "LARGE"):
+            setattr(train, name, pathlib.Path(sys.argv[1]) / name)
+        def started(*_):
+            work = "import time; print('at work', flush=True); time.sleep(600)"
+            return subprocess.Popen([sys.executable, "-c", work])
+        train._started = started
+        sys.exit(train.main(train.Arguments(plan="smoke", budget=10)))
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), str(places)]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == b"at work\n"
+        process.send_signal(number)
+        # the worker holds the same pipes: both end only when it is gone
+        out, err = process.communicate(timeout=60)
+    assert process.returncode == code
+    assert err == b""
+    assert out.split() == [b"open", b"smoke-digits-seed0"]
+
+
+def test_a_worker_ends_when_the_command_was_killed():
+    worker = "from experiments.train_one import *; end_with_parent(0.05); print('at work', flush=True); time.sleep(600)"
+    script = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {worker!r}])"
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, cwd=ROOT, env=ENVIRONMENT, stdout=subprocess.PIPE) as process:
+        assert process.stdout.readline() == b"at work\n"
+        process.kill()
+        assert process.communicate(timeout=60) == (b"", None)  # the pipe is closed by the end of the worker
+
+
+def test_the_plan_for_a_gpu_does_not_begin_on_a_cpu_unasked(places, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    begun = []
+    monkeypatch.setattr(train, "_work", lambda *_: begun.append(1) or 0)
+    with pytest.raises(SystemExit, match="torch sees no GPU here; pass --device cpu"):
+        main(Arguments(plan="gpu", budget=0))
+    assert not begun
+    assert main(Arguments(plan="gpu", budget=0, device="cpu")) == 0
+    assert main(Arguments(plan="gpu", list=True)) == 0
+    assert begun == [1]
 
 
 def test_the_command_ends_at_its_budget_with_what_is_open(tmp_path):
@@ -108,8 +182,7 @@ def test_the_command_ends_at_its_budget_with_what_is_open(tmp_path):
         "--only",
         "resnet20-digits",
     ]
-    environment = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'theory'}"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
+    done = subprocess.run(command, cwd=ROOT, env=ENVIRONMENT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     assert done.stdout.split()[-1] == "resnet20-digits-seed0"
 

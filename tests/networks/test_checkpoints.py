@@ -318,6 +318,15 @@ WRAPPED = {
     "data parallel": lambda tensors: {"epoch": 3, "state_dict": {f"module.{k}": v for k, v in tensors.items()}},
     "compiled": lambda tensors: {"model": {f"_orig_mod.module.{k}": v for k, v in tensors.items()}, "seed": 1},
     "nested": lambda tensors: {"net": {"model_state_dict": tensors}},
+    "a tensor beside": lambda tensors: {"state_dict": tensors, "best_prec1": torch.tensor(91.7)},
+    "averages alone": lambda tensors: {"epoch": 3, "state_dict_ema": tensors},
+    "averaged model": lambda tensors: {"n_averaged": torch.tensor(3)} | {f"module.{k}": v for k, v in tensors.items()},
+    "counted operations": lambda tensors: (
+        {"total_ops": torch.zeros(1), "total_params": torch.zeros(1)}
+        | {f"module.{k}": v for k, v in tensors.items()}
+        | {"module.layer1.total_ops": torch.zeros(1)}
+    ),
+    "network": lambda tensors: {"network": {f"network.{k}": v for k, v in tensors.items()}},
 }
 KINDS = {
     "basic, option A": {},
@@ -352,6 +361,16 @@ def test_wrappers_and_prefixes_are_taken_off(tmp_path, wrap, ending):
     torch.save(WRAPPED[wrap](theirs.state_dict()), path)
     x = torch.randn(2, 3, 8, 8)
     torch.testing.assert_close(load(path)(x), theirs(x), rtol=1e-4, atol=1e-5)
+
+
+def test_of_weights_and_their_average_the_weights_are_taken_with_a_warning(tmp_path):
+    weights, average = trained(Theirs()), trained(Theirs())
+    content = {"state_dict": weights.state_dict(), "state_dict_ema": average.state_dict()}
+    torch.save(content, tmp_path / "both.pt")
+    with pytest.warns(UserWarning, match="weights under 'state_dict', which are taken, .* under 'state_dict_ema'"):
+        net = load(tmp_path / "both.pt")
+    x = torch.randn(2, 3, 8, 8)
+    torch.testing.assert_close(net(x), weights(x), rtol=1e-4, atol=1e-5)
 
 
 def test_safetensors_without_a_card_are_read_too(tmp_path):
@@ -422,6 +441,38 @@ def test_tensors_of_any_shape_are_an_error_and_no_crash(tmp_path_factory, spoilt
     save_file(tensors | {name: torch.zeros(shape) for name, shape in spoilt.items()}, path)
     with pytest.raises(ValueError, match="Pass (the )?architecture="):
         load(path)
+
+
+@pytest.mark.parametrize("kind", ["in", "lambda-in"])
+def test_the_kind_of_interpolation_is_all_that_must_be_told(tmp_path, kind):
+    net = trained(resnet(14, interpolation=kind, order="pre", **TINY))
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    again = load(tmp_path / "net.pt", {"name": "resnet", "interpolation": kind})
+    assert again.architecture == net.architecture
+    assert same_weights(again, net)
+
+
+@pytest.mark.parametrize("kind", ["in", "lambda-in"])
+@pytest.mark.parametrize("coefficient", [0, 1, 0.3])
+def test_learned_coefficients_do_not_become_fixed_ones(tmp_path, kind, coefficient):
+    net = resnet(14, interpolation=kind, **TINY)
+    torch.save(net.state_dict(), tmp_path / "net.pt")
+    told = {"name": "resnet", "interpolation": kind, "coefficient": coefficient}
+    with pytest.raises(ValueError, match=rf"fixes λ = {coefficient:g}, but .* holds λ = .*leave coefficient out"):
+        load(tmp_path / "net.pt", told)
+
+
+@pytest.mark.parametrize(("kind", "k"), [("in", 0.7), ("lambda-in", 0.3)])
+def test_files_that_hold_a_fixed_coefficient_are_read(tmp_path, kind, k):
+    # as earlier versions wrote them: k in single precision among the weights
+    net = resnet(14, interpolation=kind, coefficient=0.3, **TINY)
+    damped = [name for name, unit in net.named_modules() if getattr(unit, "interpolation", None) is not None]
+    tensors = net.state_dict() | {f"{name}.interpolation.k": torch.tensor(k) for name in damped}
+    card = {"format": 1, "architecture": net.architecture}
+    save_file(tensors, tmp_path / "net.safetensors", metadata={"resdyn": json.dumps(card)})
+    again = load(tmp_path / "net.safetensors", dtype=torch.float64)
+    assert again.architecture == net.architecture
+    assert {unit.interpolation.value.item() for unit in again.units if unit.interpolation is not None} == {0.3}
 
 
 # --- architecture= -----------------------------------------------------------------------------------
@@ -544,6 +595,34 @@ def test_a_damaged_card_is_refused(tmp_path, net, card):
     save_file(net.state_dict(), tmp_path / "net.safetensors", metadata={"resdyn": card})
     with pytest.raises(ValueError, match="the card of .* is damaged"):
         load(tmp_path / "net.safetensors")
+
+
+@pytest.mark.parametrize("place", [-200, -50])
+def test_one_flipped_bit_of_the_weights_is_seen(tmp_path, net, place):
+    path = save(net, tmp_path / "net.safetensors")
+    content = bytearray(path.read_bytes())
+    content[place] ^= 0x40
+    path.write_bytes(content)
+    with pytest.raises(ValueError, match=r"net\.safetensors' is damaged: its weights are not those"):
+        load(path)
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"preprocessing": {"mean": [0.5]}}, "its preprocessing is .*'std'.*pass preprocessing="),
+        ({"preprocessing": {"mean": [0.5] * 3, "std": [1.0] * 3}}, "has 3 means, but .* images of 1 channels"),
+        ({"architecture": {"name": "vgg"}}, "cannot build .*no architecture 'vgg'.*update resdyn"),
+        ({"architecture": {"name": "resnet", "twist": 1}}, "cannot build .*no argument 'twist'.*update resdyn"),
+        ({"architecture": {"name": "resnet", "depth": 21}}, "cannot build .*depth is 21.*update resdyn"),
+    ],
+)
+def test_cards_that_say_the_impossible_are_errors_with_the_path(tmp_path, net, change, message):
+    card = {"format": 1, "architecture": net.architecture, **change}
+    save_file(net.state_dict(), tmp_path / "net.safetensors", metadata={"resdyn": json.dumps(card)})
+    with pytest.raises(ValueError, match=rf"net\.safetensors'.*{message}|{message}") as caught:
+        load(tmp_path / "net.safetensors")
+    assert "net.safetensors" in str(caught.value)
 
 
 def test_a_card_of_the_future_is_refused(tmp_path, net):

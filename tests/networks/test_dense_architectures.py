@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 import resdyn
 from resdyn.activations import NAMED
-from resdyn.networks import SharedStage, dense_resnet, mlp, residual_cnn, residual_mlp
+from resdyn.networks import SharedStage, build, dense_resnet, mlp, residual_cnn, residual_mlp
 from resdyn.networks.architectures.dense import DenseBlock, FlatInputs
 from resdyn.networks.architectures.pointwise import ACTIVATIONS, Pointwise
 
@@ -140,6 +142,22 @@ def test_logistic_units_learn_faster_from_a_bias_below_zero(shared):
         losses[bias] = cross_entropy(net(x), y).item()
     # measured with three seeds: 0.1 to 0.3 against 1.8 to 2.1
     assert losses[None] < losses[0.0] / 4
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: dense_resnet(np.int64(8), np.int64(8), np.int32(2), np.int64(3), spread=np.float32(0.25)),
+        lambda: dense_resnet(8, 8, 2, 3, step=np.float32(0.5), damping=np.float32(0.5), gain=np.int64(1)),
+        lambda: mlp(np.int64(8), np.int64(8), np.int64(2), np.int64(3), scale=np.float32(0.5)),
+        lambda: residual_mlp(np.int64(2), inputs=np.int64(8), units=np.int64(4), scale=np.float32(2)),
+        lambda: residual_cnn(np.int64(2), width=np.int64(4), stride=np.int64(1)),
+    ],
+)
+def test_numbers_of_numpy_are_described_as_numbers_of_python(make):
+    net = make()
+    assert json.loads(json.dumps(net.architecture)) == net.architecture
+    assert build(net.architecture).architecture == net.architecture
 
 
 # --- many blocks -------------------------------------------------------------------------------------

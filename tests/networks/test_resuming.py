@@ -1,6 +1,7 @@
 import dataclasses
 import os
 import resource
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,8 +14,9 @@ from torch import nn
 
 from resdyn.data import ImageSet
 from resdyn.networks.architectures.cifar_resnets import resnet
-from resdyn.networks.training import TrainingConfig, fit
-from resdyn.networks.training.storage import newest_checkpoint
+from resdyn.networks.architectures.dense import dense_resnet
+from resdyn.networks.training import TrainingConfig, TrainingRun, fit, fitting, resuming
+from resdyn.networks.training.storage import newest_checkpoint, write_checkpoint
 
 # Everything that draws random numbers or carries a state: augmentation, dropout, batch norm, momentum or moments.
 CONFIG = TrainingConfig(
@@ -89,7 +91,8 @@ def test_an_interrupted_run_ends_in_the_bits_of_one_that_was_not(tmp_path, chang
 
 
 def test_a_run_killed_amid_an_epoch_ends_in_the_same_bits(tmp_path, uninterrupted):
-    # 3 batches and 1 of testing make an epoch of 4 forward passes: the tenth is the second batch of the third epoch
+    # after one pass to see what the net returns, 3 batches and 1 of testing make an epoch of 4 forward passes: the
+    # eleventh is the second batch of the third epoch
     script = f"""
         import os, signal, sys
         sys.path.insert(0, {os.path.dirname(__file__)!r})
@@ -99,7 +102,7 @@ def test_a_run_killed_amid_an_epoch_ends_in_the_same_bits(tmp_path, uninterrupte
         net, calls = a_net(), []
         def kill(*_):
             calls.append(1)
-            if len(calls) == 10:
+            if len(calls) == 11:
                 os.kill(os.getpid(), signal.SIGKILL)
         net.register_forward_hook(kill)
         fit(net, (images(), images(20)), CONFIG, folder={str(tmp_path)!r}, progress=False)
@@ -116,7 +119,7 @@ def test_a_run_killed_amid_an_epoch_ends_in_the_same_bits(tmp_path, uninterrupte
 def test_two_checkpoints_are_kept_and_nothing_else_is_left(tmp_path):
     train(tmp_path)
     names = sorted(path.name for path in tmp_path.iterdir())
-    assert names == ["epoch-0003.safetensors", "epoch-0004.safetensors", "log.jsonl", "run.npz"]
+    assert names == ["epoch-0003.safetensors", "epoch-0004.safetensors", "lock", "log.jsonl", "run.npz"]
 
 
 def test_a_finished_run_is_read_and_not_trained_again(tmp_path, uninterrupted):
@@ -208,6 +211,126 @@ def test_the_run_of_another_config_net_or_data_is_refused(tmp_path):
         fit(a_net(interpolation=None), images(), CONFIG, **options)
     with pytest.raises(ValueError, match="data samples: 40 there, 36 here; data sha256"):
         fit(a_net(), images(36), CONFIG, **options)
+
+
+def test_a_run_goes_on_with_the_test_set_it_was_begun_with(tmp_path):
+    trained_until(1, tmp_path)
+    with pytest.raises(ValueError, match="test_data samples: 20 there, 24 here"):
+        fit(a_net(), (images(), images(24)), CONFIG, folder=tmp_path, resume=True, progress=False)
+    with pytest.raises(ValueError, match="test_data name: 'noise' there, None here"):
+        fit(a_net(), images(), CONFIG, folder=tmp_path, resume=True, progress=False)
+
+
+def rewritten(folder, change):
+    """The newest checkpoint with other words about the run."""
+    checkpoint = newest_checkpoint(folder)
+    change(checkpoint.meta)
+    write_checkpoint(checkpoint, folder)
+
+
+def test_a_run_begun_by_earlier_versions_goes_on(tmp_path, uninterrupted):
+    def forget(meta):
+        del meta["run"]["test_data"], meta["processes"], meta["threads"], meta["commits"]
+
+    trained_until(2, tmp_path)
+    rewritten(tmp_path, forget)
+    net, run = train(tmp_path, resume=True)
+    assert_same_bits(uninterrupted[0], net)
+    assert run.card["commits"] == [None, run.card["commit"]] or run.card["commit"] is None
+
+
+def test_the_card_names_the_code_of_all_sessions(tmp_path, monkeypatch):
+    monkeypatch.setattr(fitting, "commit_of_code", lambda: "first")
+    trained_until(2, tmp_path)
+    monkeypatch.setattr(fitting, "commit_of_code", lambda: "second")
+    _, run = train(tmp_path, resume=True)
+    assert run.card["commits"] == ["first", "second"]
+    monkeypatch.setattr(fitting, "commit_of_code", lambda: "third")
+    _, run = train(tmp_path, resume=True)  # reads, and trains nothing
+    assert run.card["commits"] == ["first", "second"]
+
+
+def test_a_run_that_goes_on_with_more_threads_says_so(tmp_path):
+    trained_until(2, tmp_path)
+    torch.set_num_threads(2)
+    with pytest.warns(UserWarning, match="begun with 1 threads and goes on with 2: its result is not that of"):
+        train(tmp_path, resume=True)
+
+
+def test_two_runs_in_one_folder_are_refused_while_one_of_them_lasts(tmp_path):
+    errors = []
+
+    def begin_another(epoch, net, metrics):
+        if epoch == 1:
+            for resume in (False, True):
+                with pytest.raises(RuntimeError, match="another process trains in") as caught:
+                    train(tmp_path, resume=resume)
+                errors.append(caught.value)
+
+    train(tmp_path, callbacks=[begin_another])
+    assert len(errors) == 2
+    train(tmp_path, resume=True)  # free again
+
+
+def test_checkpoints_that_another_run_wrote_are_neither_deleted_nor_overtaken(tmp_path):
+    other = tmp_path / "other"
+    train(other)
+
+    def bring(epoch, net, metrics):
+        shutil.copy(other / "epoch-0004.safetensors", tmp_path / "run" / "epoch-0004.safetensors")
+
+    with pytest.raises(RuntimeError, match=r"epoch 2 is not stored.*epoch-0004\.safetensors already"):
+        train(tmp_path / "run", callbacks=[bring])
+    names = sorted(path.name for path in (tmp_path / "run").glob("epoch*"))
+    assert names == ["epoch-0001.safetensors", "epoch-0004.safetensors"]
+
+
+def test_what_a_killed_process_left_half_written_is_removed_and_nothing_of_others(tmp_path, uninterrupted):
+    trained_until(1, tmp_path)
+    for name in ("epoch-0002.safetensors.0a1b.tmp", "log.jsonl.0a1b.tmp", "run.npz.0a1b.tmp", "mine.tmp"):
+        (tmp_path / name).write_bytes(b"half")
+    copy = tmp_path / "epoch-0001 (copy).safetensors"
+    shutil.copy(tmp_path / "epoch-0001.safetensors", copy)
+    net, _ = train(tmp_path, resume=True)
+    assert_same_bits(uninterrupted[0], net)
+    assert [path.name for path in tmp_path.glob("*.tmp")] == ["mine.tmp"]
+    assert copy.exists()
+
+
+@pytest.mark.parametrize(
+    ("module", "name", "what"),
+    [(resuming, "write_log", r"log\.jsonl of epoch 1"), (TrainingRun, "save", r"run\.npz")],
+)
+def test_a_disk_that_is_full_besides_the_checkpoint_costs_no_epoch(
+    tmp_path, monkeypatch, uninterrupted, module, name, what
+):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(module, name, full)
+        with pytest.raises(OSError, match=rf"{what} could not be written .*epoch \d is safe.*resume=True"):
+            train(tmp_path)
+    net, _ = train(tmp_path, resume=True)
+    assert_same_bits(uninterrupted[0], net)
+    assert len((tmp_path / "log.jsonl").read_text().splitlines()) == 4
+
+
+def test_a_folder_that_is_a_file_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("x")
+    for folder in (tmp_path / "file", tmp_path / "file" / "run"):
+        with pytest.raises(NotADirectoryError, match="a file is in its place"):
+            train(folder)
+
+
+def test_numbers_of_numpy_in_the_architecture_are_stored(tmp_path):
+    net = dense_resnet(3, 3, 2, 3)
+    net.architecture |= {"mine": np.int64(3), "array": np.arange(2.0)}
+    data = np.random.default_rng(0).normal(size=(12, 3)).astype(np.float32), np.arange(12) % 3
+    for resume in (False, True):
+        run = fit(net, data, TrainingConfig(epochs=1), folder=tmp_path, resume=resume, progress=False)
+    assert run.card["architecture"]["mine"] == 3
+    assert run.card["architecture"]["array"] == [0.0, 1.0]
 
 
 def test_a_run_that_goes_on_in_another_precision_says_so(tmp_path, monkeypatch):

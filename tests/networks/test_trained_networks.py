@@ -20,6 +20,21 @@ RUN = [
 ]
 
 
+@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("name", ["resnet20", "in-resnet20", "lambda-in-resnet20"])
+def test_the_three_nets_of_yang2020_ship_with_two_seeds(name, seed):
+    net = load(f"{name}-cifar10-seed{seed}")
+    assert net.architecture["depth"] == 20
+    assert net.architecture["order"] == "pre"
+    kinds = {"resnet20": None, "in-resnet20": "in", "lambda-in-resnet20": "lambda-in"}
+    assert net.architecture.get("interpolation") == kinds[name]
+    assert net.card["seed"] == seed
+
+
+def test_what_ships_is_smaller_than_20_megabytes():
+    assert sum(path.stat().st_size for path in WEIGHTS.iterdir()) < 20e6
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_the_card_tells_how_a_net_was_trained(name):
     card = load(name).card

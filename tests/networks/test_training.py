@@ -244,7 +244,7 @@ def test_the_net_sees_normalised_images():
     seen, net = [], small_resnet()
     net.stem.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0].detach()))
     fit(net, some_images(), dataclasses.replace(SHORT, epochs=1, batch_size=40), progress=False)
-    found = seen[0].double()
+    found = seen[-1].double()  # the first pass is a look at two images
     # single precision, over 2560 pixels a channel
     torch.testing.assert_close(found.mean((0, 2, 3)), torch.zeros(3, dtype=torch.float64), atol=1e-5, rtol=0)
     torch.testing.assert_close(
@@ -278,9 +278,9 @@ def test_channels_last_reaches_the_net():
 
 def test_mixed_precision_multiplies_in_half_and_keeps_weights_in_single():
     seen, net = [], small_resnet()
-    net.stem[0].register_forward_hook(lambda *args: seen.append(args[2].dtype))
+    net.stem[0].register_forward_hook(lambda *args: seen.append((args[0].training, args[2].dtype)))
     run = fit(net, some_images(), dataclasses.replace(SHORT, precision="bf16-mixed"), progress=False)
-    assert set(seen) == {torch.bfloat16}
+    assert {dtype for training, dtype in seen if training} == {torch.bfloat16}
     assert {p.dtype for p in net.parameters()} == {torch.float32}
     assert run.card["precision"] == "bf16-mixed"
     assert run.end == "complete"
@@ -398,6 +398,94 @@ def test_sets_that_do_not_fit_net_or_config_are_errors():
         fit(nn.Identity(), points(), SHORT)
 
 
+class Answering(nn.Module):
+    """A linear net whose answer is made of its logits."""
+
+    def __init__(self, answer):
+        super().__init__()
+        self.linear, self.answer = linear_net(), answer
+
+    def forward(self, x):
+        return self.answer(self.linear(x))
+
+
+@pytest.mark.parametrize(
+    ("answer", "error", "message"),
+    [
+        (lambda logits: {"logits": logits}, TypeError, "the net returns a dict, .* wrap it"),
+        (lambda logits: logits[None], ValueError, r"of shape \(1, 2, 2\) for 2 inputs, .* shape \(2, classes\)"),
+        (lambda logits: logits.argmax(1), ValueError, r"torch.int64 of shape \(2,\)"),
+    ],
+)
+def test_a_net_must_return_logits(answer, error, message):
+    with pytest.raises(error, match=message):
+        fit(Answering(answer), points(), SHORT, progress=False)
+
+
+@pytest.mark.parametrize(("label", "found"), [(-100, "-100 to 1"), (-1, "-1 to 1"), (2, "0 to 2")])
+@pytest.mark.parametrize("place", ["train", "test"])
+def test_labels_are_numbers_of_outputs(label, found, place):
+    inputs, labels = points()
+    other = labels.copy()
+    other[3] = label
+    sets = {"train": labels, "test": labels, place: other}
+    data = ((inputs, sets["train"]), (inputs, sets["test"]))
+    with pytest.raises(ValueError, match=rf"labels from {found}, but the net has 2 outputs"):
+        fit(linear_net(), data, SHORT, progress=False)
+
+
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float16, torch.bfloat16])
+def test_weights_are_trained_in_single_precision(dtype):
+    with pytest.raises(TypeError, match=rf"has parameters of {dtype}.*call net\.float\(\) first"):
+        fit(linear_net().to(dtype), points(), SHORT, progress=False)
+
+
+def test_integers_are_images_or_an_error():
+    labels = np.zeros(4, int)
+    for inputs in (np.zeros((4, 3), int), np.zeros((4, 3), np.uint8), np.zeros((4, 3, 8, 8), np.int32)):
+        with pytest.raises(TypeError, match=r"integers are read as images only, uint8 of shape \(n, C, H, W\)"):
+            fit(linear_net(), (inputs, labels), SHORT, progress=False)
+
+
+def test_inputs_of_another_shape_than_the_nets_are_an_error_that_leaves_the_net_as_it_was():
+    net = small_resnet()
+    with pytest.raises(ValueError, match=r"cannot take inputs of shape \(40, 1, 8, 8\) from 'noise'"):
+        fit(net, some_images(channels=1), SHORT, progress=False)
+    assert net.preprocessing is None
+    assert net.training
+
+
+@pytest.mark.parametrize(
+    ("options", "error", "message"),
+    [
+        ({"config": {"epochs": 2}}, TypeError, "config is {'epochs': 2}; pass a TrainingConfig"),
+        ({"config": SHORT, "device": "foo"}, ValueError, "device is 'foo', but nets are trained on"),
+        (
+            {"config": SHORT, "processes": 2, "callbacks": [lambda *_: None]},
+            TypeError,
+            "cannot be sent to other processes .*pass a function of a module",
+        ),
+    ],
+)
+def test_options_are_checked_before_training(options, error, message):
+    with pytest.raises(error, match=message):
+        fit(linear_net(), points(), progress=False, **options)
+
+
+def test_without_progress_nothing_is_printed(capfd):
+    fit(linear_net(), points(), dataclasses.replace(SHORT, precision="bf16-mixed"), progress=False)
+    assert capfd.readouterr() == ("", "")
+
+
+def test_statistics_of_constant_channels_are_usable():
+    images = some_images()
+    images.images[:, 1] = 51
+    net = small_resnet()
+    fit(net, images, SHORT, progress=False)
+    assert net.preprocessing.mean[1] == pytest.approx(0.2)
+    assert net.preprocessing.std[1] == 1
+
+
 @REAL
 def test_a_first_step_on_cifar10_with_the_augmentation_of_yang2020():
     train = named("cifar10")[0].subset(slice(0, 128))
@@ -426,11 +514,18 @@ def test_a_first_step_on_cifar10_with_the_augmentation_of_yang2020():
         ({"label_smoothing": 1.5}, ValueError, "label_smoothing must lie between"),
         ({"mean": (0.5,)}, ValueError, "both or neither"),
         ({"precision": "64"}, ValueError, "precision is '64'"),
+        ({"mean": (0.5, 0.5), "std": (0.5,)}, ValueError, "2 means and 1 deviations"),
+        ({"mean": (0.5,), "std": ("a",)}, TypeError, "std must be numbers"),
     ],
 )
 def test_a_config_is_checked(changes, error, message):
     with pytest.raises(error, match=message):
         TrainingConfig(**{"epochs": 3, **changes})
+
+
+def test_one_number_is_one_channel():
+    config = TrainingConfig(epochs=1, mean=0.5, std=0.25)
+    assert (config.mean, config.std) == ((0.5,), (0.25,))
 
 
 def test_an_unknown_preset_lists_those_there_are():

@@ -12,6 +12,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import pad
 
+from resdyn import _validation as validate
+
 Interpolation = Literal["in", "lambda-in"]
 INTERPOLATIONS: tuple[Interpolation, ...] = ("in", "lambda-in")
 
@@ -59,10 +61,13 @@ class InterpolationCoefficient(nn.Module):
     start : pair of floats
         k is drawn uniformly between them, from torch's generator.
     fixed : float, optional
-        λ itself, not learned.
+        λ itself, not learned. It is a number of the network, exact in every precision, and none of its weights: the
+        weights of the same ResNet without interpolation are then those of this net.
 
     Raises
     ------
+    TypeError
+        For a λ that is no number.
     ValueError
         For another kind, ends that are not finite or not in order, or a negative λ.
     """
@@ -70,25 +75,24 @@ class InterpolationCoefficient(nn.Module):
     def __init__(self, kind: Interpolation, start: Sequence[float], fixed: float | None = None) -> None:
         super().__init__()
         self.kind = interpolation_kind(kind)
-        if fixed is None:
+        self.fixed = None if fixed is None else validate.nonnegative(fixed, "the coefficient λ")
+        if self.fixed is None:
             self.k = nn.Parameter(torch.empty(()).uniform_(*interval(start)))
-        else:
-            if not 0 <= fixed < float("inf"):
-                raise ValueError(f"the coefficient is {fixed!r}, but λ is not negative; pass a number from 0 on.")
-            self.register_buffer("k", torch.tensor(1 - fixed if kind == "in" else float(fixed)))
 
     @property
     def value(self) -> Tensor:
-        """λ, a tensor without axes."""
+        """λ, a tensor without axes; in double precision if it is fixed."""
+        if self.fixed is not None:
+            return torch.tensor(self.fixed, dtype=torch.float64)
         return torch.relu(1 - self.k if self.kind == "in" else self.k)
 
-    def gains(self) -> tuple[Tensor, Tensor | float]:
-        """What the skip path and the branch are multiplied by."""
-        value = self.value
+    def gains(self) -> tuple[Tensor | float, Tensor | float]:
+        """What the skip path and the branch are multiplied by: floats if λ is fixed."""
+        value = self.value if self.fixed is None else self.fixed
         return 1 - value, (1.0 if self.kind == "in" else 1 + value)
 
     def extra_repr(self) -> str:
-        how = "learned" if isinstance(self.k, nn.Parameter) else "fixed"
+        how = "learned" if self.fixed is None else "fixed"
         return f"{self.kind!r}, λ={self.value.item():.4g}, {how}"
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Any, Literal
 
+import numpy as np
 from torch import nn
 
 from resdyn import _validation as validate
@@ -103,7 +104,7 @@ def resnet(
             channels=channels,
             classes=classes,
             interpolation=interpolation,
-            coefficient=coefficient,
+            coefficient=rules.coefficient,
             start=None if interpolation is None or coefficient is not None else list(rules.start),
         ),
         preprocessing=preprocessing,
@@ -162,7 +163,7 @@ def resnext(
             channels=channels,
             classes=classes,
             interpolation=interpolation,
-            coefficient=coefficient,
+            coefficient=rules.coefficient,
             start=None if interpolation is None or coefficient is not None else list(rules.start),
         ),
         preprocessing=preprocessing,
@@ -196,7 +197,8 @@ class _Rules:
         deep = depth >= _BOTTLENECK_FROM
         usual = {"in": (0.8, 0.9) if deep else (0.75, 0.8), "lambda-in": (0.1, 0.2) if deep else (0.2, 0.25)}
         self.order, self.shortcut = order, shortcut
-        self.interpolation, self.coefficient = interpolation, coefficient
+        self.interpolation = interpolation
+        self.coefficient = None if coefficient is None else validate.nonnegative(coefficient, "the coefficient λ")
         self.start = interval(start) if start is not None else usual.get(str(interpolation), (0.0, 0.0))
 
     def unit(self, branch: nn.Module, before: int, after: int, stride: int, *, damped: bool) -> ResidualBlock:
@@ -297,6 +299,8 @@ def _counts(**numbers: Any) -> tuple[int, ...]:
 
 
 def _widths(widths: Sequence[int], shortcut: Shortcut) -> tuple[int, ...]:
+    if not isinstance(widths, Sequence | np.ndarray) or isinstance(widths, str):
+        raise TypeError(f"widths must be three integers, such as (16, 32, 64), but is {widths!r}.")
     found = tuple(validate.count(width, "a width", least=1) for width in widths)
     if len(found) != 3:
         raise ValueError(f"widths are {found}, but there are three stages; give three.")

@@ -21,6 +21,7 @@ from resdyn.networks.architectures.pointwise import ACTIVATIONS, activation_name
 
 Embedding = Literal["pad", "linear"]
 
+_COUNTS = ("inputs", "units", "depth", "classes")
 _BIASES = {"logistic": -3.0, "softplus": -3.0}
 _PLAIN_SPREADS = {"logistic": 4.0, "tanh": 1.0, "relu": 2**0.5, "softplus": 2.0, "identity": 1.0}
 
@@ -90,12 +91,12 @@ class FlatInputs(nn.Module):
         self.inputs, self.units = validate.count(inputs, "inputs", least=1), validate.count(units, "units", least=1)
         self.scale = _number(scale, "scale")
         validate.choice(embedding, "embedding", ("pad", "linear"))
-        if embedding == "pad" and inputs > units:
+        if embedding == "pad" and self.inputs > self.units:
             raise ValueError(
                 f"{inputs} inputs do not fit into {units} units; take more units, or embedding='linear', "
                 "a learned matrix."
             )
-        self.matrix = nn.Linear(inputs, units) if embedding == "linear" else None
+        self.matrix = nn.Linear(self.inputs, self.units) if embedding == "linear" else None
 
     def forward(self, x: Tensor) -> Tensor:
         """The first state; x has shape (n, …) with ``inputs`` numbers after the batch axis."""
@@ -158,11 +159,11 @@ def dense_resnet(
     bias = _BIASES.get(activation_name(activation), 0.0) if bias is None else bias
     block = {
         "activation": activation,
-        "step": step,
-        "damping": damping,
-        "gain": gain,
-        "spread": spread,
-        "bias": bias,
+        "step": validate.positive(step, "step"),
+        "damping": _number(damping, "damping"),
+        "gain": _number(gain, "gain"),
+        "spread": validate.nonnegative(spread, "spread"),
+        "bias": _number(bias, "bias"),
     }
     described = {
         "name": "dense_resnet",
@@ -171,14 +172,9 @@ def dense_resnet(
         "depth": depth,
         "classes": classes,
         "shared": bool(shared),
-        "activation": activation,
         "embedding": embedding,
         "scale": scale,
-        "step": step,
-        "damping": damping,
-        "gain": gain,
-        "spread": spread,
-        "bias": bias,
+        **block,
     }
     return _dense(described, block, preprocessing)
 
@@ -215,7 +211,7 @@ def mlp(
     TypeError, ValueError
         As for :func:`resdyn.networks.dense_resnet`.
     """
-    spread = _PLAIN_SPREADS[activation_name(activation)] if spread is None else spread
+    spread = _PLAIN_SPREADS[activation_name(activation)] if spread is None else validate.nonnegative(spread, "spread")
     block = {"activation": activation, "step": 1.0, "damping": 1.0, "gain": 1.0, "spread": spread}
     described = {
         "name": "mlp",
@@ -238,9 +234,11 @@ def mlp(
 
 
 def _dense(architecture: dict[str, Any], block: dict[str, Any], preprocessing: Preprocessing | None) -> ResidualNetwork:
-    units, classes = architecture["units"], validate.count(architecture["classes"], "classes", least=1)
-    depth = validate.count(architecture["depth"], "depth", least=1)
-    stem = FlatInputs(architecture["inputs"], units, architecture["embedding"], architecture["scale"])
+    # as numbers of Python, which JSON can say
+    counts = {name: validate.count(architecture[name], name, least=1) for name in _COUNTS}
+    architecture = {**architecture, **counts, "scale": _number(architecture["scale"], "scale")}
+    units, depth, classes = counts["units"], counts["depth"], counts["classes"]
+    stem = FlatInputs(counts["inputs"], units, architecture["embedding"], architecture["scale"])
     stage: ResidualStage
     if architecture["shared"]:
         stage = SharedStage(DenseBlock(units, **block), depth)

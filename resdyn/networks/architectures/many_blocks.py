@@ -62,9 +62,11 @@ def residual_mlp(
     """
     n_blocks = validate.count(blocks, "blocks", least=1)
     hidden = validate.count(units if hidden is None else hidden, "hidden", least=1)
+    classes = validate.count(classes, "classes", least=1)
     activation_name(activation)
     stem = FlatInputs(inputs, units, "linear", scale)
-    head = nn.Linear(units, validate.count(classes, "classes", least=1))
+    units = stem.units
+    head = nn.Linear(units, classes)
 
     def branch() -> nn.Sequential:
         return nn.Sequential(nn.Linear(units, hidden), Pointwise(activation), nn.Linear(hidden, units))
@@ -75,13 +77,13 @@ def residual_mlp(
         head,
         architecture={
             "name": "residual_mlp",
-            "blocks": blocks,
-            "inputs": inputs,
+            "blocks": n_blocks,
+            "inputs": stem.inputs,
             "units": units,
             "hidden": hidden,
             "classes": classes,
             "activation": activation,
-            "scale": scale,
+            "scale": stem.scale,
             "initial": initial,
         },
         preprocessing=preprocessing,
@@ -121,9 +123,9 @@ def residual_cnn(
         For numbers out of range or unknown words.
     """
     n_blocks = validate.count(blocks, "blocks", least=1)
-    arguments = {"channels": channels, "width": width, "classes": classes, "stride": stride}
-    for argument, value in arguments.items():
-        validate.count(value, argument, least=1)
+    given = {"channels": channels, "width": width, "classes": classes, "stride": stride}
+    arguments = {name: validate.count(value, name, least=1) for name, value in given.items()}
+    channels, width, classes, stride = arguments.values()
     stem = nn.Conv2d(channels, width, 3, stride, padding=1, bias=False)
     head = nn.Sequential(
         nn.BatchNorm2d(width), nn.ReLU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(width, classes)
@@ -137,7 +139,7 @@ def residual_cnn(
         stem,
         [_equal_blocks(branch, n_blocks, initial)],
         head,
-        architecture={"name": "residual_cnn", "blocks": blocks, **arguments, "initial": initial},
+        architecture={"name": "residual_cnn", "blocks": n_blocks, **arguments, "initial": initial},
         preprocessing=preprocessing,
     )
 

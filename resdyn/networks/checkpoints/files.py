@@ -13,11 +13,15 @@ import torch
 from torch import Tensor
 
 from resdyn.networks.checkpoints.writing import CARD, FORMAT
+from resdyn.networks.digests import sha256_of
 
 SUFFIXES = (".safetensors", ".th", ".pt", ".pth")
 _OBJECT = re.compile(r"(?:GLOBAL|class) ([\w.]+\.\w+)")
-_WRAPPERS = ("state_dict", "model_state_dict", "model", "net")
-_PREFIXES = ("module.", "_orig_mod.", "model.", "net.")
+_WRAPPERS = ("state_dict", "model_state_dict", "model", "net", "network", "weights")
+_AVERAGES = ("state_dict_ema", "model_ema", "ema")
+_PREFIXES = ("module.", "_orig_mod.", "model.", "net.", "network.")
+# of averaged models, and of a counter of operations: no weights
+_COUNTERS = re.compile(r"n_averaged|(?:.*\.)?total_(?:ops|params)")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,7 +55,9 @@ def read(path: Path) -> Stored:
         tensors, card = _unwrapped(_read_pickle(path), path), None
     if not tensors:
         raise ValueError(f"{str(path)!r} holds no tensors.")
-    return Stored(path, tensors if card else _without_prefixes(tensors), card)
+    if card is None:
+        tensors = _without_prefixes({name: t for name, t in tensors.items() if not _COUNTERS.fullmatch(name)})
+    return Stored(path, tensors, card)
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
@@ -79,6 +85,9 @@ def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | N
             f"the card of {str(path)!r} has format {found!r}, but this version of resdyn reads format {FORMAT}; "
             "update resdyn."
         )
+    # older cards have none
+    if card.get("sha256") not in (None, sha256_of(tensors)):
+        raise ValueError(f"{str(path)!r} is damaged: its weights are not those that were written; fetch it anew.")
     return tensors, card
 
 
@@ -114,15 +123,25 @@ def _said(error: Exception) -> str:
 
 def _unwrapped(content: Any, path: Path) -> dict[str, Tensor]:
     """The state dict, from whatever dictionaries it is wrapped in."""
-    while isinstance(content, Mapping) and not any(isinstance(value, Tensor) for value in content.values()):
-        inner = next((content[key] for key in _WRAPPERS if isinstance(content.get(key), Mapping)), None)
-        if inner is None:
-            seen = ", ".join(map(repr, list(content)[:8])) or "nothing"
-            raise ValueError(
-                f"{str(path)!r} holds a dictionary with {seen}, but no weights under {', '.join(_WRAPPERS)}; "
-                "store net.state_dict() alone."
+    while isinstance(content, Mapping):
+        # state dicts are flat: a dictionary under such a key is what was wrapped, whatever else lies beside it
+        keys = [key for key in (*_WRAPPERS, *_AVERAGES) if isinstance(content.get(key), Mapping)]
+        if not keys:
+            break
+        averages = [key for key in keys if key in _AVERAGES]
+        if averages and averages != keys:
+            warnings.warn(
+                f"{str(path)!r} holds weights under {keys[0]!r}, which are taken, and averaged ones under "
+                f"{averages[0]!r}; to have those, store that dictionary alone.",
+                stacklevel=2,
             )
-        content = inner
+        content = content[keys[0]]
+    if isinstance(content, Mapping) and not any(isinstance(value, Tensor) for value in content.values()):
+        seen = ", ".join(map(repr, list(content)[:8])) or "nothing"
+        raise ValueError(
+            f"{str(path)!r} holds a dictionary with {seen}, but no weights under "
+            f"{', '.join((*_WRAPPERS, *_AVERAGES))}; store net.state_dict() alone."
+        )
     if not isinstance(content, Mapping):
         raise ValueError(f"{str(path)!r} holds a {type(content).__name__}, but no state dict; store net.state_dict().")
     return {str(name): value for name, value in content.items() if isinstance(value, Tensor)}

@@ -72,8 +72,14 @@ def _our_unit(stage: int, unit: int, with_entry: set[int]) -> str:
     return f"stages.{stage - 1}.entry" if unit == 0 else f"stages.{stage - 1}.blocks.{unit - 1}"
 
 
-def inferred_architecture(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
+def inferred_architecture(tensors: Mapping[str, Tensor], *, told: Mapping[str, Any] | None = None) -> dict[str, Any]:
     """The ResNet or ResNeXt to which tensors with our names belong, as :func:`resdyn.networks.build` takes it.
+
+    Parameters
+    ----------
+    tensors : mapping
+    told : mapping, optional
+        Arguments that the caller knows; they are taken as they are.
 
     Raises
     ------
@@ -84,7 +90,8 @@ def inferred_architecture(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     units = _branches(shapes)
     if not units or len(shapes.get("stem.0.weight", ())) != 4:
         raise NotInferred("these are not the names of a ResNet")
-    if any(".interpolation." in name for name in shapes):
+    told = told or {}
+    if any(".interpolation." in name for name in shapes) and "interpolation" not in told:
         raise NotInferred("there are interpolation coefficients, but not whether they are 'in' or 'lambda-in'")
     per_stage = list(Counter(stage for stage, _ in units).values())
     if len(per_stage) != 3:
@@ -108,13 +115,14 @@ def inferred_architecture(tensors: Mapping[str, Tensor]) -> dict[str, Any]:
     first_of_stage = [next(convolutions for (k, _), convolutions in units.items() if k == stage) for stage in range(3)]
     after, per_group = first_of_stage[0][1][:2]
     if n_convolutions == 3 and per_group < after:
-        return {"name": "resnext", "cardinality": after // per_group, "width": per_group, **found}
+        return {"name": "resnext", "cardinality": after // per_group, "width": per_group, **found, **told}
     return {
         "name": "resnet",
         "bottleneck": n_convolutions == 3,
         "shortcut": "projection" if any(".shortcut." in name for name in shapes) else "pad",
         "widths": [convolutions[0][0] for convolutions in first_of_stage],
         **found,
+        **told,
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from resdyn.networks.architectures.blocks import InterpolationCoefficient
 from resdyn.networks.architectures.catalogue import ARCHITECTURES, build
 from resdyn.networks.architectures.contract import Preprocessing, ResidualNetwork
 from resdyn.networks.checkpoints.files import Stored, read
@@ -42,7 +43,8 @@ def load(
     architecture : optional
         A name or dictionary for :func:`resdyn.networks.build`, a function without arguments that makes the network, or
         a :class:`resdyn.networks.ResidualNetwork`, which then takes the weights and is returned; it stays as it was if
-        they do not fit. Needed where nothing can be inferred. Must agree with the card, if there is one.
+        they do not fit. Needed where nothing can be inferred. Must agree with the card, if there is one. A dictionary
+        may leave out what names and shapes show: ``{"name": "resnet", "interpolation": "in"}``.
     preprocessing : Preprocessing or pair (mean, std), optional
         What ``net.on_pixels`` does to images. By default what the card says; None without a card.
     device : str or torch.device, optional
@@ -74,11 +76,14 @@ def load(
     stored = read(locate(path_or_name))
     net = _network(stored, architecture)
     tensors = stored.tensors if stored.card else in_our_names(stored.tensors)
+    tensors = _without_fixed_coefficients(net, tensors, stored)
     _check_fit(net, tensors, stored)
+    chosen = chosen or _preprocessing_of(stored) or net.preprocessing
+    _check_channels(chosen, net, stored)
     # cast first, so that float64 weights are not rounded on the way
     net.to(device=place, dtype=dtype)
     net.load_state_dict(tensors, strict=False)
-    net.preprocessing = chosen or _preprocessing_of(stored.card) or net.preprocessing
+    net.preprocessing = chosen
     net.card = {key: value for key, value in (stored.card or {}).items() if key not in OWN_ENTRIES}
     return net.eval()
 
@@ -96,7 +101,7 @@ def _network(stored: Stored, architecture: ArchitectureLike | None) -> ResidualN
         return net
     net = _given_network(architecture)
     if stored.card is not None:
-        _check_agreement(net.architecture, _normal(stored.card["architecture"]), stored)
+        _check_agreement(net.architecture, _normal(stored), stored)
     return net
 
 
@@ -114,18 +119,23 @@ def _given_network(architecture: Any) -> ResidualNetwork:
     return net
 
 
-def _normal(described: dict[str, Any]) -> dict[str, Any]:
-    """A description with all arguments: those that came later are not in older cards."""
-    if described["name"] not in ARCHITECTURES:
-        return described
-    return _quietly(lambda: build(described)).architecture
+def _normal(stored: Stored) -> dict[str, Any]:
+    """The description on the card with all arguments: those that came later are not in older cards."""
+    described: dict[str, Any] = (stored.card or {})["architecture"]
+    return described if described["name"] not in ARCHITECTURES else _built(stored).architecture
 
 
 def _built(stored: Stored) -> ResidualNetwork:
     """The network that the card describes, or that names and shapes show."""
     if stored.card is not None:
         carded = stored.card["architecture"]
-        return _quietly(lambda: build(carded))
+        try:
+            return _quietly(lambda: build(carded))
+        except (TypeError, ValueError) as error:
+            raise ValueError(
+                f"the card of {str(stored.path)!r} describes a network that this version of resdyn cannot build "
+                f"({str(error).rstrip('.')}); update resdyn, or pass architecture= as a function that builds it."
+            ) from None
     try:
         return _quietly(lambda: build(inferred_architecture(in_our_names(stored.tensors))))
     except ValueError as reason:
@@ -136,11 +146,10 @@ def _built(stored: Stored) -> ResidualNetwork:
 
 
 def _completed(given: dict[str, Any], stored: Stored) -> dict[str, Any]:
-    """A name alone is completed by what names and shapes show; arguments are taken as they are."""
-    if set(given) != {"name"}:
-        return given
+    """What is not given is completed by what names and shapes show."""
+    told = {key: value for key, value in given.items() if key != "name"}
     try:
-        inferred = inferred_architecture(in_our_names(stored.tensors))
+        inferred = inferred_architecture(in_our_names(stored.tensors), told=told)
     except NotInferred:
         return given
     return inferred if inferred["name"] == given["name"] else given
@@ -161,6 +170,33 @@ def _check_agreement(given: Mapping[str, Any], carded: Mapping[str, Any], stored
                 f"architecture= contradicts the card of {str(stored.path)!r}: {key!r} is {value!r}, but the card says "
                 f"{found.get(key)!r}; leave architecture out to take what the card says."
             )
+
+
+def _without_fixed_coefficients(
+    net: ResidualNetwork, tensors: Mapping[str, Tensor], stored: Stored
+) -> dict[str, Tensor]:
+    """The tensors but k where the network fixes λ; a file that says otherwise is refused."""
+    left = dict(tensors)
+    for name, module in net.named_modules():
+        if isinstance(module, InterpolationCoefficient) and module.fixed is not None and f"{name}.k" in left:
+            k = float(left.pop(f"{name}.k"))
+            found = max(1 - k if module.kind == "in" else k, 0.0)
+            # files of older versions hold k in single precision
+            if abs(found - module.fixed) > 1e-6 * (1 + module.fixed):
+                raise ValueError(
+                    f"the architecture fixes λ = {module.fixed:g}, but {str(stored.path)!r} holds λ = {found:g} in "
+                    f"{name!r}; leave coefficient out to take those of the file, or set it to what they are."
+                )
+    return left
+
+
+def _check_channels(preprocessing: Preprocessing | None, net: ResidualNetwork, stored: Stored) -> None:
+    channels = net.architecture.get("channels")
+    if preprocessing is not None and channels is not None and len(preprocessing.mean) != channels:
+        raise ValueError(
+            f"the preprocessing has {len(preprocessing.mean)} means, but the network of {str(stored.path)!r} takes "
+            f"images of {channels} channels; pass preprocessing=(mean, std) with one number each per channel."
+        )
 
 
 def _check_fit(net: ResidualNetwork, tensors: Mapping[str, Tensor], stored: Stored) -> None:
@@ -205,9 +241,15 @@ def _preprocessing(value: Any) -> Preprocessing | None:
     return Preprocessing(mean, std)
 
 
-def _preprocessing_of(card: Mapping[str, Any] | None) -> Preprocessing | None:
-    entry = (card or {}).get("preprocessing")
-    return None if entry is None else Preprocessing(entry["mean"], entry["std"])
+def _preprocessing_of(stored: Stored) -> Preprocessing | None:
+    entry = (stored.card or {}).get("preprocessing")
+    try:
+        return None if entry is None else Preprocessing(entry["mean"], entry["std"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise ValueError(
+            f"the card of {str(stored.path)!r} is damaged: its preprocessing is {entry!r} ({error}); pass "
+            "preprocessing=(mean, std)."
+        ) from None
 
 
 def _device(device: Any) -> torch.device:

@@ -11,11 +11,12 @@ from torch import Tensor
 from resdyn import _storage
 from resdyn._version import __version__
 from resdyn.networks.architectures.contract import ResidualNetwork
+from resdyn.networks.digests import sha256_of
 
 CARD = "resdyn"
 """The entry of the file's metadata that holds the card."""
 FORMAT = 1
-OWN_ENTRIES = ("format", "resdyn", "architecture", "preprocessing")
+OWN_ENTRIES = ("format", "resdyn", "architecture", "preprocessing", "sha256")
 """What a card says besides ``net.card``."""
 
 
@@ -23,7 +24,8 @@ def save(net: ResidualNetwork, path: str | os.PathLike[str], *, dtype: torch.dty
     """Write a network: weights and buffers as safetensors, and a JSON card in the header.
 
     The card holds ``net.architecture``, the preprocessing, and all of ``net.card`` (data, seed, epochs, accuracy,
-    commit, classes, whatever is known). The file appears complete or not at all.
+    commit, classes, whatever is known), and a digest of the weights, by which :func:`resdyn.networks.load` sees damage.
+    The file appears complete or not at all.
 
     Parameters
     ----------
@@ -61,14 +63,14 @@ def save(net: ResidualNetwork, path: str | os.PathLike[str], *, dtype: torch.dty
         raise ValueError(f"networks are stored as .safetensors, but the path is {str(target)!r}; end it so.")
     if dtype is not None and not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise TypeError(f"dtype must be a floating-point type such as torch.float16, but is {dtype!r}.")
-    card = _card(net)
     tensors = {name: _stored(name, tensor, dtype) for name, tensor in net.state_dict().items()}
+    card = _card(net, sha256_of(tensors))
     with _storage.written_whole(target) as handle:
         handle.write(to_bytes(tensors, metadata={CARD: card}))
     return target
 
 
-def _card(net: ResidualNetwork) -> str:
+def _card(net: ResidualNetwork, sha256: str) -> str:
     preprocessing = net.preprocessing
     card = {
         **net.card,
@@ -76,6 +78,7 @@ def _card(net: ResidualNetwork) -> str:
         "resdyn": __version__,
         "architecture": net.architecture,
         "preprocessing": preprocessing and {"mean": preprocessing.mean, "std": preprocessing.std},
+        "sha256": sha256,
     }
     try:
         return json.dumps(card, default=_plain, ensure_ascii=False)

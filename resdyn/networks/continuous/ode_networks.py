@@ -145,7 +145,7 @@ def ode_net(
             "width": width,
             "horizon": flow.horizon,
             "method": method,
-            "step": step,
+            "step": None if step is None else float(step),
             "rtol": flow.rtol,
             "atol": flow.atol,
             "adjoint": flow.adjoint,

@@ -34,18 +34,15 @@ def draw_places(config: TrainingConfig, epoch: int, n: int) -> Tensor:
 
 def cut_out(images: Tensor, places: Tensor, config: TrainingConfig) -> Tensor:
     """The images, shape (n, C, H, W), each padded, cropped to its size and mirrored as ``places`` says."""
-    height, width = images.shape[-2:]
+    channels, height, width = images.shape[1:]
     dy, dx, mirrored = (column[:, None] for column in places.unbind(1))
     across = torch.arange(width, device=images.device).expand(len(images), -1)
     rows = torch.arange(height, device=images.device) + dy - config.pad
     columns = torch.where(mirrored > 0, width - 1 - across, across) + dx - config.pad
-    samples, channels = (torch.arange(k, device=images.device) for k in images.shape[:2])
-    found = images[
-        samples[:, None, None, None],
-        channels[:, None, None],
-        _within_border(rows, height, config)[:, None, :, None],
-        _within_border(columns, width, config)[:, None, None, :],
-    ]
+    # one index per pixel for all channels
+    down, right = _within_border(rows, height, config), _within_border(columns, width, config)
+    index = (down[:, :, None] * width + right[:, None, :]).flatten(1)
+    found = images.flatten(2).gather(2, index[:, None].expand(-1, channels, -1)).unflatten(2, (height, width))
     if config.pad and config.pad_mode == "zeros":
         inside = _inside(rows, height)[:, :, None] & _inside(columns, width)[:, None, :]
         found = found * inside[:, None]

@@ -1,9 +1,10 @@
 """What a checkpoint of a trained net says of itself."""
 
 import hashlib
+import json
 import platform
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -18,17 +19,20 @@ from resdyn.networks.training.epochs import accuracy
 from resdyn.networks.training.sources import Samples
 
 
-def description(net: nn.Module, train: Samples, config: TrainingConfig) -> dict[str, Any]:
-    """What a run depends on, by which a checkpoint is told from one of another run."""
+def description(net: nn.Module, train: Samples, test: Samples | None, config: TrainingConfig) -> dict[str, Any]:
+    """What a run depends on, by which a checkpoint is told from one of another run; as JSON says it."""
     shapes = [(name, tuple(t.shape), str(t.dtype)) for name, t in net.state_dict().items()]
-    return {
+    described = {
         "architecture": {
             **_architecture(net),
             "shapes_sha256": hashlib.sha256(repr(shapes).encode()).hexdigest(),
         },
         "config": asdict(config),
         "data": _data(train),
+        "test_data": {} if test is None else _data(test),
     }
+    plain: dict[str, Any] = json.loads(json.dumps(described, default=_plain))
+    return plain
 
 
 def card_of(
@@ -37,6 +41,8 @@ def card_of(
     test: Samples | None,
     config: TrainingConfig,
     history: Mapping[str, list[float]],
+    commit: str | None,
+    commits: Sequence[str | None],
     device: torch.device,
     precision: str,
     processes: int,
@@ -59,7 +65,9 @@ def card_of(
         "precision": precision,
         "processes": processes,
         "threads": torch.get_num_threads(),
-        "commit": commit(),
+        "commit": commit,
+        # of all sessions of the run, where this is the last
+        "commits": list(commits),
         "versions": {
             "resdyn": __version__,
             "python": platform.python_version(),
@@ -69,7 +77,7 @@ def card_of(
     }
 
 
-def commit() -> str | None:
+def commit_of_code() -> str | None:
     """The commit of the code, with "+" if files differ from it; None outside a git checkout."""
     folder = Path(__file__).parent
 
@@ -88,7 +96,15 @@ def commit() -> str | None:
 
 def _architecture(net: nn.Module) -> dict[str, Any]:
     described: Any = getattr(net, "architecture", None)
-    return dict(described) if isinstance(described, Mapping) else {"name": type(net).__qualname__}
+    if not isinstance(described, Mapping):
+        return {"name": type(net).__qualname__}
+    plain: dict[str, Any] = json.loads(json.dumps(dict(described), default=_plain))
+    return plain
+
+
+def _plain(value: Any) -> Any:
+    """Numbers and arrays of NumPy and torch as those of Python; of anything else what it says of itself."""
+    return value.tolist() if hasattr(value, "tolist") else repr(value)
 
 
 def _data(of: Samples) -> dict[str, Any]:

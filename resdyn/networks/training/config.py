@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
 from resdyn._validation import count, nonnegative, positive, within
+from resdyn.networks.architectures.contract import Preprocessing
 
 Optimiser = Literal["sgd", "adam"]
 Schedule = Literal["constant", "steps", "cosine", "one-cycle"]
@@ -50,7 +51,7 @@ class TrainingConfig:
         Of the order of the images, of augmentation and of dropout; the initial weights are the caller's.
     mean, std : tuple of float, optional
         How pixels are normalised when the net has no ``preprocessing``; by default with the mean and the deviation of
-        each channel over the training set.
+        each channel over the training set. One number counts as one channel.
 
     Raises
     ------
@@ -114,8 +115,9 @@ class TrainingConfig:
         if (self.mean is None) != (self.std is None):
             raise ValueError(f"mean is {self.mean} and std is {self.std}; give both or neither.")
         if self.mean is not None and self.std is not None:
-            object.__setattr__(self, "mean", tuple(map(float, self.mean)))
-            object.__setattr__(self, "std", tuple(positive(s, "std") for s in self.std))
+            checked = Preprocessing(self.mean, self.std)
+            object.__setattr__(self, "mean", checked.mean)
+            object.__setattr__(self, "std", checked.std)
 
 
 def _one_of(name: str, word: Any, words: tuple[str, ...]) -> None:

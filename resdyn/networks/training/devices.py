@@ -15,11 +15,14 @@ def training_device(device: Any = None) -> torch.device:
     Raises
     ------
     ValueError
-        If CUDA is asked for and absent.
+        If CUDA is asked for and absent, or there is no such kind of device.
     """
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    place = torch.device(device)
+    try:
+        place = torch.device(device)
+    except (RuntimeError, TypeError):
+        raise ValueError(f"device is {device!r}, but nets are trained on 'cpu' or 'cuda'; pass one of these.") from None
     if place.type not in ("cpu", "cuda"):
         raise ValueError(f"device is {str(place)!r}, but nets are trained on 'cpu' or 'cuda'; pass one of these.")
     if place.type == "cuda" and not torch.cuda.is_available():

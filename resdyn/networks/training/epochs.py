@@ -1,7 +1,7 @@
 """One pass over the training set, and the share of a set that a net gets right."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -78,19 +78,25 @@ def share_right(
     forward_context: Callable[[], AbstractContextManager[Any]] = nullcontext,
 ) -> Accuracy:
     """As :func:`accuracy`, of samples that are on the device of the net."""
+    right = 0
+    with evaluating(net), torch.no_grad():
+        for inputs, labels in zip(of.inputs.split(batch_size), of.labels.split(batch_size), strict=True):
+            with forward_context():
+                logits = net(prepare(inputs))
+            right += int((logits.argmax(1) == labels).sum())
+    return Accuracy(right / len(of), right, len(of))
+
+
+@contextmanager
+def evaluating(net: nn.Module) -> Iterator[None]:
+    """The net in eval mode; afterwards each module is in the mode it was in."""
     modes = [(module, module.training) for module in net.modules()]
     net.eval()
-    right = 0
     try:
-        with torch.no_grad():
-            for inputs, labels in zip(of.inputs.split(batch_size), of.labels.split(batch_size), strict=True):
-                with forward_context():
-                    logits = net(prepare(inputs))
-                right += int((logits.argmax(1) == labels).sum())
+        yield
     finally:
         for module, training in modes:
             module.training = training
-    return Accuracy(right / len(of), right, len(of))
 
 
 def preparation(of: Samples, preprocessing: Any, dtype: torch.dtype, *, channels_last: bool) -> Prepare:

@@ -1,8 +1,10 @@
 """Training of a net: epochs through Lightning Fabric, a checkpoint after each, and a card at the end."""
 
 import io
+import logging
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager, nullcontext
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,15 +14,16 @@ import torch
 from torch import nn
 
 from resdyn._validation import count
-from resdyn.networks.training.cards import card_of, description
+from resdyn.networks.training.cards import card_of, commit_of_code, description
 from resdyn.networks.training.config import TrainingConfig
 from resdyn.networks.training.devices import resolved_precision, training_device
+from resdyn.networks.training.folders import held
 from resdyn.networks.training.process import Callback, Job, train_and_send
 from resdyn.networks.training.process import train as train_here
-from resdyn.networks.training.requirements import check_fit, set_preprocessing, settings_of
+from resdyn.networks.training.requirements import check_fit, settings_of
 from resdyn.networks.training.runs import COLUMNS, TrainingRun
 from resdyn.networks.training.sources import splits
-from resdyn.networks.training.storage import has_checkpoints
+from resdyn.networks.training.storage import has_checkpoints, room_asked_for
 
 
 def fit(
@@ -68,7 +71,9 @@ def fit(
     callbacks : functions of (epoch, net, metrics)
         Called after each epoch (the first is 1), when its checkpoint is written, with the net in eval mode and the
         loss, accuracies, learning rate and seconds of the epoch; a true answer ends the run. They must not change the
-        net. A resumed run calls them once for the last epoch of the stored part.
+        net. A resumed run calls them once for the last epoch of the stored part. With several processes they are sent
+        to them, so they must be functions of a module (no lambdas), and what they raise arrives as torch's
+        ``ProcessRaisedException``, with the first error in its text.
 
     Returns
     -------
@@ -78,30 +83,39 @@ def fit(
     ------
     ValueError
         If the folder holds a run and ``resume`` is false, or a run of another config, architecture or data; if
-        all checkpoints are damaged; if CUDA is asked for and absent; if images do not fit the net or the config.
+        all checkpoints are damaged; if CUDA is asked for and absent; if inputs or labels do not fit the net or the
+        config.
+    TypeError
+        If the net does not return one tensor of logits or is not in single precision, or data, config or callbacks are
+        of a wrong kind.
+    RuntimeError
+        If another process trains in the folder.
     OSError
-        If a checkpoint cannot be written; the previous one is left, and the message says which.
+        If a file cannot be written; the last checkpoint is left, and the message says which.
     """
     settings = settings_of(config)
     train, test = splits(data)
     place = training_device(device)
     precision = resolved_precision(settings.precision, place)
     processes = count(processes, "processes", least=1)
-    set_preprocessing(net, train, settings)
-    check_fit(net, train, test, settings, processes)
+    called = tuple(callbacks)
+    check_fit(net, train, test, settings, processes, called)
     target = None if folder is None else Path(folder).expanduser()
     if target is None and resume:
         raise ValueError("resume is true, but folder is None; name the folder of the run.")
-    if target is not None:
-        target.mkdir(parents=True, exist_ok=True)
-        if has_checkpoints(target) and not resume:
+    described = description(net, train, test, settings)
+    job = Job(train, test, settings, precision, target, described, commit_of_code(), progress, called)
+    with nullcontext() if target is None else held(target):
+        if target is not None and has_checkpoints(target) and not resume:
             raise ValueError(
                 f"{str(target)!r} holds checkpoints of a run already; pass resume=True to go on with it, or another "
                 "folder to begin anew."
             )
-    described = description(net, train, settings)
-    job = Job(train, test, settings, precision, target, described, progress, tuple(callbacks))
-    fabric = _fabric(place, precision, processes)
+        return _run(net, job, place, processes)
+
+
+def _run(net: nn.Module, job: Job, place: torch.device, processes: int) -> TrainingRun:
+    fabric = _fabric(place, job.precision, processes, quiet=not job.progress)
     if processes == 1:
         course = train_here(fabric, net, job)
     else:
@@ -109,16 +123,28 @@ def fit(
         course, content = fabric.launch(partial(train_and_send, job=job), net)
         net.to(place).load_state_dict(torch.load(io.BytesIO(content), map_location=place, weights_only=True))
     net.eval()
-    card = card_of(net, train, test, settings, course.history, place, precision, processes)
+    card = card_of(
+        net,
+        job.train,
+        job.test,
+        job.config,
+        course.history,
+        job.commit,
+        course.commits,
+        place,
+        job.precision,
+        processes,
+    )
     if hasattr(net, "card"):
         net.card = card
     run = TrainingRun(**{name: np.array(course.history[name]) for name in COLUMNS}, end=course.end, card=card)
-    if target is not None:
-        run.save(target / "run.npz")
+    if job.folder is not None:
+        with room_asked_for(job.folder, "run.npz"):
+            run.save(job.folder / "run.npz")
     return run
 
 
-def _fabric(device: torch.device, precision: str, processes: int) -> Any:
+def _fabric(device: torch.device, precision: str, processes: int, *, quiet: bool) -> Any:
     try:
         from lightning_fabric import Fabric
     except ImportError as error:
@@ -126,9 +152,22 @@ def _fabric(device: torch.device, precision: str, processes: int) -> Any:
     devices: Any = processes
     if device.type == "cuda" and processes == 1:
         devices = [device.index if device.index is not None else torch.cuda.current_device()]
-    return Fabric(
-        accelerator=device.type,
-        devices=devices,
-        precision=precision,  # type: ignore[arg-type]
-        strategy="auto" if processes == 1 else "ddp_spawn",
-    )
+    with _without_notes() if quiet else nullcontext():
+        return Fabric(
+            accelerator=device.type,
+            devices=devices,
+            precision=precision,  # type: ignore[arg-type]
+            strategy="auto" if processes == 1 else "ddp_spawn",
+        )
+
+
+@contextmanager
+def _without_notes() -> Iterator[None]:
+    """Fabric prints what it uses; its warnings stay."""
+    logger = logging.getLogger("lightning_fabric")
+    before = logger.level
+    logger.setLevel(logging.WARNING)
+    try:
+        yield
+    finally:
+        logger.setLevel(before)

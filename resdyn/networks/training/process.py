@@ -33,6 +33,7 @@ class Job:
     precision: str
     folder: Path | None
     described: dict[str, Any]
+    commit: str | None
     progress: bool
     callbacks: Sequence[Callback]
 
@@ -76,13 +77,24 @@ class _Training:
         self.leads = fabric.global_rank == 0
         self.progress = Progress.begun()
         if job.folder is not None:
-            self.progress = resumed(job.folder, net, self.optimiser, self._precision, job.described, job.precision)
+            self.progress = resumed(
+                job.folder, net, self.optimiser, self._precision, job.described, self._circumstances
+            )
         self.bar = _bar(job, self.progress.done, shown=job.progress and self.leads)
 
     @property
     def _precision(self) -> Any:
         """Holds the scaler of gradients, whose state belongs into the checkpoint."""
         return self.fabric.strategy.precision
+
+    @property
+    def _circumstances(self) -> dict[str, Any]:
+        """What changes the last bits of the result, and no more."""
+        return {
+            "precision": self.job.precision,
+            "processes": self.fabric.world_size,
+            "threads": torch.get_num_threads(),
+        }
 
     def run(self) -> None:
         """Train to the end, or until something ends the run."""
@@ -92,13 +104,22 @@ class _Training:
             self._epoch(self.progress.done)
             if self.job.folder is not None:
                 if self.leads:
-                    store(self.progress, self.job.folder, self.net, self.optimiser, self._precision, self.job)
+                    store(
+                        self.progress,
+                        self.job.folder,
+                        self.net,
+                        self.optimiser,
+                        self._precision,
+                        self.job.described,
+                        self._circumstances,
+                    )
                 self.fabric.barrier()
             self.progress.end = self._reason_to_end()
         self.progress.end = self.progress.end or "complete"
 
     def _epoch(self, epoch: int) -> None:
         start = perf_counter()
+        self.progress.trained_by(self.job.commit)
         share = Share(self.fabric.global_rank, self.fabric.world_size)
         # by epoch and not from the state of the last one, so that a resumed run draws the same
         torch.manual_seed(seed_of(self.job.config.seed, epoch, DROPOUT) + share.rank)

@@ -1,23 +1,28 @@
 """What must hold before the first epoch."""
 
+import pickle
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from resdyn.networks.architectures.contract import Preprocessing
 from resdyn.networks.training.config import TrainingConfig
+from resdyn.networks.training.devices import deterministic
+from resdyn.networks.training.epochs import evaluating, preparation
 from resdyn.networks.training.presets import PRESETS
 from resdyn.networks.training.sources import Samples
+
+_PRESETS = ", ".join(map(repr, PRESETS))
 
 
 def settings_of(config: TrainingConfig | str) -> TrainingConfig:
     if isinstance(config, TrainingConfig):
         return config
+    if not isinstance(config, str):
+        raise TypeError(f"config is {config!r}; pass a TrainingConfig, or the name of a preset, {_PRESETS}.")
     if config not in PRESETS:
-        raise ValueError(
-            f"config is {config!r}; pass a TrainingConfig, or the name of a preset: {', '.join(map(repr, PRESETS))}."
-        )
+        raise ValueError(f"config is {config!r}; pass a TrainingConfig, or the name of a preset: {_PRESETS}.")
     return PRESETS[config]
 
 
@@ -37,13 +42,100 @@ def set_preprocessing(net: nn.Module, train: Samples, config: TrainingConfig) ->
             )
         return
     if wanted is None:
-        pixels = train.inputs.double().div(255).movedim(1, 0).flatten(1)
-        std = pixels.std(1, correction=0)
-        wanted = Preprocessing(tuple(pixels.mean(1).tolist()), tuple(std.where(std > 0, torch.ones_like(std)).tolist()))
+        wanted = _statistics(train.inputs)
     net.preprocessing = wanted  # type: ignore[assignment]
 
 
-def check_fit(net: nn.Module, train: Samples, test: Samples | None, config: TrainingConfig, processes: int) -> None:
+def _statistics(images: Tensor) -> Preprocessing:
+    """Mean and deviation of each channel, from how often each of the 256 values occurs."""
+    values = torch.arange(256, dtype=torch.float64) / 255
+    mean, std = [], []
+    for channel in images.unbind(1):
+        share = torch.bincount(channel.flatten().cpu(), minlength=256).double() / channel.numel()
+        mean.append(float(share @ values))
+        std.append(float(share @ (values - mean[-1]).square()) ** 0.5 if (share > 0).sum() > 1 else 1.0)
+    return Preprocessing(tuple(mean), tuple(std))
+
+
+def check_fit(
+    net: nn.Module,
+    train: Samples,
+    test: Samples | None,
+    config: TrainingConfig,
+    processes: int,
+    callbacks: tuple[Any, ...],
+) -> None:
+    """Refuse what cannot be trained; a net without ``preprocessing`` has it afterwards."""
+    _check_sets(net, train, test, config, processes)
+    if processes > 1:
+        _check_sendable(callbacks)
+    before: Any = getattr(net, "preprocessing", None)
+    try:
+        set_preprocessing(net, train, config)
+        _check_labels(_classes(net, train, config), train, test)
+    except BaseException:
+        if train.are_pixels:
+            net.preprocessing = before
+        raise
+
+
+def _check_sendable(callbacks: tuple[Any, ...]) -> None:
+    for callback in callbacks:
+        try:
+            pickle.dumps(callback)
+        except Exception as error:  # what cannot be pickled fails in many ways
+            raise TypeError(
+                f"the callback {callback!r} cannot be sent to other processes ({error}); pass a function of a module, "
+                "or processes=1."
+            ) from None
+
+
+def _classes(net: nn.Module, train: Samples, config: TrainingConfig) -> int:
+    """How many classes the net tells apart, from its answer to two samples."""
+    others = sorted({str(parameter.dtype) for parameter in net.parameters() if parameter.dtype != torch.float32})
+    if others:
+        raise TypeError(
+            f"the net has parameters of {', '.join(others)}, but training keeps weights in single precision; call "
+            "net.float() first, and choose the precision of products by config.precision."
+        )
+    device = next(net.parameters()).device
+    prepare = preparation(train, getattr(net, "preprocessing", None), torch.float32, channels_last=config.channels_last)
+    inputs = train.inputs[:2].to(device)
+    generators = [] if device.type == "cpu" else [device]
+    with evaluating(net), torch.no_grad(), deterministic(device), torch.random.fork_rng(devices=generators):
+        try:
+            logits: Any = net(prepare(inputs))
+        except Exception as error:  # a net fails in any way on inputs that it is not made for
+            raise ValueError(
+                f"the net cannot take inputs of shape {tuple(train.inputs.shape)} from {train.name!r} ({error}); "
+                "pass data of the kind that it was made for."
+            ) from error
+    if not isinstance(logits, Tensor):
+        raise TypeError(
+            f"the net returns a {type(logits).__name__}, but training needs one tensor of logits; wrap it in a module "
+            "whose forward returns them."
+        )
+    if logits.ndim != 2 or len(logits) != len(inputs) or not logits.is_floating_point():
+        raise ValueError(
+            f"the net returns {logits.dtype} of shape {tuple(logits.shape)} for {len(inputs)} inputs, but training "
+            f"needs logits of shape ({len(inputs)}, classes)."
+        )
+    return logits.shape[1]
+
+
+def _check_labels(classes: int, train: Samples, test: Samples | None) -> None:
+    for part in (train, test):
+        if part is None:
+            continue
+        low, high = int(part.labels.min()), int(part.labels.max())
+        if low < 0 or high >= classes:
+            raise ValueError(
+                f"{part.name!r} has labels from {low} to {high}, but the net has {classes} outputs, for the labels 0 "
+                f"to {classes - 1}; number the classes from 0, or build the net with more."
+            )
+
+
+def _check_sets(net: nn.Module, train: Samples, test: Samples | None, config: TrainingConfig, processes: int) -> None:
     if not any(parameter.requires_grad for parameter in net.parameters()):
         raise ValueError("the net has no parameters that require gradients; there is nothing to train.")
     if test is not None and (test.inputs.shape[1:], test.are_pixels) != (train.inputs.shape[1:], train.are_pixels):

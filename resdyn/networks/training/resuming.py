@@ -3,7 +3,7 @@
 import json
 import warnings
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +16,16 @@ from resdyn.networks.training.storage import (
     checkpoint_of,
     newest_checkpoint,
     restore,
+    room_asked_for,
     write_atomically,
     write_checkpoint,
 )
+
+_WORDS = {
+    "precision": "in precision {!r} and goes on in {!r}",
+    "processes": "by {} processes and goes on by {}",
+    "threads": "with {} threads and goes on with {}",
+}
 
 
 @dataclass(eq=False)
@@ -31,10 +38,13 @@ class Progress:
         One number per epoch under each of ``COLUMNS``.
     end : str
         Why the run ended; empty while it goes on.
+    commits : list
+        Of the code that trained, one after the other; None where it is not known.
     """
 
     history: dict[str, list[float]]
     end: str = ""
+    commits: list[str | None] = field(default_factory=list)
 
     @classmethod
     def begun(cls) -> "Progress":
@@ -51,9 +61,20 @@ class Progress:
         for name, value in zip(COLUMNS, values, strict=True):
             self.history[name].append(value)
 
+    def trained_by(self, commit: str | None) -> None:
+        """The code of the next epoch."""
+        if self.commits[-1:] != [commit]:
+            self.commits.append(commit)
+
 
 def store(
-    progress: Progress, folder: Path, net: nn.Module, optimiser: torch.optim.Optimizer, precision: Any, job: Any
+    progress: Progress,
+    folder: Path,
+    net: nn.Module,
+    optimiser: torch.optim.Optimizer,
+    precision: Any,
+    described: Mapping[str, Any],
+    circumstances: Mapping[str, Any],
 ) -> None:
     """Write the checkpoint of the last epoch, then the log."""
     checkpoint = checkpoint_of(
@@ -62,11 +83,13 @@ def store(
         precision.state_dict(),
         epoch=progress.done,
         history=progress.history,
-        run=job.described,
-        precision=job.precision,
+        run=described,
+        commits=progress.commits,
+        **circumstances,
     )
     write_checkpoint(checkpoint, folder)
-    write_log(folder, progress)
+    with room_asked_for(folder, f"log.jsonl of epoch {progress.done}"):
+        write_log(folder, progress)
 
 
 def resumed(
@@ -75,9 +98,14 @@ def resumed(
     optimiser: torch.optim.Optimizer,
     precision: Any,
     described: Mapping[str, Any],
-    precision_name: str,
+    circumstances: Mapping[str, Any],
 ) -> Progress:
     """The progress of the run in this folder, with net and optimiser as they were then.
+
+    Warns
+    -----
+    UserWarning
+        If the circumstances (precision, processes, threads) are others.
 
     Raises
     ------
@@ -88,16 +116,17 @@ def resumed(
     if checkpoint is None:
         return Progress.begun()
     _check_same_run(checkpoint.meta["run"], described, folder)
-    if checkpoint.meta["precision"] != precision_name:
-        warnings.warn(
-            f"the run was begun in precision {checkpoint.meta['precision']!r} and goes on in {precision_name!r}: its "
-            "result is not that of an uninterrupted run.",
-            stacklevel=2,
-        )
-    elif checkpoint.meta["scaler"]:
-        precision.load_state_dict(checkpoint.meta["scaler"])
+    meta = checkpoint.meta
+    # older checkpoints say nothing of processes and threads
+    changed = [name for name, now in circumstances.items() if meta.get(name, now) != now]
+    if changed:
+        changes = ", ".join(_WORDS[name].format(meta[name], circumstances[name]) for name in changed)
+        warnings.warn(f"the run was begun {changes}: its result is not that of an uninterrupted run.", stacklevel=2)
+    if meta["scaler"] and "precision" not in changed:
+        precision.load_state_dict(meta["scaler"])
     restore(checkpoint, net, optimiser)
-    return Progress({name: list(checkpoint.meta["history"][name]) for name in COLUMNS})
+    history = {name: list(meta["history"][name]) for name in COLUMNS}
+    return Progress(history, commits=list(meta.get("commits", [None])))
 
 
 def write_log(folder: Path, progress: Progress) -> None:
@@ -114,7 +143,8 @@ def write_log(folder: Path, progress: Progress) -> None:
 def _check_same_run(stored: Mapping[str, Any], described: Mapping[str, Any], folder: Path) -> None:
     here = json.loads(json.dumps(described))
     differing = []
-    for part in sorted({*stored, *here}):
+    # older checkpoints say nothing of the test set
+    for part in sorted({*stored, *here} if "test_data" in stored else {*stored, *here} - {"test_data"}):
         before, now = stored.get(part, {}), here.get(part, {})
         differing += [
             f"{part} {name}: {before.get(name)!r} there, {now.get(name)!r} here"

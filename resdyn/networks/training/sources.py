@@ -63,6 +63,12 @@ def samples(data: Any, name: str = "data") -> Samples:
                 f"{name} has inputs of dtype {inputs.dtype} and labels of dtype {labels.dtype}; needed are numbers and "
                 "integers."
             )
+        if inputs.dtype.kind in "iu" and (inputs.dtype != np.uint8 or inputs.ndim != 4):
+            raise TypeError(
+                f"{name} has inputs of dtype {inputs.dtype} and shape {inputs.shape}; integers are read as images "
+                "only, uint8 of shape (n, C, H, W), which are divided by 255 and normalised. Pass these, or floats, "
+                "which the net takes as they are."
+            )
         if inputs.dtype.kind == "f" and not np.isfinite(inputs).all():
             raise ValueError(f"{name} has inputs that are NaN or infinite; leave these samples out.")
         return _tensors(inputs if inputs.dtype == np.uint8 else inputs.astype(np.float32), labels, name)

@@ -1,15 +1,16 @@
 """Checkpoints: one file per epoch, complete or absent, and checked when it is read.
 
 A file is written under a temporary name, forced to the disk, and renamed; only then the one before the previous is
-deleted. So two complete epochs are on the disk from the second one on, and a file that was damaged later costs one
-epoch. Tensors and numbers are stored without pickle; the digest of both is stored with them.
+deleted, and never a newer one. So two complete epochs are on the disk from the second one on, and a file that was
+damaged later costs one epoch. Tensors and numbers are stored without pickle; the digest of both is stored with them.
 """
 
-import hashlib
 import json
 import os
+import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,8 +19,10 @@ import torch
 from torch import Tensor, nn
 
 from resdyn import _storage
+from resdyn.networks.digests import sha256_of
 
 KEPT = 2
+_CHECKPOINT = re.compile(r"epoch-(\d+)\.safetensors")
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,25 +74,49 @@ def write_checkpoint(checkpoint: Checkpoint, folder: Path) -> None:
     ------
     OSError
         If it cannot be written; the earlier ones are left as they are.
+    RuntimeError
+        If there are newer ones, which another process must have written.
     """
     from safetensors.torch import save
 
     epoch = int(checkpoint.meta["epoch"])
     tensors = _without_shared_memory(checkpoint.tensors)
     text = json.dumps(checkpoint.meta)
-    content = save(tensors, {"meta": text, "sha256": _digest(tensors, text)})
-    try:
+    content = save(tensors, {"meta": text, "sha256": sha256_of(tensors, text)})
+    _refuse_newer(folder, epoch)
+    with room_asked_for(folder, f"the checkpoint of epoch {epoch}"):
         write_atomically(folder / _file_name(epoch), content)
+    for _, path in [(number, path) for number, path in _stored(folder) if number <= epoch][KEPT:]:
+        path.unlink(missing_ok=True)
+
+
+def _refuse_newer(folder: Path, epoch: int) -> None:
+    for number, path in _stored(folder):
+        if number <= epoch:
+            return
+        try:
+            _read(path)
+        except Exception:  # damaged ones were passed over when the run went on
+            continue
+        raise RuntimeError(
+            f"epoch {epoch} is not stored: {str(folder)!r} holds {path.name} already, which this run did not write; "
+            "train one run per folder."
+        )
+
+
+@contextmanager
+def room_asked_for(folder: Path, what: str) -> Iterator[None]:
+    """Say of what cannot be written which epoch is safe, and how to go on."""
+    try:
+        yield
     except OSError as error:
         safe = [number for number, _ in _stored(folder)]
         kept = f"epoch {safe[0]} is safe in {str(folder)!r}" if safe else "no earlier one was written"
         raise OSError(
             error.errno,
-            f"the checkpoint of epoch {epoch} could not be written ({error.strerror or error}); {kept}. "
-            "Make room and call fit with resume=True: only this epoch is trained again",
+            f"{what} could not be written ({error.strerror or error}); {kept}. "
+            "Make room and call fit with resume=True: no epoch before is trained again",
         ) from error
-    for _, path in _stored(folder)[KEPT:]:
-        path.unlink(missing_ok=True)
 
 
 def newest_checkpoint(folder: Path) -> Checkpoint | None:
@@ -152,18 +179,9 @@ def _read(path: Path) -> Checkpoint:
     with safe_open(path, framework="pt") as stored:
         described = stored.metadata() or {}
         tensors = {name: stored.get_tensor(name) for name in stored.keys()}  # noqa: SIM118 (not a mapping)
-    if _digest(tensors, described.get("meta", "")) != described.get("sha256"):
+    if sha256_of(tensors, described.get("meta", "")) != described.get("sha256"):
         raise ValueError("its checksum is wrong")
     return Checkpoint(tensors, json.loads(described["meta"]))
-
-
-def _digest(tensors: Mapping[str, Tensor], text: str) -> str:
-    digest = hashlib.sha256(text.encode())
-    for name in sorted(tensors):
-        tensor = tensors[name]
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.contiguous().reshape(-1).view(torch.uint8).numpy().tobytes())
-    return digest.hexdigest()
 
 
 def _without_shared_memory(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -183,5 +201,5 @@ def _file_name(epoch: int) -> str:
 
 def _stored(folder: Path) -> list[tuple[int, Path]]:
     """Epoch and path, the newest first."""
-    found = [(int(path.stem.removeprefix("epoch-")), path) for path in folder.glob("epoch-[0-9]*.safetensors")]
-    return sorted(found, reverse=True)
+    found = [(match, path) for path in folder.glob("epoch-*") if (match := _CHECKPOINT.fullmatch(path.name))]
+    return sorted(((int(match[1]), path) for match, path in found), reverse=True)
