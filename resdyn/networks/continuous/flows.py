@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from resdyn import _validation as validate
 from resdyn._types import Status
 from resdyn.networks.continuous import methods
 from resdyn.networks.continuous.vector_fields import DampedField
+
+Array = NDArray[Any]
 
 # a state this big where the integrator gives up is running off to infinity: as in resdyn.simulate
 _LARGE = 1e6
@@ -57,7 +60,8 @@ class ODEFlow(nn.Module):
     ) -> None:
         super().__init__()
         self.fields = nn.ModuleList(fields)
-        self.duration, self.horizon = duration, horizon
+        self.duration = duration
+        self.horizon = float(methods.on_block_ends(np.array([horizon]), duration)[0])
         self.method = methods.check_method(method)
         methods.steps_per_block(self.method, step, duration)
         self.rtol, self.atol = validate.positive(rtol, "rtol"), validate.positive(atol, "atol")
@@ -106,7 +110,10 @@ class ODEFlow(nn.Module):
         return self.trajectory(x, [self.horizon])[-1]
 
     def trajectory(self, x: Any, times: Any) -> Any:
-        r"""x(t) at times from 0 to T, in ascending order: shape (len(times), n, \*shape)."""
+        r"""x(t) at times from 0 to T, in ascending order: shape (len(times), n, \*shape).
+
+        A time that is the end of a block but for rounding (1e-9 h) is that end.
+        """
         wanted = self._times(times)
         if not isinstance(x, Tensor):
             with torch.no_grad():
@@ -115,17 +122,17 @@ class ODEFlow(nn.Module):
 
     # --- arguments -----------------------------------------------------------------------------------
 
-    def _times(self, times: Any) -> list[float]:
-        wanted = validate.real_array(times, "times")
+    def _times(self, times: Any) -> Array:
+        wanted = validate.real_array(times, "times").astype(np.float64)
         if wanted.ndim != 1 or wanted.size == 0 or (np.diff(wanted) <= 0).any():
             raise ValueError(f"times must be numbers in ascending order, shape (n,), but are {times!r}.")
-        last = self.horizon * (1 + 1e-12)
-        if not (wanted[0] >= 0 and wanted[-1] <= last):
+        settled = methods.on_block_ends(wanted, self.duration, self.horizon)
+        if not (wanted[0] >= 0 and settled[-1] <= self.horizon):
             raise ValueError(
                 f"times run from {wanted[0]:g} to {wanted[-1]:g}, but the flow from 0 to its horizon {self.horizon:g}; "
                 "make a flow with a longer horizon, if its blocks reach so far."
             )
-        return [min(float(time), self.horizon) for time in wanted]
+        return settled
 
     def _tensor(self, x: Any) -> Tensor:
         like = next(self._weights(), torch.empty(0, dtype=torch.float64))
@@ -170,7 +177,7 @@ class ODEFlow(nn.Module):
     def _fields(self) -> list[DampedField]:
         return list(self.fields)  # type: ignore[arg-type]
 
-    def _run(self, x: Tensor, times: list[float]) -> Tensor:
+    def _run(self, x: Tensor, times: Array) -> Tensor:
         for field in self._fields():
             field.evaluations = 0
         try:
@@ -182,87 +189,106 @@ class ODEFlow(nn.Module):
                 raise ArithmeticError(
                     f"{self.method} gave up on a batch of {len(x)} states ({reason}), so that there is no gradient: "
                     "the field is too stiff, or states run off to infinity. Add damping, take a smaller learning rate, "
-                    "looser tolerances or a method with fixed steps. Under torch.no_grad() the states are computed "
-                    "one by one, and are NaN where they cannot be reached."
+                    "looser tolerances or a method with fixed steps. Under torch.no_grad() the states that can be "
+                    "reached are computed, and the others are NaN."
                 ) from error
-            states, self._status = self._one_by_one(x, times)
+            states, self._status = self._apart(x, times)
         for field in self._fields():
             field.last = None
+        assert len(states) == len(times)
         return states
 
-    def _one_by_one(self, x: Tensor, times: list[float]) -> tuple[Tensor, np.ndarray]:
-        """Each state with steps of its own, so that one that runs off does not take the others along."""
-        states = x.new_full((len(times), *x.shape), torch.nan)
-        status = np.zeros(len(x), dtype=np.uint8)
-        for i in range(len(x)):
-            reached: list[Tensor] = []
+    def _apart(self, x: Tensor, times: Array) -> tuple[Tensor, np.ndarray]:
+        """The states of a batch that gave up as a whole: its halves, down to the states that give up alone."""
+        if len(x) == 1:
+            return self._alone(x, times)
+        found = []
+        for half in x.tensor_split(2):
             try:
-                for state in self._pieces(x[i : i + 1], times):
-                    reached.append(state)
+                found.append((torch.cat(list(self._pieces(half, times))), np.zeros(len(half), dtype=np.uint8)))
             except AssertionError as error:
-                reason = _reason(error)
-                size = max(float(field.last.abs().max()) for field in self._fields() if field.last is not None)
-                far = reason.startswith("non-finite") or not size < _LARGE
-                status[i] = Status.DIVERGED if far else Status.FAILED
-            for slot, state in enumerate(torch.cat(reached) if reached else ()):
-                states[slot, i] = state[0]
-        return states, status
+                _reason(error)
+                found.append(self._apart(half, times))
+        return torch.cat([states for states, _ in found], dim=1), np.concatenate([status for _, status in found])
 
-    def _pieces(self, x: Tensor, times: list[float]) -> Iterator[Tensor]:
-        """The states at the wanted times, block by block."""
+    def _alone(self, x: Tensor, times: Array) -> tuple[Tensor, np.ndarray]:
+        """One state that gives up: the times that it reaches, and NaN for the others."""
+        states = x.new_full((len(times), *x.shape), torch.nan)
+        reached, status = 0, Status.OK
+        try:
+            for piece in self._pieces(x, times, anew=True):
+                states[reached : reached + len(piece)] = piece
+                reached += len(piece)
+        except AssertionError as error:
+            reason = _reason(error)
+            size = max(float(field.last.abs().max()) for field in self._fields() if field.last is not None)
+            far = reason.startswith("non-finite") or not size < _LARGE
+            status = Status.DIVERGED if far else Status.FAILED
+        return states, np.array([status], dtype=np.uint8)
+
+    def _pieces(self, x: Tensor, times: Array, *, anew: bool = False) -> Iterator[Tensor]:
+        """The states at the wanted times, block by block, or from time to time where the integrator starts ``anew``."""
         for field in self._fields():
             field.last = None
-        if times[0] == 0:
-            yield x[None]
-        for k, begin, end in self._blocks(times[-1]):
-            wanted = [time - begin for time in times if begin < time <= end]
-            states = self._solve(self._fields()[k], x, end - begin, wanted)
-            x = states[-1]
-            if wanted:
-                yield states[1 : 1 + len(wanted)]
+        beginnings = int((times == 0).sum())
+        if beginnings:
+            yield x.expand(beginnings, *x.shape)
+        for k, wanted, duration in self._blocks(times):
+            stops = wanted if len(wanted) and wanted[-1] == duration else np.append(wanted, duration)
+            start, given = 0.0, 0
+            for part in np.split(stops, len(stops)) if anew else (stops,):
+                if part[-1] > start:
+                    states = self._solve(self._fields()[k], x, start, part, duration)
+                    x, start = states[-1], float(part[-1])
+                else:  # two times that are one but for rounding
+                    states = x[None]
+                kept = min(len(part), len(wanted) - given)
+                given += kept
+                if kept:
+                    yield states[:kept]
 
-    def _blocks(self, last: float) -> Iterator[tuple[int, float, float]]:
-        """(k, begin, end) of the blocks up to a time; one field alone acts all the time."""
+    def _blocks(self, times: Array) -> Iterator[tuple[int, Array, float]]:
+        """Block, times within it and duration, on its own clock; one field alone acts all the time."""
+        last = float(times[-1])
         if len(self.fields) == 1:
             if last > 0:
-                yield 0, 0.0, last
+                yield 0, times[times > 0], last
             return
         for k in range(len(self.fields)):
-            # a time that is the end of a block but for rounding begins no other
-            if k * self.duration >= last * (1 - 1e-12):
+            begin, end = k * self.duration, (k + 1) * self.duration
+            if begin >= last:
                 return
-            yield k, k * self.duration, (k + 1) * self.duration
+            within = times[(begin < times) & (times <= end)]
+            # fixed steps are finished beyond the last time; adaptive ones end there
+            duration = last - begin if last < end and self.method in methods.ADAPTIVE else self.duration
+            yield k, np.where(within == end, self.duration, within - begin), duration
 
-    def _solve(self, field: DampedField, x: Tensor, duration: float, wanted: list[float]) -> Tensor:
-        """The states at 0, the wanted times and the end of a block, whose clock starts at 0."""
+    def _solve(self, field: DampedField, x: Tensor, start: float, wanted: Array, duration: float) -> Tensor:
+        """The states at the wanted times of a block, on its own clock."""
         from torchdiffeq import odeint, odeint_adjoint
 
         methods.check_method(self.method)
         grid = self._grid(duration)
-        wanted = [methods.snapped(time, grid) for time in wanted]
-        if not wanted or wanted[-1] < duration * (1 - 1e-12):
-            wanted = [*wanted, duration]
-        times = torch.tensor([0.0, *wanted], dtype=torch.float64, device=x.device)
+        stops, slots = np.unique(methods.snapped(wanted, grid), return_inverse=True)
+        times = torch.tensor([start, *stops], dtype=torch.float64, device=x.device)
         options = methods.solver_options(self.method, grid, times, self.options)
         adjoint = self.adjoint and torch.is_grad_enabled()
         solve = odeint_adjoint if adjoint else odeint
         states = solve(field, x, times, rtol=self.rtol, atol=self.atol, method=self.method, options=options)
         if adjoint and states.requires_grad:
             states.register_hook(_refuse_second_derivatives)
-        return states
+        return states[1:] if len(stops) == len(wanted) else states[1 + slots]
 
-    def _grid(self, duration: float) -> list[float]:
+    def _grid(self, duration: float) -> Array:
         """The points of a method with fixed steps, from 0 to the end of what is integrated."""
         per_block = methods.steps_per_block(self.method, self.solver_step, self.duration)
         if not per_block:
-            return []
+            return np.empty(0)
         step = self.duration / per_block
-        whole = int(np.floor(duration / step + 1e-9))
-        grid = [i * step for i in range(whole + 1)]
-        if abs(grid[-1] - duration) <= 1e-9 * step:
-            grid[-1] = duration
-        else:
-            grid.append(duration)
+        grid = np.arange(int(np.floor(duration / step + methods.SAME)) + 1) * step
+        if abs(grid[-1] - duration) > methods.SAME * step:
+            return np.append(grid, duration)
+        grid[-1] = duration
         return grid
 
 

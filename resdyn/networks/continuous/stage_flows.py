@@ -7,6 +7,7 @@ import numpy as np
 from torch import nn
 
 from resdyn import _validation as validate
+from resdyn.networks.continuous import methods
 from resdyn.networks.continuous.flows import ODEFlow
 from resdyn.networks.continuous.vector_fields import BlockResidual, CastUnit, DampedField
 
@@ -78,7 +79,7 @@ def ode_flow(
         blocks = blocks[:1]
     if horizon is None:
         horizon = end
-    elif validate.positive(horizon, "horizon") > end * (1 + 1e-12) and not shared:
+    elif validate.positive(horizon, "horizon") > end + methods.SAME * h and not shared:
         raise ValueError(
             f"horizon is {horizon!r}, but {len(blocks)} blocks of step {h:g} end at {end:g}; only one block, or one "
             "that is shared by all layers, can act for longer."
