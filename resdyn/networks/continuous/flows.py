@@ -66,6 +66,7 @@ class ODEFlow(nn.Module):
         methods.steps_per_block(self.method, step, duration)
         self.rtol, self.atol = validate.positive(rtol, "rtol"), validate.positive(atol, "atol")
         self.adjoint, self.solver_step, self.options = bool(adjoint), step, dict(options or {})
+        methods.check_options(self.method, self.options)
         self._status: Tensor | np.ndarray = np.zeros(0, dtype=np.uint8)
 
     def extra_repr(self) -> str:
@@ -135,7 +136,7 @@ class ODEFlow(nn.Module):
         return settled
 
     def _tensor(self, x: Any) -> Tensor:
-        like = next(self._weights(), torch.empty(0, dtype=torch.float64))
+        _, like = next(self._weights(), ("", torch.empty(0, dtype=torch.float64)))
         array = validate.real_array(x, "x")
         return self._checked(torch.tensor(array, dtype=like.dtype, device=like.device))
 
@@ -150,8 +151,15 @@ class ODEFlow(nn.Module):
                 f"x has dtype {x.dtype}, but flows are integrated in float32 or float64; convert x and the "
                 "network first, e.g. net.float()."
             )
-        for weight in self._weights():
+        for name, weight in self._weights():
             if weight.dtype != x.dtype or weight.device != x.device:
+                owner, _, last = name.rpartition(".")
+                if isinstance(self.get_submodule(owner), DampedField):
+                    raise TypeError(
+                        f"x is {x.dtype} on {x.device}, but the learned {last} {weight.dtype} on {weight.device}; "
+                        "move it with the flow, e.g. flow.to(device, dtype), or make it "
+                        f"nn.Parameter(torch.tensor(0.1, dtype={x.dtype}))."
+                    )
                 raise TypeError(
                     f"x is {x.dtype} on {x.device}, but the network {weight.dtype} on {weight.device}; "
                     "move one to the other, e.g. x.to(device, dtype)."
@@ -166,11 +174,12 @@ class ODEFlow(nn.Module):
                 )
         return x
 
-    def _weights(self) -> Iterator[Tensor]:
-        """The parameters and buffers that are real numbers."""
-        for weight in (*self.parameters(), *self.buffers()):
+    def _weights(self) -> Iterator[tuple[str, Tensor]]:
+        """The parameters and buffers that are real numbers, those of the blocks before λ and α."""
+        named = (*self.named_parameters(), *self.named_buffers())
+        for name, weight in sorted(named, key=lambda one: one[0].count(".") < 3):
             if weight.is_floating_point():
-                yield weight
+                yield name, weight
 
     # --- integration ---------------------------------------------------------------------------------
 

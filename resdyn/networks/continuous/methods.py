@@ -8,10 +8,16 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from resdyn._validation import count, positive
+
 Array = NDArray[Any]
 
 ADAPTIVE = ("dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun")
 FIXED_STEP = ("euler", "midpoint", "heun2", "heun3", "rk4")
+_ADAPTIVE_OPTIONS = (
+    "min_step", "max_step", "first_step", "max_num_steps", "safety", "ifactor", "dfactor", "jump_t", "norm", "dtype",
+)  # fmt: skip
+_FIXED_STEP_OPTIONS = ("interp", "perturb")
 # times this close to a point of the grid, in steps, or to the end of a block, in h, are that point
 SAME = 1e-9
 # steps after which an adaptive method has failed, in one block: as many as in resdyn.simulate
@@ -41,8 +47,6 @@ def steps_per_block(method: str, step: Any, duration: float) -> int:
                 "chooses its own; set rtol and atol, or options={'max_step': ...}."
             )
         return 0
-    from resdyn._validation import positive
-
     ratio = duration / (duration if step is None else positive(step, "step"))
     if round(ratio) < 1 or abs(ratio - round(ratio)) > SAME * ratio:
         raise ValueError(
@@ -52,8 +56,19 @@ def steps_per_block(method: str, step: Any, duration: float) -> int:
     return round(ratio)
 
 
+def check_options(method: str, options: dict[str, Any]) -> None:
+    """Refuse options that torchdiffeq would pass over with a warning, or that leave it no step."""
+    known = _ADAPTIVE_OPTIONS if method in ADAPTIVE else _FIXED_STEP_OPTIONS
+    for name in options:
+        if name not in known:
+            raise ValueError(f"{method} has no option {name!r}; it has {', '.join(known)}.")
+    if "max_num_steps" in options:
+        count(options["max_num_steps"], "options['max_num_steps']", least=1)
+
+
 def solver_options(method: str, grid: Array, times: Tensor, options: dict[str, Any]) -> dict[str, Any]:
     """The options of torchdiffeq for one block."""
+    check_options(method, options)
     if method in ADAPTIVE:
         # a step ends at each time that is asked for: torchdiffeq's interpolants are coarser than its steps
         return {"max_num_steps": _MOST_STEPS, "norm": worst_state, "step_t": times} | options
