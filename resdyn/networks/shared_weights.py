@@ -46,8 +46,9 @@ def to_residual_map(
     ----------
     module : module
         * a dense block, a stage of dense blocks, a :func:`resdyn.networks.dense_resnet` or ``mlp`` (its stage), a stage
-          of one that is unrolled: with the h, λ, α and φ that they have (with the h of the unrolled stage, and hλ and hα
-          of the blocks). The blocks of a stage become the layers of the map, unless they are one shared block;
+          of one that is unrolled: with the h, λ, α and φ that they have (where the unrolled stage has another h, λ and
+          α follow it, so that the states stay). The blocks of a stage become the layers of the map, unless they are
+          one shared block;
         * ``nn.RNNCell``, or ``nn.RNN`` of one layer and one direction:
           :math:`x' = \varphi(W_{hh} x + b_{hh} + b_{ih} + W_{ih} u)` is the map with h = λ = α = 1; its drive goes
           into ``simulate(..., inputs=u @ weight_ih.T)``;
@@ -56,8 +57,9 @@ def to_residual_map(
     activation : str, torch activation or SymPy expression, optional
         φ of a linear layer; elsewhere only the one that the module has.
     step, damping, gain : float, optional
-        h, λ and α of a linear layer or a cell, by default as above; of a block, those that it has. With a ``damping`` and no ``gain``, α is 1: so
-        ``damping=0.0`` makes the residual network :math:`x' = x + h\varphi(Wx + b)` of a cell.
+        h, λ and α of a linear layer or a cell, by default as above; elsewhere only those that the module has. With a
+        ``damping`` and no ``gain``, α is 1: so ``damping=0.0`` makes the residual network
+        :math:`x' = x + h\varphi(Wx + b)` of a cell.
     name : str, optional
 
     Returns

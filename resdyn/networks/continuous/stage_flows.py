@@ -174,5 +174,3 @@ def _block_step(given: Any, stage: Any, blocks: Sequence[nn.Module]) -> float:
     if len(steps) > 1:
         raise ValueError(f"the blocks have the steps {sorted(steps)}; pass the h of all as block_step.")
     return steps.pop() if steps else 1.0
-
-

@@ -126,8 +126,8 @@ def _learned(value: Tensor, name: str) -> nn.Parameter:
         )
     if value.numel() != 1 or not value.is_floating_point():
         raise ValueError(
-            f"{name} is a parameter of shape {tuple(value.shape)} and dtype {value.dtype}; a learned one has one entry, "
-            "a real number. For one per block pass a list of parameters."
+            f"{name} is a parameter of shape {tuple(value.shape)} and dtype {value.dtype}; a learned one has one "
+            "entry, a real number. For one per block pass a list of parameters."
         )
     return value
 
