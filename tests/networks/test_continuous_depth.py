@@ -443,18 +443,18 @@ def test_a_state_that_runs_off_is_a_value_and_takes_no_other_along():
 def test_times_reached_before_a_blow_up_are_kept():
     start = np.array([[1.0], [0.1], [2.0]])
     times = np.array([0.2, 0.4, 0.9, 2.0])
-    flow = ODEBlock(Square(), horizon=2.0, rtol=1e-9, atol=1e-9)
+    flow = ODEBlock(Square(), horizon=2.0, rtol=1e-7)
     path = flow.trajectory(start, times)[..., 0]
     exact = start[:, 0] / (1 - np.outer(times, start[:, 0]))
     reached = np.outer(times, start[:, 0]) < 1
     assert np.array_equal(np.isfinite(path), reached)
-    # near the singularity, where x is 10, an error grows by 100
-    assert path[reached] == pytest.approx(exact[reached], rel=1e-6)
+    # near the singularity, where x is 10, an error of 1e-7 a step grows by 100
+    assert path[reached] == pytest.approx(exact[reached], rel=1e-4)
     assert flow.status.tolist() == [Status.DIVERGED, Status.OK, Status.DIVERGED]
 
 
 def test_a_blow_up_after_the_last_time_is_none():
-    flow = ode_flow([SquareBlock(), SquareBlock()], rtol=1e-9)
+    flow = ode_flow([SquareBlock(), SquareBlock()], rtol=1e-8)
     assert flow.trajectory(np.array([[0.99]]), [0.5, 0.9])[:, 0, 0] == pytest.approx([0.99 / 0.505, 0.99 / 0.109])
     # in the second block, of which only the first half is wanted
     assert flow.trajectory(np.array([[0.6]]), [1.5])[0, 0, 0] == pytest.approx(6.0, rel=1e-6)
@@ -471,8 +471,8 @@ def test_one_state_that_runs_off_costs_a_large_batch_little():
     assert np.isnan(after[:, 0]).nonzero()[0].tolist() == [17]
     alone = ODEBlock(Square(), horizon=2.0)
     alone(many[17:18])
-    # the halves that hold it fail eight times, and those without it run once each; 256 states alone were 256 runs
-    assert flow.evaluations <= 9 * (calm + alone.evaluations)
+    # the whole fails, it fails alone (twice, for the times before), and the others run once; one by one were 256 runs
+    assert flow.evaluations <= calm + 3 * alone.evaluations
 
 
 def test_a_flow_that_gives_up_has_no_gradient():

@@ -208,17 +208,26 @@ class ODEFlow(nn.Module):
         return states
 
     def _apart(self, x: Tensor, times: Array) -> tuple[Tensor, np.ndarray]:
-        """The states of a batch that gave up as a whole: its halves, down to the states that give up alone."""
+        """The states of a batch that gave up just now: those that ran off and the others, or else its halves."""
         if len(x) == 1:
             return self._alone(x, times)
-        found = []
-        for half in x.tensor_split(2):
+        far = self._far()
+        if not 0 < int(far.sum()) < len(x):
+            far = torch.arange(len(x), device=x.device) < len(x) // 2
+        states = x.new_empty((len(times), *x.shape))
+        status = np.zeros(len(x), dtype=np.uint8)
+        for part in (far, ~far):
             try:
-                found.append((torch.cat(list(self._pieces(half, times))), np.zeros(len(half), dtype=np.uint8)))
+                states[:, part] = torch.cat(list(self._pieces(x[part], times)))
             except AssertionError as error:
                 _reason(error)
-                found.append(self._apart(half, times))
-        return torch.cat([states for states, _ in found], dim=1), np.concatenate([status for _, status in found])
+                states[:, part], status[part.cpu().numpy()] = self._apart(x[part], times)
+        return states, status
+
+    def _far(self) -> Tensor:
+        """Which states were far out where the integrator gave up."""
+        last = [field.last for field in self._fields() if field.last is not None][-1]
+        return ~(last.flatten(1).abs().amax(1) < _LARGE)
 
     def _alone(self, x: Tensor, times: Array) -> tuple[Tensor, np.ndarray]:
         """One state that gives up: the times that it reaches, and NaN for the others."""

@@ -66,8 +66,8 @@ class ODEBlock(ODEFlow):
             [
                 DampedField(
                     vector_field,
-                    *coefficients(damping, 1, "damping"),
-                    *coefficients(gain, 1, "gain"),
+                    coefficients(damping, 1, "damping")[0],
+                    coefficients(gain, 1, "gain")[0],
                     depends_on_time,
                 )
             ],
