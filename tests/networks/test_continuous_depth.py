@@ -441,16 +441,16 @@ def test_a_state_that_runs_off_is_a_value_and_takes_no_other_along():
 
 
 def test_times_reached_before_a_blow_up_are_kept():
-    start = np.array([[1.0], [0.1], [2.0]])
+    start = np.array([[1.0], [0.1]])
     times = np.array([0.2, 0.4, 0.9, 2.0])
-    flow = ODEBlock(Square(), horizon=2.0, rtol=1e-7)
+    flow = ODEBlock(Square(), horizon=2.0)
     path = flow.trajectory(start, times)[..., 0]
     exact = start[:, 0] / (1 - np.outer(times, start[:, 0]))
     reached = np.outer(times, start[:, 0]) < 1
     assert np.array_equal(np.isfinite(path), reached)
-    # near the singularity, where x is 10, an error of 1e-7 a step grows by 100
-    assert path[reached] == pytest.approx(exact[reached], rel=1e-4)
-    assert flow.status.tolist() == [Status.DIVERGED, Status.OK, Status.DIVERGED]
+    # near the singularity, where x is 10, an error of 1e-6 a step grows by 100
+    assert path[reached] == pytest.approx(exact[reached], rel=1e-3)
+    assert flow.status.tolist() == [Status.DIVERGED, Status.OK]
 
 
 def test_a_blow_up_after_the_last_time_is_none():
