@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.nn.utils.parametrize import is_parametrized
 
 from resdyn.activations import NAMED, Activation
 from resdyn.activations import activation as make_activation
@@ -49,8 +50,13 @@ def recurrent_layer(module: Any, given: dict[str, Any]) -> Layer:
             f"{type(module).__name__} multiplies its states by gates, so that no map φ(Wx + b) is equal to it; take "
             "nn.RNNCell or nn.RNN, or write its residual as a resdyn.ResidualSystem."
         )
-    if given["activation"] is not None:
-        raise ValueError(f"the activation of this {type(module).__name__} is {module.nonlinearity!r}; leave it out.")
+    require_settled(module)
+    activation = make_activation(module.nonlinearity)
+    if given["activation"] is not None and named_activation(given["activation"]) != activation:
+        raise ValueError(
+            f"activation={given['activation']!r} contradicts this {type(module).__name__}, whose activation is "
+            f"{module.nonlinearity!r}; leave it out."
+        )
     suffix = ""
     if isinstance(module, nn.RNN):
         suffix = "_l0"
@@ -74,7 +80,7 @@ def recurrent_layer(module: Any, given: dict[str, Any]) -> Layer:
     return Layer(
         W,
         b,
-        make_activation(module.nonlinearity),
+        activation,
         h,
         1.0 if own else damping or 0.0,
         1.0 if gain is None else gain,
@@ -90,8 +96,13 @@ def linear_layer(module: Any, given: dict[str, Any]) -> Layer:
                 f"only nn.Sequential(nn.Linear(n, n), activation) is a layer φ(Wx + b), but this one holds "
                 f"{', '.join(type(part).__name__ for part in module)}; convert its layers one by one."
             )
-        if activation is not None:
-            raise ValueError(f"the activation of this layer is {type(module[1]).__name__}; leave activation= out.")
+        require_settled(module[0])
+        own = named_activation(module[1], module[0].weight.dtype)
+        if activation is not None and named_activation(activation, module[0].weight.dtype) != own:
+            raise ValueError(
+                f"activation={activation!r} contradicts this layer, whose activation is {type(module[1]).__name__}; "
+                "leave activation= out."
+            )
         module, activation = module
     if activation is None:
         raise ValueError(
@@ -103,13 +114,15 @@ def linear_layer(module: Any, given: dict[str, Any]) -> Layer:
             f"the layer maps {module.in_features} units to {module.out_features}, but the state of a residual map "
             "keeps its size; only nn.Linear(n, n) can be converted."
         )
+    require_settled(module)
     W = weight_array(module.weight)
     numbers = {name: given[name] for name in ("step", "damping", "gain") if given[name] is not None}
     b = np.zeros(len(W)) if module.bias is None else weight_array(module.bias)
-    return Layer(W, b, _activation(activation, module.weight.dtype), **numbers)
+    return Layer(W, b, named_activation(activation, module.weight.dtype), **numbers)
 
 
-def _activation(choice: Any, dtype: torch.dtype) -> Activation:
+def named_activation(choice: Any, dtype: torch.dtype = torch.float32) -> Activation:
+    """An activation of torch, a name or an expression as one of ours."""
     if isinstance(choice, nn.Softplus):
         # torch takes softplus for the identity above a threshold; where that shows, it is another function
         gap = float(np.log1p(np.exp(-choice.threshold))) / max(choice.threshold, 1.0)
@@ -132,6 +145,15 @@ def _activation(choice: Any, dtype: torch.dtype) -> Activation:
             f"({', '.join(sorted(NAMED))}) or a SymPy expression in one symbol, which has a derivative."
         )
     return make_activation(word)
+
+
+def require_settled(module: nn.Module) -> None:
+    """Refuse a layer whose weights change when they are read: a spectral norm in training iterates."""
+    if is_parametrized(module) and any(part.training for part in module.modules()):
+        raise ValueError(
+            f"the weights of this {type(module).__name__} are parametrised and in train mode, where reading them may "
+            "change them (a spectral norm makes a step of its power iteration); call eval() on it first."
+        )
 
 
 def weight_array(weight: Tensor) -> Array:

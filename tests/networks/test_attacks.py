@@ -2,6 +2,7 @@
 
 import sys
 import warnings
+from functools import partial
 
 import numpy as np
 import pytest
@@ -306,6 +307,9 @@ def test_a_network_is_the_same_however_its_normalisation_is_said():
         (bare, {"preprocessing": {"mean": MEAN, "std": STD}}),
         (bare, {"preprocessing": Preprocessing(MEAN, STD)}),
         (net.on_pixels, {}),
+        (net.forward, {}),
+        (partial(net), {}),
+        (partial(net.on_pixels), {}),
         (lambda pixels: bare((pixels - mean) / std), {}),
         (lambda pixels: {"logits": bare((pixels - mean) / std)}, {}),
     ]:
@@ -328,8 +332,40 @@ def test_gradients_of_zero_are_said_and_move_nothing():
         found = pgd(net, images, labels, radius=0.1, norm=norm, start="centre", preprocessing=None)
         assert found.stalled.all()
         np.testing.assert_array_equal(found.images, images)
-        assert "every gradient was zero" in repr(found)
+        assert "every gradient was zero: the attack knew no direction there" in repr(found)
     assert not pgd(small_net(), some_images(), some_labels(), radius=0.1).stalled.any()
+
+
+def test_deepfool_says_where_every_gradient_was_zero(foolbox):
+    rng = np.random.default_rng(0)
+    images, labels = some_images(2, shape=(1, 4, 4)), np.zeros(2, int)
+    images[0, 0, 0, 0], images[1, 0, 0, 0] = 0.0, 1.0
+    weights = torch.from_numpy(rng.normal(size=(16, 2)))
+
+    def half_flat(x):
+        # no slope where the first pixel is black
+        logits = (x.flatten(1) - 0.5) @ weights * x[:, 0, 0, :1].detach().round()
+        return logits + torch.tensor([9.0, 0.0])
+
+    assert deepfool(half_flat, images, labels, steps=3).stalled.tolist() == [True, False]
+
+
+def test_labels_may_be_unsigned():
+    net, images, labels = small_net(), some_images(), some_labels()
+    expected = fgsm(net, images, labels, radius=0.1)
+    for dtype in (np.uint8, np.uint16, np.uint64):
+        np.testing.assert_array_equal(fgsm(net, images, labels.astype(dtype), radius=0.1).images, expected.images)
+
+
+@pytest.mark.parametrize("first", [nn.ReLU(inplace=True), nn.Hardtanh(-0.5, 0.5, inplace=True)])
+def test_a_network_that_works_in_place_leaves_the_images_alone(first):
+    net = nn.Sequential(first, nn.Flatten(), nn.Linear(48, 3)).double().eval()
+    images = torch.from_numpy(some_images(shape=(3, 4, 4)))
+    before = images.clone()
+    found = fgsm(net, images, some_labels(classes=3), radius=0.1, preprocessing=None)
+    assert torch.equal(images, before)
+    np.testing.assert_array_equal(found.clean, before.numpy())
+    assert np.abs(found.perturbations).max() == pytest.approx(0.1)
 
 
 def test_tiny_gradients_keep_their_direction():
@@ -431,8 +467,10 @@ def test_perturbations_are_followed_through_the_units():
         unrolled.head(unrolled.trace(x).states[-1] + true[0]).argmax(axis=1), found.predictions
     )
     # and the unrolled network, which takes inputs, can be attacked itself
-    again = pgd(unrolled, images, labels, radius=0.05, preprocessing=net.preprocessing)
+    again = pgd(unrolled, images, labels, radius=0.05)
     np.testing.assert_allclose(again.images, found.images, atol=1e-12)
+    np.testing.assert_array_equal(found.inputs(unrolled)[1], perturbations)
+    unrolled.preprocessing = None
     with pytest.raises(ValueError, match="does not know how its inputs were normalised"):
         pgd(unrolled, images, labels, radius=0.05)
 
@@ -495,6 +533,10 @@ def the_call(**changes):
         ({"net": lambda x: x}, ValueError, r"shape \(6, 3, 8, 8\).*logits"),
         ({"net": lambda x: 1.0}, ValueError, "a float for 6 images"),
         ({"net": lambda x: x.flatten(1)[:, :4] / 0}, ValueError, "NaN or infinite logits"),
+        ({"net": lambda x: x.flatten(1)[:, :1], "labels": np.zeros(6, int)}, ValueError, "one logit per class"),
+        ({"net": lambda x: x.detach().flatten(1)[:, :4]}, ValueError, "must not detach"),
+        ({"net": lambda x: torch.zeros(6, 4, requires_grad=True).clone()}, ValueError, "do not depend on the pixels"),
+        ({"labels": np.full(6, 2**63, np.uint64)}, ValueError, "numbered from 0"),
     ],
 )
 def test_bad_input_says_what_to_do(changes, error, message):

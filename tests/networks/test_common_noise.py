@@ -135,6 +135,7 @@ def test_a_large_set_is_corrupted_in_parts_and_left_alone():
         ((np.zeros((2, 3, 4, 4)), "shot_noise", 6), ValueError, "severity is 6.*from 1 to 5"),
         ((np.zeros((2, 3, 4, 4)), "shot_noise", 0), ValueError, "severity must be at least 1"),
         ((np.zeros((2, 3, 4, 4)), "shot_noise", 1.0), TypeError, "severity must be an integer"),
+        ((torch.zeros(2, 3, 4, 4, dtype=torch.bfloat16), "shot_noise", 1), TypeError, r"images.float\(\)"),
         ((np.zeros((2, 3, 4, 4), int), "shot_noise", 1), TypeError, "int64.*uint8"),
         ((np.full((2, 3, 4, 4), 255.0), "shot_noise", 1), ValueError, "divide bytes by 255"),
         ((np.full((2, 3, 4, 4), -1.0), "shot_noise", 1), ValueError, "run from -1"),
@@ -230,6 +231,7 @@ def test_the_table_comes_back_from_a_file_and_says_itself(tmp_path):
         ({"standardise": "both"}, "'network' or 'images'"),
         ({"standardise": "images", "preprocessing": None}, "this one takes pixels"),
         ({"labels": np.zeros(3, int)}, "50 images"),
+        ({"labels": np.full(50, 99)}, "hold 99, but the network has"),
     ],
 )
 def test_bad_tables_say_what_to_do(changes, message):

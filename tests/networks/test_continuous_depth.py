@@ -1,6 +1,7 @@
 """Flows of blocks: closed forms, orders of convergence, gradients, what a stage is a discretisation of."""
 
 import copy
+import time
 
 import numpy as np
 import pytest
@@ -22,6 +23,7 @@ from resdyn.networks import (
 )
 from resdyn.networks.architectures.cifar_resnets import resnet
 from resdyn.networks.architectures.dense import DenseBlock, dense_resnet
+from resdyn.networks.continuous.methods import snapped
 
 TIGHT = {"method": "dopri8", "rtol": 1e-11, "atol": 1e-13}
 ADAPTIVE = ["dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun"]
@@ -107,6 +109,48 @@ def test_times_on_the_grid_need_no_interpolation():
     path = ode_flow(block, method="euler", step=0.1).trajectory(X, np.arange(11) * 0.1)
     network = resdyn.simulate(to_residual_map(block).replace(step=0.1), X, depth=10)
     assert path == pytest.approx(network.x, abs=1e-13)  # rounding only
+
+
+@pytest.mark.parametrize(("method", "parts"), [("euler", 1), ("rk4", 2), ("dopri5", None)])
+@pytest.mark.parametrize("h", [0.1, 0.3, 0.7])
+def test_a_time_that_is_the_end_of_a_block_but_for_rounding_is_that_end(method: str, parts: int | None, h: float):
+    n = 7
+    flow = ode_flow(
+        [dense(step=h) for _ in range(n)], method=method, rtol=1e-3, step=None if parts is None else h / parts
+    )
+    exact = flow.trajectory(X, h * np.arange(n + 1))
+    for times in (
+        np.linspace(0, round(n * h, 10), n + 1),
+        np.r_[0, np.cumsum([h] * n)],
+        np.nextafter(h * np.arange(n + 1), 9),
+    ):
+        assert np.array_equal(flow.trajectory(X, times), exact)
+        # and as the only time
+        assert np.isfinite(flow.trajectory(X, times[-1:])).all()
+    assert flow.trajectory(X, np.linspace(0, n * h, 10 * n + 1)).shape == (10 * n + 1, *X.shape)
+    # times that are one and the same but for rounding stay as many
+    assert np.array_equal(flow.trajectory(X, [0, 1e-16, h, np.nextafter(h, 9)]), exact[[0, 0, 1, 1]])
+
+
+def test_a_horizon_that_is_the_end_of_a_block_but_for_rounding_is_that_end():
+    blocks = [dense(step=0.3) for _ in range(7)]
+    for horizon in (1.8, sum([0.3] * 6), np.nextafter(6 * 0.3, 9), np.nextafter(6 * 0.3, 0)):
+        for method in ("euler", "dopri5"):
+            flow = ode_flow(blocks, horizon=horizon, method=method)
+            assert flow.horizon == 6 * 0.3
+            assert np.array_equal(flow(X), ode_flow(blocks[:6], method=method)(X))
+            assert flow.trajectory(X, [0.5, horizon]).shape == (2, *X.shape)
+
+
+def test_trajectories_of_many_fixed_steps_find_their_grid_quickly():
+    flow = ode_flow(SharedStage(dense(step=1.0), 2), method="euler", step=0.01, horizon=40)
+    start = time.process_time()
+    whole = flow._grid(40.0)
+    found = snapped(np.linspace(0, 40, 40_001), np.arange(40_001) / 1000)
+    # looking at every point for every time took minutes
+    assert time.process_time() - start < 1
+    assert np.array_equal(found, np.arange(40_001) / 1000)
+    assert whole[-1] == 40.0
 
 
 def test_damping_and_gain_have_their_closed_form():
@@ -304,6 +348,49 @@ def test_a_learned_damping_gets_its_gradient():
         assert float(damping.grad) == pytest.approx(expected, rel=1e-8)
 
 
+def test_damping_is_learned_block_by_block():
+    blocks = [dense(step=0.5), dense(step=0.5)]
+    lambdas = [nn.Parameter(torch.tensor(value, dtype=torch.float64)) for value in (0.2, 0.8)]
+    with torch.no_grad():
+        for block in blocks:
+            block.weight.zero_()
+            block.bias.zero_()
+    for adjoint in (False, True):
+        flow = ode_flow(blocks, damping=lambdas, adjoint=adjoint, **TIGHT)
+        assert sum(any(p is one for one in lambdas) for p in flow.parameters()) == 2
+        (gradient,) = torch.autograd.grad(flow(torch.from_numpy(X)).sum(), lambdas[1:])
+        # without weights x(1) is x(0) exp(−(0.2 + 0.8)/2)
+        assert float(gradient) == pytest.approx(-0.5 * np.exp(-0.5) * X.sum(), rel=1e-8)
+
+
+def test_a_shared_stage_takes_one_damping_per_block():
+    block = dense(step=0.5)
+    stage = SharedStage(block, 3)
+    expected = ode_flow([copy.deepcopy(block) for _ in range(3)], damping=[0.1, 0.2, 0.3], **TIGHT)(X)
+    assert ode_flow(stage, damping=[0.1, 0.2, 0.3], **TIGHT)(X) == pytest.approx(expected, abs=1e-12)
+    lambdas = [nn.Parameter(torch.tensor(value, dtype=torch.float64)) for value in (0.1, 0.2, 0.3)]
+    flow = ode_flow(stage, damping=lambdas, **TIGHT)
+    assert flow(X) == pytest.approx(expected, abs=1e-12)
+    assert len(list(flow.parameters())) == 5
+    with pytest.raises(ValueError, match="end at 1.5"):
+        ode_flow(stage, damping=[0.1, 0.2, 0.3], horizon=2.0)
+
+
+def test_a_network_of_one_stage_counts_as_that_stage():
+    net = dense_resnet(4, 4, 3, 2, step=0.4).double()
+    assert np.array_equal(ode_flow(net)(X), ode_flow(net.stages[0])(X))
+    unrolled = unroll(net, np.zeros((1, 4)), step=0.8)
+    assert ode_flow(unrolled).horizon == pytest.approx(2.4)
+
+
+def test_a_stage_that_runs_with_copies_of_its_weights_is_not_trained():
+    (stage,) = unroll(dense_resnet(4, 4, 3, 2), torch.zeros(1, 4), dtype=torch.float64).stages
+    assert not list(ode_flow(stage).parameters())
+    for options in ({"adjoint": True}, {"damping": nn.Parameter(torch.tensor(0.1, dtype=torch.float64))}):
+        with pytest.raises(ValueError, match=r"copies of the weights.*net.double\(\)"):
+            ode_flow(stage, **options)
+
+
 # --- evaluations, status, dtypes ---------------------------------------------------------------------
 
 
@@ -330,6 +417,11 @@ def test_the_adjoint_adds_its_evaluations():
     assert flow.evaluations == 32
 
 
+class SquareBlock(nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return x + x * x
+
+
 class Square(nn.Module):
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         return x * x
@@ -346,6 +438,41 @@ def test_a_state_that_runs_off_is_a_value_and_takes_no_other_along():
     assert np.isnan(path[1, 0, 0])
     flow(np.array([[0.5]]))
     assert flow.status.tolist() == [Status.OK]
+
+
+def test_times_reached_before_a_blow_up_are_kept():
+    start = np.array([[1.0], [0.1]])
+    times = np.array([0.2, 0.4, 0.9, 2.0])
+    flow = ODEBlock(Square(), horizon=2.0)
+    path = flow.trajectory(start, times)[..., 0]
+    exact = start[:, 0] / (1 - np.outer(times, start[:, 0]))
+    reached = np.outer(times, start[:, 0]) < 1
+    assert np.array_equal(np.isfinite(path), reached)
+    # near the singularity, where x is 10, an error of 1e-6 a step grows by 100
+    assert path[reached] == pytest.approx(exact[reached], rel=1e-3)
+    assert flow.status.tolist() == [Status.DIVERGED, Status.OK]
+
+
+def test_a_blow_up_after_the_last_time_is_none():
+    flow = ode_flow([SquareBlock(), SquareBlock()], rtol=1e-8)
+    assert flow.trajectory(np.array([[0.99]]), [0.5, 0.9])[:, 0, 0] == pytest.approx([0.99 / 0.505, 0.99 / 0.109])
+    # in the second block, of which only the first half is wanted
+    assert flow.trajectory(np.array([[0.6]]), [1.5])[0, 0, 0] == pytest.approx(6.0, rel=1e-6)
+    assert flow.status.tolist() == [Status.OK]
+
+
+def test_one_state_that_runs_off_costs_a_large_batch_little():
+    flow = ODEBlock(Square(), horizon=2.0)
+    many = np.full((256, 1), 0.1)
+    flow(many)
+    calm = flow.evaluations
+    many[17] = 1.0
+    after = flow(many)
+    assert np.isnan(after[:, 0]).nonzero()[0].tolist() == [17]
+    alone = ODEBlock(Square(), horizon=2.0)
+    alone(many[17:18])
+    # the whole fails, it fails alone (twice, for the times before), and the others run once; one by one were 256 runs
+    assert flow.evaluations <= calm + 3 * alone.evaluations
 
 
 def test_a_flow_that_gives_up_has_no_gradient():
@@ -485,6 +612,13 @@ class Halving(nn.Module):
         (lambda: ode_flow([dense(step=0.5), dense()]), ValueError, "block_step"),
         (lambda: ode_flow(dense(), damping=[0.1, 0.2]), ValueError, "one per block"),
         (lambda: ode_flow(dense(), gain=nn.Parameter(torch.ones(2))), ValueError, "one entry"),
+        (lambda: ode_flow(dense(), damping=torch.tensor(0.2, requires_grad=True)), TypeError, "nn.Parameter"),
+        (lambda: ode_flow(dense(), damping=nn.Parameter(torch.tensor(0.2)))(X), TypeError, "learned damping"),
+        (lambda: ode_flow([dense(), dense()], damping=[nn.Parameter(torch.ones(()))]), ValueError, "one per block"),
+        (lambda: ODEBlock(dense(), damping=[0.1, 0.2]), ValueError, "one per block"),
+        (lambda: ode_flow(dense(), options={"max_num_steps": 0}), ValueError, "at least 1"),
+        (lambda: ode_flow(dense(), options={"maxstep": 0.1}), ValueError, "max_step"),
+        (lambda: ode_flow(dense(), method="rk4", options={"max_step": 0.1}), ValueError, "interp"),
         (lambda: ode_flow(resnet(8)), TypeError, "3 stages"),
         (lambda: ode_flow(ResidualStage(None, [])), ValueError, "no blocks"),
         (lambda: ode_flow(resdyn.ResidualMap(np.eye(2))), TypeError, "resdyn.simulate"),

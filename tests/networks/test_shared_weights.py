@@ -7,9 +7,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
+from torch.nn.utils.parametrizations import spectral_norm
 
 import resdyn
-from resdyn.networks import SharedStage, from_residual_map, to_residual_map
+from resdyn.networks import SharedStage, from_residual_map, to_residual_map, unroll
 from resdyn.networks.architectures.contract import ResidualStage
 from resdyn.networks.architectures.dense import DenseBlock, dense_resnet, mlp
 
@@ -153,6 +154,62 @@ def test_a_linear_layer_followed_by_an_activation_says_it_itself():
         to_residual_map(layer, activation="tanh")
 
 
+@pytest.mark.parametrize(
+    "module", [nn.RNNCell(3, 3), nn.Sequential(nn.Linear(3, 3), nn.Tanh()), DenseBlock(3, activation="tanh")], ids=str
+)
+@pytest.mark.parametrize("activation", ["tanh", nn.Tanh(), torch.tanh])
+def test_arguments_that_agree_with_the_module_are_welcome(module: nn.Module, activation: object):
+    system = to_residual_map(module, activation=activation, step=1.0, damping=0.0)
+    assert (system.activation.name, system.step, float(system.damping)) == ("tanh", 1.0, 0.0)
+    assert float(to_residual_map(module, activation=activation, step=1, damping=0, gain=1).gain) == 1.0
+
+
+def test_a_spectral_norm_in_eval_mode_is_taken_as_it_is():
+    layer = spectral_norm(nn.Linear(3, 3)).eval()
+    assert np.array_equal(to_residual_map(layer, activation="tanh").W, layer.weight.detach().double().numpy())
+
+
+@pytest.mark.parametrize("shared", [True, False])
+@pytest.mark.parametrize("step", [None, 0.5, 2.0])
+def test_the_map_of_an_unrolled_stage_is_that_stage_with_its_step(shared: bool, step: float | None):
+    net = dense_resnet(4, 4, 3, 2, shared=shared, step=0.25, damping=0.3, gain=1.7).double()
+    unrolled = unroll(net, np.zeros((1, 4)), step=step)
+    x = states(2, 4)
+    for module in (unrolled.stages[0], unrolled):
+        stage, system = unrolled.stages[0], to_residual_map(module)
+        assert (system.step, system.depth) == (stage.step, stage.depth)
+        t = 0.5 * stage.step
+        assert system.residual(t, x) == pytest.approx(stage.residual(t, x), abs=ROUNDING)
+        runs = (resdyn.simulate(one, x, depth=3).final for one in (system, stage))
+        assert next(runs) == pytest.approx(next(runs), abs=ROUNDING)
+
+
+def test_one_layer_and_a_name_survive_the_way_to_a_module_and_back():
+    for W, depth in ((np.eye(2)[None], 1), (np.eye(2), None), (np.zeros((3, 2, 2)), 3)):
+        again = to_residual_map(from_residual_map(resdyn.ResidualMap(W, activation="tanh", name="mine")))
+        assert (again.depth, again.name, again.W.shape) == (depth, "mine", W.shape)
+    assert to_residual_map(dense_resnet(3, 3, depth=1, classes=2, shared=False)).depth == 1
+    assert to_residual_map(dense_resnet(3, 3, depth=1, classes=2, shared=True)).depth is None
+
+
+def test_dtypes_and_devices_go_by_their_names():
+    system = resdyn.ResidualMap(np.eye(2))
+    for dtype in (torch.float32, np.float32, "float32"):
+        assert from_residual_map(system, dtype=dtype, device="cpu").weight.dtype == torch.float32
+    assert from_residual_map(system, dtype="bfloat16").weight.dtype == torch.bfloat16
+    for dtype in (torch.int32, "int8", complex, "long double"):
+        with pytest.raises(ValueError, match="weights are real numbers"):
+            from_residual_map(system, dtype=dtype)
+    with pytest.raises(ValueError, match="torch does not know"):
+        from_residual_map(system, device="abacus")
+
+
+def test_a_device_that_is_absent_is_refused_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(RuntimeError, match="device='cpu'"):
+        from_residual_map(resdyn.ResidualMap(np.eye(2)), device="cuda")
+
+
 def test_softplus_of_torch_is_taken_where_its_threshold_does_not_show():
     single = nn.Linear(3, 3)
     assert to_residual_map(single, activation=nn.Softplus()).activation.name == "softplus"
@@ -216,6 +273,10 @@ class Swish(nn.Module):
         (nn.RNN(2, 3, num_layers=2), {}, ValueError, "2 layers and 1 directions"),
         (nn.RNN(2, 3, bidirectional=True), {}, ValueError, "1 layers and 2 directions"),
         (nn.RNNCell(2, 3), {"activation": "relu"}, ValueError, "leave it out"),
+        (nn.Linear(3, 3), {"activation": "tanh", "damping": [1, 2]}, TypeError, "damping must be a number"),
+        (spectral_norm(nn.Linear(3, 3)), {"activation": "tanh"}, ValueError, r"call eval\(\)"),
+        (nn.Sequential(spectral_norm(nn.Linear(3, 3)), nn.Tanh()), {}, ValueError, r"call eval\(\)"),
+        ([DenseBlock(3), DenseBlock(3, damping=0.5)], {"damping": 0.0}, ValueError, "contradicts"),
         (nn.Linear(2, 3), {"activation": "tanh"}, ValueError, "maps 2 units to 3"),
         (nn.Linear(3, 3), {}, ValueError, "pass activation="),
         (nn.Linear(3, 3), {"activation": nn.GELU()}, ValueError, "SymPy expression"),

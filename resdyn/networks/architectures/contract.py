@@ -97,7 +97,11 @@ class ResidualStage(nn.Module):
         The unit that changes the shape of the state, before the others.
     blocks : sequence of modules
         The units that keep it. A module that stands there more than once shares its weights.
+    name : str or None
+        Of the residual map that it was made of.
     """
+
+    name: str | None = None
 
     def __init__(self, entry: nn.Module | None, blocks: Sequence[nn.Module]) -> None:
         super().__init__()

@@ -39,7 +39,11 @@ class DenseBlock(nn.Module):
         The name of φ: "logistic", "tanh", "relu", "softplus" or "identity".
     step, damping, gain : float
         h > 0, λ, α.
+    name : str or None
+        Of the residual map that it was made of.
     """
+
+    name: str | None = None
 
     def __init__(
         self,

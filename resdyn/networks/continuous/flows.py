@@ -9,12 +9,15 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from resdyn import _validation as validate
 from resdyn._types import Status
 from resdyn.networks.continuous import methods
 from resdyn.networks.continuous.vector_fields import DampedField
+
+Array = NDArray[Any]
 
 # a state this big where the integrator gives up is running off to infinity: as in resdyn.simulate
 _LARGE = 1e6
@@ -57,11 +60,13 @@ class ODEFlow(nn.Module):
     ) -> None:
         super().__init__()
         self.fields = nn.ModuleList(fields)
-        self.duration, self.horizon = duration, horizon
+        self.duration = duration
+        self.horizon = float(methods.on_block_ends(np.array([horizon]), duration)[0])
         self.method = methods.check_method(method)
         methods.steps_per_block(self.method, step, duration)
         self.rtol, self.atol = validate.positive(rtol, "rtol"), validate.positive(atol, "atol")
         self.adjoint, self.solver_step, self.options = bool(adjoint), step, dict(options or {})
+        methods.check_options(self.method, self.options)
         self._status: Tensor | np.ndarray = np.zeros(0, dtype=np.uint8)
 
     def extra_repr(self) -> str:
@@ -106,7 +111,10 @@ class ODEFlow(nn.Module):
         return self.trajectory(x, [self.horizon])[-1]
 
     def trajectory(self, x: Any, times: Any) -> Any:
-        r"""x(t) at times from 0 to T, in ascending order: shape (len(times), n, \*shape)."""
+        r"""x(t) at times from 0 to T, in ascending order: shape (len(times), n, \*shape).
+
+        A time that is the end of a block but for rounding (1e-9 h) is that end.
+        """
         wanted = self._times(times)
         if not isinstance(x, Tensor):
             with torch.no_grad():
@@ -115,20 +123,20 @@ class ODEFlow(nn.Module):
 
     # --- arguments -----------------------------------------------------------------------------------
 
-    def _times(self, times: Any) -> list[float]:
-        wanted = validate.real_array(times, "times")
+    def _times(self, times: Any) -> Array:
+        wanted = validate.real_array(times, "times").astype(np.float64)
         if wanted.ndim != 1 or wanted.size == 0 or (np.diff(wanted) <= 0).any():
             raise ValueError(f"times must be numbers in ascending order, shape (n,), but are {times!r}.")
-        last = self.horizon * (1 + 1e-12)
-        if not (wanted[0] >= 0 and wanted[-1] <= last):
+        settled = methods.on_block_ends(wanted, self.duration, self.horizon)
+        if not (wanted[0] >= 0 and settled[-1] <= self.horizon):
             raise ValueError(
                 f"times run from {wanted[0]:g} to {wanted[-1]:g}, but the flow from 0 to its horizon {self.horizon:g}; "
                 "make a flow with a longer horizon, if its blocks reach so far."
             )
-        return [min(float(time), self.horizon) for time in wanted]
+        return settled
 
     def _tensor(self, x: Any) -> Tensor:
-        like = next(self._weights(), torch.empty(0, dtype=torch.float64))
+        _, like = next(self._weights(), ("", torch.empty(0, dtype=torch.float64)))
         array = validate.real_array(x, "x")
         return self._checked(torch.tensor(array, dtype=like.dtype, device=like.device))
 
@@ -143,8 +151,15 @@ class ODEFlow(nn.Module):
                 f"x has dtype {x.dtype}, but flows are integrated in float32 or float64; convert x and the "
                 "network first, e.g. net.float()."
             )
-        for weight in self._weights():
+        for name, weight in self._weights():
             if weight.dtype != x.dtype or weight.device != x.device:
+                owner, _, last = name.rpartition(".")
+                if isinstance(self.get_submodule(owner), DampedField):
+                    raise TypeError(
+                        f"x is {x.dtype} on {x.device}, but the learned {last} {weight.dtype} on {weight.device}; "
+                        "move it with the flow, e.g. flow.to(device, dtype), or make it "
+                        f"nn.Parameter(torch.tensor(0.1, dtype={x.dtype}))."
+                    )
                 raise TypeError(
                     f"x is {x.dtype} on {x.device}, but the network {weight.dtype} on {weight.device}; "
                     "move one to the other, e.g. x.to(device, dtype)."
@@ -159,18 +174,19 @@ class ODEFlow(nn.Module):
                 )
         return x
 
-    def _weights(self) -> Iterator[Tensor]:
-        """The parameters and buffers that are real numbers."""
-        for weight in (*self.parameters(), *self.buffers()):
+    def _weights(self) -> Iterator[tuple[str, Tensor]]:
+        """The parameters and buffers that are real numbers, those of the blocks before λ and α."""
+        named = (*self.named_parameters(), *self.named_buffers())
+        for name, weight in sorted(named, key=lambda one: one[0].count(".") < 3):
             if weight.is_floating_point():
-                yield weight
+                yield name, weight
 
     # --- integration ---------------------------------------------------------------------------------
 
     def _fields(self) -> list[DampedField]:
         return list(self.fields)  # type: ignore[arg-type]
 
-    def _run(self, x: Tensor, times: list[float]) -> Tensor:
+    def _run(self, x: Tensor, times: Array) -> Tensor:
         for field in self._fields():
             field.evaluations = 0
         try:
@@ -182,87 +198,115 @@ class ODEFlow(nn.Module):
                 raise ArithmeticError(
                     f"{self.method} gave up on a batch of {len(x)} states ({reason}), so that there is no gradient: "
                     "the field is too stiff, or states run off to infinity. Add damping, take a smaller learning rate, "
-                    "looser tolerances or a method with fixed steps. Under torch.no_grad() the states are computed "
-                    "one by one, and are NaN where they cannot be reached."
+                    "looser tolerances or a method with fixed steps. Under torch.no_grad() the states that can be "
+                    "reached are computed, and the others are NaN."
                 ) from error
-            states, self._status = self._one_by_one(x, times)
+            states, self._status = self._apart(x, times)
         for field in self._fields():
             field.last = None
+        assert len(states) == len(times)
         return states
 
-    def _one_by_one(self, x: Tensor, times: list[float]) -> tuple[Tensor, np.ndarray]:
-        """Each state with steps of its own, so that one that runs off does not take the others along."""
-        states = x.new_full((len(times), *x.shape), torch.nan)
+    def _apart(self, x: Tensor, times: Array) -> tuple[Tensor, np.ndarray]:
+        """The states of a batch that gave up just now: those that ran off and the others, or else its halves."""
+        if len(x) == 1:
+            return self._alone(x, times)
+        far = self._far()
+        if not 0 < int(far.sum()) < len(x):
+            far = torch.arange(len(x), device=x.device) < len(x) // 2
+        states = x.new_empty((len(times), *x.shape))
         status = np.zeros(len(x), dtype=np.uint8)
-        for i in range(len(x)):
-            reached: list[Tensor] = []
+        for part in (far, ~far):
             try:
-                for state in self._pieces(x[i : i + 1], times):
-                    reached.append(state)
+                states[:, part] = torch.cat(list(self._pieces(x[part], times)))
             except AssertionError as error:
-                reason = _reason(error)
-                size = max(float(field.last.abs().max()) for field in self._fields() if field.last is not None)
-                far = reason.startswith("non-finite") or not size < _LARGE
-                status[i] = Status.DIVERGED if far else Status.FAILED
-            for slot, state in enumerate(torch.cat(reached) if reached else ()):
-                states[slot, i] = state[0]
+                _reason(error)
+                states[:, part], status[part.cpu().numpy()] = self._apart(x[part], times)
         return states, status
 
-    def _pieces(self, x: Tensor, times: list[float]) -> Iterator[Tensor]:
-        """The states at the wanted times, block by block."""
+    def _far(self) -> Tensor:
+        """Which states were far out where the integrator gave up."""
+        last = [field.last for field in self._fields() if field.last is not None][-1]
+        return ~(last.flatten(1).abs().amax(1) < _LARGE)
+
+    def _alone(self, x: Tensor, times: Array) -> tuple[Tensor, np.ndarray]:
+        """One state that gives up: the times that it reaches, and NaN for the others."""
+        states = x.new_full((len(times), *x.shape), torch.nan)
+        reached, status = 0, Status.OK
+        try:
+            for piece in self._pieces(x, times, anew=True):
+                states[reached : reached + len(piece)] = piece
+                reached += len(piece)
+        except AssertionError as error:
+            reason = _reason(error)
+            size = max(float(field.last.abs().max()) for field in self._fields() if field.last is not None)
+            far = reason.startswith("non-finite") or not size < _LARGE
+            status = Status.DIVERGED if far else Status.FAILED
+        return states, np.array([status], dtype=np.uint8)
+
+    def _pieces(self, x: Tensor, times: Array, *, anew: bool = False) -> Iterator[Tensor]:
+        """The states at the wanted times, block by block, or from time to time where the integrator starts ``anew``."""
         for field in self._fields():
             field.last = None
-        if times[0] == 0:
-            yield x[None]
-        for k, begin, end in self._blocks(times[-1]):
-            wanted = [time - begin for time in times if begin < time <= end]
-            states = self._solve(self._fields()[k], x, end - begin, wanted)
-            x = states[-1]
-            if wanted:
-                yield states[1 : 1 + len(wanted)]
+        beginnings = int((times == 0).sum())
+        if beginnings:
+            yield x.expand(beginnings, *x.shape)
+        for k, wanted, duration in self._blocks(times):
+            stops = wanted if len(wanted) and wanted[-1] == duration else np.append(wanted, duration)
+            start, given = 0.0, 0
+            for part in np.split(stops, len(stops)) if anew else (stops,):
+                if part[-1] > start:
+                    states = self._solve(self._fields()[k], x, start, part, duration)
+                    x, start = states[-1], float(part[-1])
+                else:  # two times that are one but for rounding
+                    states = x[None]
+                kept = min(len(part), len(wanted) - given)
+                given += kept
+                if kept:
+                    yield states[:kept]
 
-    def _blocks(self, last: float) -> Iterator[tuple[int, float, float]]:
-        """(k, begin, end) of the blocks up to a time; one field alone acts all the time."""
+    def _blocks(self, times: Array) -> Iterator[tuple[int, Array, float]]:
+        """Block, times within it and duration, on its own clock; one field alone acts all the time."""
+        last = float(times[-1])
         if len(self.fields) == 1:
             if last > 0:
-                yield 0, 0.0, last
+                yield 0, times[times > 0], last
             return
         for k in range(len(self.fields)):
-            # a time that is the end of a block but for rounding begins no other
-            if k * self.duration >= last * (1 - 1e-12):
+            begin, end = k * self.duration, (k + 1) * self.duration
+            if begin >= last:
                 return
-            yield k, k * self.duration, (k + 1) * self.duration
+            within = times[(begin < times) & (times <= end)]
+            # fixed steps are finished beyond the last time; adaptive ones end there
+            duration = last - begin if last < end and self.method in methods.ADAPTIVE else self.duration
+            yield k, np.where(within == end, self.duration, within - begin), duration
 
-    def _solve(self, field: DampedField, x: Tensor, duration: float, wanted: list[float]) -> Tensor:
-        """The states at 0, the wanted times and the end of a block, whose clock starts at 0."""
+    def _solve(self, field: DampedField, x: Tensor, start: float, wanted: Array, duration: float) -> Tensor:
+        """The states at the wanted times of a block, on its own clock."""
         from torchdiffeq import odeint, odeint_adjoint
 
         methods.check_method(self.method)
         grid = self._grid(duration)
-        wanted = [methods.snapped(time, grid) for time in wanted]
-        if not wanted or wanted[-1] < duration * (1 - 1e-12):
-            wanted = [*wanted, duration]
-        times = torch.tensor([0.0, *wanted], dtype=torch.float64, device=x.device)
+        stops, slots = np.unique(methods.snapped(wanted, grid), return_inverse=True)
+        times = torch.tensor([start, *stops], dtype=torch.float64, device=x.device)
         options = methods.solver_options(self.method, grid, times, self.options)
         adjoint = self.adjoint and torch.is_grad_enabled()
         solve = odeint_adjoint if adjoint else odeint
         states = solve(field, x, times, rtol=self.rtol, atol=self.atol, method=self.method, options=options)
         if adjoint and states.requires_grad:
             states.register_hook(_refuse_second_derivatives)
-        return states
+        return states[1:] if len(stops) == len(wanted) else states[1 + slots]
 
-    def _grid(self, duration: float) -> list[float]:
+    def _grid(self, duration: float) -> Array:
         """The points of a method with fixed steps, from 0 to the end of what is integrated."""
         per_block = methods.steps_per_block(self.method, self.solver_step, self.duration)
         if not per_block:
-            return []
+            return np.empty(0)
         step = self.duration / per_block
-        whole = int(np.floor(duration / step + 1e-9))
-        grid = [i * step for i in range(whole + 1)]
-        if abs(grid[-1] - duration) <= 1e-9 * step:
-            grid[-1] = duration
-        else:
-            grid.append(duration)
+        grid = np.arange(int(np.floor(duration / step + methods.SAME)) + 1) * step
+        if abs(grid[-1] - duration) > methods.SAME * step:
+            return np.append(grid, duration)
+        grid[-1] = duration
         return grid
 
 

@@ -9,7 +9,7 @@ from resdyn import _validation as validate
 from resdyn.networks.architectures.contract import Preprocessing, ResidualNetwork, ResidualStage
 from resdyn.networks.continuous.flows import ODEFlow
 from resdyn.networks.continuous.methods import ADAPTIVE
-from resdyn.networks.continuous.vector_fields import DampedField
+from resdyn.networks.continuous.vector_fields import DampedField, coefficients
 
 Kind = Literal["dense", "convolutional"]
 
@@ -63,7 +63,14 @@ class ODEBlock(ODEFlow):
             )
         duration = validate.positive(horizon, "horizon")
         super().__init__(
-            [DampedField(vector_field, damping, gain, depends_on_time)],
+            [
+                DampedField(
+                    vector_field,
+                    coefficients(damping, 1, "damping")[0],
+                    coefficients(gain, 1, "gain")[0],
+                    depends_on_time,
+                )
+            ],
             duration=duration,
             horizon=duration,
             method=method,

@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from torch import nn
+from torch import Tensor, nn
 
 from resdyn import _validation as validate
+from resdyn.networks.continuous import methods
 from resdyn.networks.continuous.flows import ODEFlow
-from resdyn.networks.continuous.vector_fields import BlockResidual, CastUnit, DampedField
+from resdyn.networks.continuous.vector_fields import BlockResidual, CastUnit, DampedField, coefficients
 
 
 def ode_flow(
@@ -35,7 +36,9 @@ def ode_flow(
     stage_or_block : stage, or module
         A stage of :class:`resdyn.networks.ResidualNetwork` or of an unrolled network, of which the blocks are taken and
         not the entry; a list of blocks; or one block, a module that keeps the shape of its states. A module that
-        is a vector field itself goes into :class:`resdyn.networks.ODEBlock`. Weights are shared with it, not copied.
+        is a vector field itself goes into :class:`resdyn.networks.ODEBlock`. A network of one stage counts as that
+        stage. Weights are shared, not copied, but for a stage that was unrolled in another dtype or on another device
+        than its model: it runs with copies, and its flow has no parameters and cannot be trained.
     horizon : float, optional
         T; by default :math:`h` times the number of blocks. A stage of blocks that differ ends there; one block, or
         one that is shared, has no end.
@@ -48,8 +51,8 @@ def ode_flow(
     adjoint : bool
         Gradients by the adjoint equation, integrated backwards, in memory that does not grow with the number of steps;
         else by back-propagation through the steps.
-    damping, gain : float, sequence of one per block, or ``nn.Parameter``
-        λ and α; a parameter with one entry is learned.
+    damping, gain : float, ``nn.Parameter``, or a sequence of one of these per block
+        λ and α; parameters, with one entry each, are learned. A shared block with a sequence ends with its stage.
     step : float, optional
         Of a method with fixed steps, a whole part of h; by default h, one step per block.
     block_step : float, optional
@@ -65,7 +68,8 @@ def ode_flow(
     Raises
     ------
     TypeError, ValueError
-        For a method that is not there, a step that does not divide h, or something that has no blocks.
+        For a method or an option that is not there, a step that does not divide h, something that has no blocks, or
+        ``adjoint`` or parameters for a stage that runs with copies of the weights.
 
     Notes
     -----
@@ -74,16 +78,19 @@ def ode_flow(
     blocks, shared = _blocks(stage_or_block)
     h = _block_step(block_step, stage_or_block, blocks)
     end = h * len(blocks)
-    if shared:
+    if shared and not _differ(damping, gain):
         blocks = blocks[:1]
+    shared = len(blocks) == 1
     if horizon is None:
         horizon = end
-    elif validate.positive(horizon, "horizon") > end * (1 + 1e-12) and not shared:
+    elif validate.positive(horizon, "horizon") > end + methods.SAME * h and not shared:
         raise ValueError(
             f"horizon is {horizon!r}, but {len(blocks)} blocks of step {h:g} end at {end:g}; only one block, or one "
             "that is shared by all layers, can act for longer."
         )
-    lambdas, alphas = _per_block(damping, len(blocks), "damping"), _per_block(gain, len(blocks), "gain")
+    lambdas, alphas = coefficients(damping, len(blocks), "damping"), coefficients(gain, len(blocks), "gain")
+    if any(isinstance(block, CastUnit) for block in blocks):
+        _refuse_learning(adjoint, (*lambdas, *alphas))
     fields = [
         DampedField(BlockResidual(block, h), *numbers) for block, *numbers in zip(blocks, lambdas, alphas, strict=True)
     ]
@@ -102,6 +109,7 @@ def ode_flow(
 
 def _blocks(given: Any) -> tuple[list[nn.Module], bool]:
     """The blocks, and whether they are all one."""
+    given = _only_stage(given)
     if hasattr(given, "stages"):
         raise TypeError(
             f"a {type(given).__name__} has several stages, and the state changes its shape between them; "
@@ -116,6 +124,32 @@ def _blocks(given: Any) -> tuple[list[nn.Module], bool]:
     if not blocks:
         raise ValueError("the stage has no blocks that keep the shape of the state, so that it has no flow.")
     return blocks, all(block is blocks[0] for block in blocks)
+
+
+def _only_stage(given: Any) -> Any:
+    """The stage of a network that has one."""
+    return given.stages[0] if len(getattr(given, "stages", ())) == 1 else given
+
+
+def _differ(*values: Any) -> bool:
+    """Whether one of them is given block by block."""
+    sequences = (value for value in values if isinstance(value, list | tuple | nn.ParameterList) or _has_axis(value))
+    return any(len(value) > 1 for value in sequences)
+
+
+def _has_axis(value: Any) -> bool:
+    return isinstance(value, np.ndarray | Tensor) and not isinstance(value, nn.Parameter) and value.ndim > 0
+
+
+def _refuse_learning(adjoint: bool, numbers: Sequence[Any]) -> None:
+    learned = any(isinstance(number, nn.Parameter) for number in numbers)
+    if adjoint or learned:
+        what = "adjoint=True is for training" if adjoint else "damping and gain would be trained alone"
+        raise ValueError(
+            f"the stage was unrolled in another dtype or on another device than its model, and runs with copies of the "
+            f"weights: {what}, but its weights get no gradient. Convert the model first, e.g. net.double(), and unroll "
+            "it without dtype= and device=, or take net.stages."
+        )
 
 
 def _module(part: Any) -> nn.Module:
@@ -134,20 +168,9 @@ def _block_step(given: Any, stage: Any, blocks: Sequence[nn.Module]) -> float:
     if given is not None:
         return validate.positive(given, "block_step")
     # the h of an unrolled stage was chosen by whoever unrolled it, and may be another than that of its blocks
+    stage = _only_stage(stage)
     owners = [stage] if isinstance(getattr(stage, "step", None), float) else blocks
     steps = {owner.step for owner in owners if isinstance(getattr(owner, "step", None), float)}
     if len(steps) > 1:
         raise ValueError(f"the blocks have the steps {sorted(steps)}; pass the h of all as block_step.")
     return steps.pop() if steps else 1.0
-
-
-def _per_block(value: Any, n: int, name: str) -> list[Any]:
-    """λ or α of each block."""
-    if isinstance(value, nn.Parameter):
-        if value.numel() != 1:
-            raise ValueError(f"{name} is a parameter of shape {tuple(value.shape)}; a learned one has one entry.")
-        return [value] * n
-    numbers = validate.real_array(value, name)
-    if numbers.shape not in ((), (n,)):
-        raise ValueError(f"{name} has shape {numbers.shape}; pass a number, or one per block, shape ({n},).")
-    return [float(number) for number in np.broadcast_to(numbers, n)]

@@ -2,10 +2,12 @@ r"""Vector fields: the residual of a block, :math:`f(x) = (B(x) - x)/h`, and :ma
 
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from resdyn import _validation as validate
 from resdyn.networks.architectures.blocks import ResidualBlock
 from resdyn.networks.architectures.dense import DenseBlock
 from resdyn.networks.architectures.pointwise import ACTIVATIONS
@@ -100,6 +102,34 @@ class DampedField(nn.Module):
     def callback_step(self, t: Tensor, x: Tensor, dt: Tensor) -> None:
         """Keep the state from which the integrator takes its next step: where it gave up, if it does."""
         self.last = x.detach()
+
+
+def coefficients(value: Any, n: int, name: str) -> list[Any]:
+    """λ or α of each of n blocks: floats, or parameters that are learned."""
+    if isinstance(value, Tensor):
+        return [_learned(value, name)] * n if value.requires_grad else coefficients(value.tolist(), n, name)
+    if isinstance(value, list | tuple | nn.ParameterList) and any(isinstance(number, Tensor) for number in value):
+        if len(value) != n:
+            raise ValueError(f"{name} has {len(value)} entries; pass a number, or one per block, {n}.")
+        return [coefficients(number, 1, name)[0] for number in value]
+    numbers = validate.real_array(value, name)
+    if numbers.shape not in ((), (n,)):
+        raise ValueError(f"{name} has shape {numbers.shape}; pass a number, or one per block, shape ({n},).")
+    return [float(number) for number in np.broadcast_to(numbers, n)]
+
+
+def _learned(value: Tensor, name: str) -> nn.Parameter:
+    if not isinstance(value, nn.Parameter):
+        raise TypeError(
+            f"{name} is a tensor that requires a gradient, but only a parameter is learned; pass "
+            f"nn.Parameter({name}.detach())."
+        )
+    if value.numel() != 1 or not value.is_floating_point():
+        raise ValueError(
+            f"{name} is a parameter of shape {tuple(value.shape)} and dtype {value.dtype}; a learned one has one "
+            "entry, a real number. For one per block pass a list of parameters."
+        )
+    return value
 
 
 def _is_number(value: Any, number: float) -> bool:

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from resdyn import _validation as validate
-from resdyn.networks.robustness.checks import Norm, as_array, class_numbers, pixel_images, pixel_radius
+from resdyn.networks.robustness.checks import Norm, as_array, class_numbers, pixel_images, pixel_radius, require_classes
 from resdyn.networks.robustness.outcomes import Attack
 from resdyn.networks.robustness.pixel_models import PixelModel
 
@@ -56,9 +56,9 @@ def _in_batches(
     for part in _parts(len(clean), validate.count(batch_size, "batch_size", least=1), method, progress):
         x = clean[part].to(model.device or clean.device)
         before = model.checked(x)
-        _require_classes(before.shape[1], y[part], "labels")
+        require_classes(before.shape[1], y[part], "labels")
         if aims is not None:
-            _require_classes(before.shape[1], aims[part], "targets")
+            require_classes(before.shape[1], aims[part], "targets")
         attacked, stalled = one(x, classes[part].to(x.device), sign)
         after = model.checked(attacked)
         for name, value in zip(columns, (attacked, before, after, stalled), strict=True):
@@ -91,11 +91,3 @@ def _parts(n: int, size: int, method: str, progress: bool) -> Iterator[slice]:
         for part in parts:
             yield part
             bar.update(min(part.stop, n) - part.start)
-
-
-def _require_classes(n: int, labels: Tensor, name: str) -> None:
-    if int(labels.max()) >= n:
-        raise ValueError(
-            f"{name} hold {int(labels.max())}, but the network has {n} classes, numbered from 0 to {n - 1}; pass the "
-            "labels of the classes that it was trained for."
-        )

@@ -61,11 +61,21 @@ def class_numbers(labels: Any, n: int, name: str = "labels") -> Tensor:
         )
     if tensor.is_floating_point() or tensor.is_complex() or tensor.dtype == torch.bool:
         raise TypeError(f"{name} have dtype {tensor.dtype}, but class numbers are integers; convert them first.")
+    tensor = tensor.to(torch.int64)  # torch has no order of unsigned integers; those that do not fit become negative
     if tuple(tensor.shape) != (n,):
         raise ValueError(f"{name} have shape {tuple(tensor.shape)}, but {n} images need one each, shape ({n},).")
     if int(tensor.min()) < 0:
         raise ValueError(f"{name} hold {int(tensor.min())}, but classes are numbered from 0.")
-    return tensor.to(torch.int64)
+    return tensor
+
+
+def require_classes(n: int, labels: Tensor, name: str = "labels") -> None:
+    """Refuse labels that are none of n classes."""
+    if int(labels.max()) >= n:
+        raise ValueError(
+            f"{name} hold {int(labels.max())}, but the network has {n} classes, numbered from 0 to {n - 1}; pass the "
+            "labels of the classes that it was trained for."
+        )
 
 
 def norm_word(norm: Any) -> Norm:

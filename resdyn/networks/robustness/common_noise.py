@@ -77,6 +77,8 @@ def corrupt(
         For pixels outside [0, 1], a kind or severity that there is not, or bytes that are not to be quantised.
     """
     if isinstance(images, Tensor):
+        if images.dtype == torch.bfloat16:
+            raise TypeError("images have dtype torch.bfloat16, which cannot tell bytes apart; pass images.float().")
         noisy = corrupt(images.detach().cpu().numpy(), kind, severity, rng=rng, quantise=quantise)
         return torch.from_numpy(noisy).to(images.device)
     c = strength(kind, severity)

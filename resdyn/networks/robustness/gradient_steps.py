@@ -23,7 +23,7 @@ from resdyn import _validation as validate
 from resdyn.networks.robustness.batches import attack_in_batches
 from resdyn.networks.robustness.checks import Norm, norm_word
 from resdyn.networks.robustness.outcomes import Attack
-from resdyn.networks.robustness.pixel_models import OWN, PixelModel, pixel_model
+from resdyn.networks.robustness.pixel_models import OWN, PixelModel, pixel_gradient, pixel_model
 
 _BATCH = 128
 
@@ -169,8 +169,9 @@ def pgd(
     rng : numpy Generator or seed
         For the starts, which are drawn image by image: batches change nothing.
     preprocessing : (mean, std), Preprocessing, or None
-        How pixels become inputs of ``net``; by default what ``net.preprocessing`` says. A torch module without it needs
-        the argument: None says that it takes pixels. A function is taken to take pixels.
+        How pixels become inputs of ``net``; by default what ``net.preprocessing`` says (also for ``net.forward`` and
+        ``functools.partial(net)``). A torch module without it needs the argument: None says that it takes pixels. A
+        function is taken to take pixels.
     batch_size : int
         Images at once: a matter of memory.
     progress : bool
@@ -184,7 +185,7 @@ def pgd(
     ------
     TypeError, ValueError
         For images outside [0, 1] or of another shape, labels that do not fit, a network in train mode, logits that are
-        not finite, a radius larger than the cube of all images.
+        not finite, fewer than two per image or without a gradient, a radius larger than the cube of all images.
     """
     steps = validate.count(steps, "steps")
     if step_size is None:
@@ -274,7 +275,7 @@ def loss_gradient(model: PixelModel, x: Tensor, classes: Tensor) -> Tensor:
         x = x.clone().requires_grad_(True)
         # the sum: the gradient of one image does not depend on how many others there are
         loss = cross_entropy(model(x), classes, reduction="sum")
-        (gradient,) = torch.autograd.grad(loss, x)
+        gradient = pixel_gradient(loss, x)
     return torch.nan_to_num(gradient, nan=0.0)
 
 

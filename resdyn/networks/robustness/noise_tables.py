@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from resdyn import _validation as validate
 from resdyn._results import Result, dataset
 from resdyn.networks.architectures.contract import Preprocessing
-from resdyn.networks.robustness.checks import as_array, class_numbers, pixel_images
+from resdyn.networks.robustness.checks import as_array, class_numbers, pixel_images, require_classes
 from resdyn.networks.robustness.common_noise import CORRUPTIONS, corrupt, strength
 from resdyn.networks.robustness.pixel_models import OWN, PixelModel, pixel_model
 
@@ -153,8 +153,11 @@ def _accuracy(model: PixelModel, images: Array, labels: Array, size: int) -> flo
         part = images[begin : begin + size]
         pixels = part.astype(np.float32) / 255 if part.dtype == np.uint8 else part
         tensor = torch.from_numpy(np.ascontiguousarray(pixels)).to(model.device or "cpu")
-        predicted = model.predictions(tensor).cpu().numpy()
-        right += int((predicted == labels[begin : begin + size]).sum())
+        with torch.no_grad():
+            logits = model.checked(tensor).cpu()
+        wanted = torch.from_numpy(labels[begin : begin + size])
+        require_classes(logits.shape[1], wanted)
+        right += int((logits.argmax(dim=1) == wanted).sum())
     return right / len(images)
 
 

@@ -35,7 +35,7 @@ class Attack(Result):
         Cross-entropy of the true class, before and after (of the target, if there is one).
     stalled : bool array, shape (n,)
         Where every gradient of the loss was exactly zero, so that the attack knew no direction: its failure there says
-        nothing about the network.
+        nothing about the network. What moved them, if anything, is the random start.
     norm : "linf" or "l2"
     radius : float or None
         In pixel units; None for an attack that looks for the smallest perturbation.
@@ -125,7 +125,9 @@ class Attack(Result):
             words.append(f"{int(self.success.sum())} of {n} are now classified as their target.")
         words.append(f"Median norm of the perturbations {np.median(self.norms):.3g}.")
         if self.stalled.any():
-            words.append(f"For {int(self.stalled.sum())} of them every gradient was zero: these were not attacked.")
+            words.append(
+                f"For {int(self.stalled.sum())} of {n} every gradient was zero: the attack knew no direction there."
+            )
         return " ".join(words)
 
     def to_dataset(self) -> "xarray.Dataset":

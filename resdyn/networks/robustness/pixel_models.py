@@ -13,6 +13,9 @@ from resdyn.networks.architectures.contract import Preprocessing
 OWN = "own"
 """The default of ``preprocessing``: what the network itself says."""
 
+# methods that take what their network takes; on_pixels and others take what they take
+_FROM_INPUTS = ("forward", "__call__", "_wrapped_call_impl")
+
 
 @dataclass(frozen=True, eq=False)
 class PixelModel:
@@ -37,8 +40,9 @@ class PixelModel:
 
     def __call__(self, pixels: Tensor) -> Tensor:
         """Logits (n, classes), at least in single precision."""
-        # the normalisation in the precision of the pixels: a step of 1/255 is coarse in half precision
-        inputs = pixels if self.preprocessing is None else self.preprocessing(pixels)
+        # the normalisation in the precision of the pixels: a step of 1/255 is coarse in half precision; without one
+        # a network that works in place is given pixels of its own
+        inputs = pixels.clone() if self.preprocessing is None else self.preprocessing(pixels)
         logits = _logits(self.function(inputs.to(self.dtype or inputs.dtype)))
         if not isinstance(logits, Tensor) or logits.ndim != 2 or len(logits) != len(pixels):
             came = f"shape {tuple(logits.shape)}" if isinstance(logits, Tensor) else f"a {type(logits).__name__}"
@@ -46,12 +50,13 @@ class PixelModel:
                 f"the network returned {came} for {len(pixels)} images, but an attack needs logits of shape "
                 f"({len(pixels)}, classes)."
             )
+        if logits.shape[1] < 2:
+            raise ValueError(
+                "the network returned one logit per image, whose cross-entropy is always zero; give it one logit per "
+                "class, e.g. lambda x: torch.cat([torch.zeros_like(net(x)), net(x)], dim=1) for a logit whose sign "
+                "is the decision."
+            )
         return logits.float() if logits.dtype in (torch.float16, torch.bfloat16) else logits
-
-    def predictions(self, pixels: Tensor) -> Tensor:
-        """The class of each image."""
-        with torch.no_grad():
-            return self.checked(pixels).argmax(dim=1)
 
     def checked(self, pixels: Tensor) -> Tensor:
         """Logits, which are finite."""
@@ -62,6 +67,25 @@ class PixelModel:
                 "precision, and look at its weights."
             )
         return logits
+
+
+def pixel_gradient(values: Tensor, pixels: Tensor, weights: Tensor | None = None) -> Tensor:
+    """The gradient of values, times weights where there are any, with respect to pixels.
+
+    Raises
+    ------
+    ValueError
+        If torch knows of no path from the pixels to the values.
+    """
+    gradient = None
+    if values.requires_grad:
+        (gradient,) = torch.autograd.grad(values, pixels, weights, allow_unused=True)
+    if gradient is None:
+        raise ValueError(
+            "the logits do not depend on the pixels as far as torch can tell, so that there is no gradient to follow; "
+            "the network must not detach its input, run under torch.no_grad(), or compute outside of torch."
+        )
+    return gradient
 
 
 def pixel_model(net: Any, preprocessing: Any) -> PixelModel:
@@ -97,12 +121,13 @@ def normalisation(net: Any, preprocessing: Any = OWN) -> Preprocessing | None:
     if isinstance(preprocessing, Mapping) and {"mean", "std"} <= set(preprocessing):
         return Preprocessing(preprocessing["mean"], preprocessing["std"])
     if isinstance(preprocessing, str) and preprocessing == OWN:
-        own = getattr(net, "preprocessing", None)
+        owner = _owner(net)
+        own = getattr(owner, "preprocessing", None)
         if own is not None:
-            return normalisation(net, own)
-        if isinstance(net, nn.Module) or hasattr(net, "units"):
+            return normalisation(owner, own)
+        if isinstance(owner, nn.Module) or hasattr(owner, "units"):
             raise ValueError(
-                f"{type(net).__name__} does not know how its inputs were normalised; pass preprocessing=(mean, std), "
+                f"{type(owner).__name__} does not know how its inputs were normalised; pass preprocessing=(mean, std), "
                 "or preprocessing=None if it takes pixels from 0 to 1."
             )
         return None
@@ -114,6 +139,15 @@ def normalisation(net: Any, preprocessing: Any = OWN) -> Preprocessing | None:
             f"preprocessing is {preprocessing!r}; pass (mean, std), one number of each per channel, a Preprocessing, "
             f"or None for a network that takes pixels ({error})."
         ) from error
+
+
+def _owner(net: Any) -> Any:
+    """What takes the inputs: behind ``partial(net)``, ``net.forward`` and ``net.__call__`` the network itself."""
+    while isinstance(net, partial):
+        net = net.func
+    if getattr(net, "__name__", "") not in _FROM_INPUTS:
+        return net
+    return getattr(net, "__self__", net)
 
 
 def _modules(net: Any) -> Iterator[nn.Module]:

@@ -11,7 +11,7 @@ from resdyn import _validation as validate
 from resdyn.networks.robustness.batches import attack_in_batches
 from resdyn.networks.robustness.checks import norm_word
 from resdyn.networks.robustness.outcomes import Attack
-from resdyn.networks.robustness.pixel_models import OWN, PixelModel, pixel_model
+from resdyn.networks.robustness.pixel_models import OWN, PixelModel, pixel_gradient, pixel_model
 
 
 def deepfool(
@@ -68,10 +68,11 @@ def deepfool(
     )
 
     def one(clean: Tensor, classes: Tensor, sign: float) -> tuple[Tensor, Tensor]:
-        wrapped = foolbox.PyTorchModel(_Opaque(model).eval(), bounds=(0, 1), device=clean.device)
+        opaque = _Opaque(model, clean).eval()
+        wrapped = foolbox.PyTorchModel(opaque, bounds=(0, 1), device=clean.device)
         with torch.enable_grad():
             attacked = attack.run(wrapped, clean.clone(), foolbox.criteria.Misclassification(classes))
-        return attacked.detach().clamp(0, 1), torch.zeros(len(clean), dtype=torch.bool)
+        return attacked.detach().clamp(0, 1), opaque.stalled
 
     return attack_in_batches(
         model, images, labels, None, one, norm=word, radius=None, method="DeepFool",
@@ -80,29 +81,35 @@ def deepfool(
 
 
 class _Opaque(nn.Module):
-    """A network whose parameters foolbox does not see: it calls ``backward``, which would fill their gradients."""
+    """A network whose parameters foolbox does not see: it calls ``backward``, which would fill their gradients.
 
-    def __init__(self, model: PixelModel) -> None:
+    ``stalled`` says of which images every gradient was zero.
+    """
+
+    def __init__(self, model: PixelModel, images: Tensor) -> None:
         super().__init__()
         self.logits = model
+        self.stalled = torch.ones(len(images), dtype=torch.bool, device=images.device)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return _Logits.apply(pixels, self.logits)
+        return _Logits.apply(pixels, self)
 
 
 class _Logits(torch.autograd.Function):
     """Logits with a gradient with respect to the pixels, and to nothing else."""
 
     @staticmethod
-    def forward(ctx: Any, pixels: Tensor, model: PixelModel) -> Tensor:
+    def forward(ctx: Any, pixels: Tensor, model: _Opaque) -> Tensor:
         with torch.enable_grad():
-            ctx.pixels = pixels.detach().requires_grad_(True)
-            ctx.logits = model(ctx.pixels)
+            ctx.model, ctx.pixels = model, pixels.detach().requires_grad_(True)
+            ctx.logits = model.logits(ctx.pixels)
         return ctx.logits.detach()
 
     @staticmethod
     def backward(ctx: Any, cotangents: Tensor) -> tuple[Tensor, None]:  # type: ignore[override]
-        return torch.autograd.grad(ctx.logits, ctx.pixels, cotangents)[0], None
+        gradient = pixel_gradient(ctx.logits, ctx.pixels, cotangents)
+        ctx.model.stalled &= ~gradient.flatten(1).any(dim=1)
+        return gradient, None
 
 
 def _foolbox() -> ModuleType:

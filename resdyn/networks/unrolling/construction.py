@@ -76,6 +76,7 @@ def unroll(
     pieces = _pieces(model, example, given, units)
     name = _name_of(model) if name is None else name
     network = _assembled(pieces, given, placement, declared_step(pieces) if chosen is None else chosen, name)
+    network.preprocessing = getattr(model, "preprocessing", None)
     require_agreement(model, network, pieces, given, placement)
     return network
 

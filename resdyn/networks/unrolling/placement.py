@@ -46,7 +46,7 @@ class Placement:
     def __init__(self, model: nn.Module, *, device: Any = None, dtype: Any = None) -> None:
         tensors = [tensor for _, tensor in _weights(model) if tensor.is_floating_point()]
         self.dtype = _dtype_of(tensors) if dtype is None else _dtype(dtype)
-        self.device = _device_of([tensor for _, tensor in _weights(model)]) if device is None else _device(device)
+        self.device = _device_of([tensor for _, tensor in _weights(model)]) if device is None else chosen_device(device)
         self.is_native = all(tensor.dtype == self.dtype for tensor in tensors) and all(
             tensor.device == self.device for _, tensor in _weights(model)
         )
@@ -217,7 +217,8 @@ def _device_of(tensors: list[Tensor]) -> torch.device:
     return devices.pop() if devices else torch.device("cpu")
 
 
-def _device(device: Any) -> torch.device:
+def chosen_device(device: Any) -> torch.device:
+    """The device of this name, or an error that says why there is none."""
     try:
         wanted = torch.device(device)
     except (TypeError, RuntimeError) as error:

@@ -38,13 +38,24 @@ class UnrolledNetwork:
         All residual units, in order.
     shapes : tuple of tuples
         Of the state before the first unit and after each.
+    preprocessing : Preprocessing or None
+        How pixels become inputs, where the model said so when it was unrolled. ``unrolled(x)`` takes inputs; attacks,
+        which take pixels, use it.
     """
 
     def __init__(
-        self, name: str, stem: Part, units: Sequence[Unit], head: Part, placement: Placement, *, step: float = 1.0
+        self,
+        name: str,
+        stem: Part,
+        units: Sequence[Unit],
+        head: Part,
+        placement: Placement,
+        *,
+        step: float = 1.0,
     ) -> None:
         self.name, self.stem, self.units, self.head = name, stem, tuple(units), head
         self.placement = placement
+        self.preprocessing: Any = None
         self.stages = _stages(name, self.units, step)
 
     @property
