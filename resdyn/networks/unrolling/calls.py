@@ -87,9 +87,13 @@ def split_example(example: Any) -> tuple[str | None, dict[str, Any], Any]:
     ------
     TypeError
         If a mapping holds no tensor or array with axes, or several.
+    ValueError
+        If a mapping is empty.
     """
     if not isinstance(example, Mapping):
         return None, {}, example
+    if not example:
+        raise ValueError("example is an empty mapping; pass at least the input of the model.")
     arrays = [key for key, value in example.items() if _is_array(value) and value.ndim]
     if len(arrays) != 1:
         raise TypeError(

@@ -103,9 +103,11 @@ def _assembled(
     """Run the example through the pieces, for the shapes between them and to see which write into their input."""
     x = placement.tensor(given.batch(2))
     parts: list[Any] = []
+    narrow = _Narrow(placement.dtype)
     paths = {id(module): path for path, module in model.named_modules()}
     for index, piece in enumerate([pieces.stem, *pieces.units, pieces.head], start=-1):
-        after, writes = _tried(piece, x, placement)
+        with narrow:
+            after, writes = _tried(piece, x, placement)
         path = paths.get(id(piece.function))
         how: dict[str, Any] = {
             "shape_before": tuple(x.shape[1:]),
@@ -119,14 +121,20 @@ def _assembled(
             kind = Input if index < 0 else Part
             parts.append(kind(piece.name, piece.function, placement, module=piece.module, **how))
         x = after
+    if narrow.found is not None:
+        warnings.warn(
+            f"{type(model).__name__} computes in {narrow.found} inside, whatever it is given, so results and "
+            f"derivatives are not those of {placement.dtype}; unroll at dtype={narrow.found}, or take the conversion "
+            "out of its code.",
+            stacklevel=3,
+        )
     parts[0].takes_integers = given.integers
     return UnrolledNetwork(name, parts[0], parts[1:-1], parts[-1], placement, step=step)
 
 
 def _tried(piece: Piece, x: Tensor, placement: Placement) -> tuple[Tensor, bool]:
     """The output of a piece, and whether it wrote into its input."""
-    narrow = _Narrow(placement.dtype)
-    with torch.no_grad(), narrow:
+    with torch.no_grad():
         probe = x.clone()
         before = probe._version  # torch counts the writes into a tensor and its views
         try:
@@ -142,12 +150,6 @@ def _tried(piece: Piece, x: Tensor, placement: Placement) -> tuple[Tensor, bool]
             f"{piece.name!r} returned {what} for a batch of {len(x)}; a unit maps one tensor to one tensor, with the "
             "batch as its first axis."
         )
-    if narrow.found is not None:
-        warnings.warn(
-            f"{piece.name!r} computes in {narrow.found} inside, whatever it is given, so its results and derivatives "
-            f"are not those of {placement.dtype}; unroll at dtype={narrow.found}, or take the conversion out of its code.",
-            stacklevel=4,
-        )
     return after, probe._version != before
 
 
@@ -156,7 +158,8 @@ class _Narrow(TorchDispatchMode):
 
     def __init__(self, dtype: torch.dtype) -> None:
         super().__init__()
-        self.dtype, self.found = dtype, None
+        self.dtype = dtype
+        self.found: torch.dtype | None = None
 
     def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
         result = func(*args, **(kwargs or {}))

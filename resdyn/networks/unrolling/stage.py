@@ -59,13 +59,13 @@ class Stage:
 
     @property
     def depth(self) -> int | None:
-        """The number of blocks; None, autonomous, if all are one shared module, which can be run to any depth."""
+        """The number of blocks; None, autonomous, if all are one function with shared weights: it runs to any depth."""
         self._require_blocks()
         return None if self.is_shared else len(self.blocks)
 
     @property
     def is_shared(self) -> bool:
-        """Whether the blocks, more than one, are one and the same module."""
+        """Whether the blocks, more than one, are one and the same function with the same weights."""
         return len(self.blocks) > 1 and all(b.piece.function is self.blocks[0].piece.function for b in self.blocks)
 
     def __call__(self, x: Any) -> Any:
