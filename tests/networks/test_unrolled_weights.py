@@ -358,10 +358,22 @@ def test_a_run_that_was_killed_leaves_its_folder_usable(tmp_path):
     assert not list(tmp_path.glob("*.tmp"))
 
 
-def test_wide_stages_with_kinks_keep_the_contract_for_every_seed():
-    model = resnet(8).eval()
-    stage = unroll(model, RNG.standard_normal((1, 3, 32, 32)), dtype=torch.float64).stages[0]
-    states = np.abs(RNG.standard_normal((2, *stage.shape)))
-    # 16,384 variables: differences of 1e-5 cross a kink for about one seed of six
-    for seed in range(12):
-        check_system(stage, states=states, rng=seed)
+def test_check_system_is_not_misled_by_kinks_near_a_state_and_still_finds_wrong_derivatives():
+    class Kinks:
+        """f = max(x, 0) at states 3e-6 from the kinks: differences of 1e-5 cross them, those of 1e-6 do not."""
+
+        name, shape, step, depth = "kinks", (600,), 1.0, None
+
+        def __init__(self, error=0.0):
+            self.error = error
+
+        def residual(self, t, x):
+            return np.maximum(x, 0.0)
+
+        def linearize(self, t, x):
+            return resdyn.operators.DenseOperator(np.diag((x > 0) + self.error))
+
+    states = np.full((2, 600), 3e-6)
+    check_system(Kinks(), states=states)
+    with pytest.raises(AssertionError, match="central differences along a random direction"):
+        check_system(Kinks(error=1e-4), states=states)

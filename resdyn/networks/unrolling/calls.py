@@ -123,8 +123,20 @@ def _two_samples(example: Tensor) -> Tensor:
             f"example has shape {tuple(example.shape)}, but needed is a batch of inputs, shape (n, …) with n at least "
             "1; for one input pass example[None]."
         )
-    # the second of one sample is its mirror image: samples that are equal would hide that they interact
-    return example[:2] if len(example) > 1 else torch.cat([example, example.flip(-1)])
+    # samples that are equal would hide that they interact
+    return rows_of(example, 2)
+
+
+def rows_of(tensor: Tensor, n: int) -> Tensor:
+    """The first n rows; where there are fewer, moved and, if they are real numbers, slightly changed copies."""
+    made = [tensor[k % len(tensor)] for k in range(n)]
+    generator = torch.Generator().manual_seed(0)
+    for k in range(len(tensor), n):
+        made[k] = torch.roll(made[k], k, dims=-1) if made[k].ndim else made[k]
+        if made[k].is_floating_point():
+            noise = torch.randn(made[k].shape, generator=generator, dtype=torch.float32)
+            made[k] = made[k] + 0.1 * noise.to(made[k])
+    return torch.stack(made)
 
 
 @contextmanager

@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resdyn.networks.unrolling.calls import split_example
+from resdyn.networks.unrolling.calls import rows_of, split_example
 from resdyn.networks.unrolling.placement import real_tensor
 
 
@@ -75,16 +75,4 @@ class Example:
 
     def batch(self, n: int) -> Tensor:
         """A batch of n different inputs, made from those of the example."""
-        return _rows(self.input, n)
-
-
-def _rows(tensor: Tensor, n: int) -> Tensor:
-    """The first n rows; where there are fewer, moved and, if they are real numbers, slightly changed copies."""
-    rows = [tensor[k % len(tensor)] for k in range(n)]
-    generator = torch.Generator().manual_seed(0)
-    for k in range(len(tensor), n):
-        rows[k] = torch.roll(rows[k], k, dims=-1) if rows[k].ndim else rows[k]
-        if rows[k].is_floating_point():
-            noise = torch.randn(rows[k].shape, generator=generator, dtype=torch.float32)
-            rows[k] = rows[k] + 0.1 * noise.to(rows[k])
-    return torch.stack(rows)
+        return rows_of(self.input, n)
