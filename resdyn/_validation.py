@@ -23,6 +23,8 @@ def real_array(value: Any, name: str, *, finite: bool = True, nan: bool = False)
         array = np.asarray(value)
     except ValueError as error:
         raise TypeError(f"{name} must be an array of real numbers; got a ragged sequence ({error}).") from error
+    except RuntimeError as error:  # tensors that require a gradient refuse
+        raise TypeError(f"{name} must be an array; got a {type(value).__name__}: {error}") from error
     if np.ma.is_masked(value):
         raise TypeError(f"{name} is a masked array with masked entries; fill them first, e.g. {name}.filled(0.0).")
     if array.dtype.kind not in "biuf":

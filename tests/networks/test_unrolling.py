@@ -369,7 +369,7 @@ def test_models_whose_result_is_not_one_tensor(monkeypatch):
 
     model = Two()
     found(monkeypatch, *foreign_pieces(model))
-    with pytest.raises(ValueError, match="a tuple with 2 tensors and no 'logits'"):
+    with pytest.raises(TypeError, match=r"returns 2 tensors in a tuple \(0, 1\), none called 'logits'"):
         unroll(model, np.ones((1, 4)))
 
 

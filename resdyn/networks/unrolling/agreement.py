@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from resdyn.networks.unrolling.inputs import Example, logits_of
+from resdyn.networks.unrolling.calls import logits
+from resdyn.networks.unrolling.inputs import Example
 from resdyn.networks.unrolling.pieces import Pieces
 from resdyn.networks.unrolling.placement import Placed, Placement
 from resdyn.networks.unrolling.unrolled import UnrolledNetwork
@@ -25,7 +26,10 @@ def require_agreement(
 ) -> None:
     """An error that names the first unit that differs, if one does."""
     # sums in another order differ by some ε, which layers enlarge; half of the digits are left for that
-    tolerance = float(np.sqrt(placement.eps))
+    eps = placement.eps
+    if pieces.converts:  # the model itself rounds to its own type inside, and the pieces do not
+        eps = max(eps, torch.finfo(torch.float32).eps)
+    tolerance = float(np.sqrt(eps))
     results = {n: _model_run(model, example, n, placement) for n in _SIZES}
     most = max(_SIZES)
     again = _model_run(model, example, most, placement)
@@ -55,13 +59,13 @@ def require_agreement(
 def _model_run(model: nn.Module, example: Example, n: int, placement: Placement) -> Tensor:
     run = Placed(model, placement)
     # a model may write into its input
-    batch = {name: placement.tensor(tensor).clone() for name, tensor in example.batch(n).items()}
+    x = placement.tensor(example.batch(n)).clone()
     with torch.no_grad():
-        return logits_of(run(**batch) if example.is_mapping else run(next(iter(batch.values()))))
+        return logits(run(x) if example.keyword is None else run(**{example.keyword: x}, **example.rest))
 
 
 def _input(example: Example, n: int, network: UnrolledNetwork) -> Tensor:
-    return example.batch(n)[next(iter(example.tensors))].to(network.placement.device)
+    return example.batch(n).to(network.placement.device)
 
 
 def _difference(found: Tensor, expected: Tensor) -> float:

@@ -34,9 +34,10 @@ def logits(result: Any) -> Tensor:
     """
     if isinstance(result, Tensor):
         return result
+    named = result.get("logits") if isinstance(result, Mapping) else getattr(result, "logits", None)
+    if isinstance(named, Tensor):
+        return named
     if isinstance(result, Mapping):
-        if isinstance(result.get("logits"), Tensor):
-            return result["logits"]  # type: ignore[no-any-return]
         values, names = list(result.values()), [str(key) for key in result]
     elif isinstance(result, tuple | list):
         values, names = list(result), [str(k) for k in range(len(result))]
@@ -68,19 +69,8 @@ def single_tensor(model: nn.Module, example: Any) -> tuple[SingleTensor, Tensor]
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, but is {model!r} of type {type(model).__name__}.")
     model = getattr(model, "_orig_mod", model)  # what torch.compile wraps
-    keyword, rest = None, {}
-    if isinstance(example, Mapping):
-        tensors = [key for key, value in example.items() if _is_array(value)]
-        if len(tensors) != 1:
-            raise TypeError(
-                f"example is a {type(example).__name__} with {len(tensors)} tensors ({', '.join(map(str, tensors))}), "
-                "but a network as a system has one input; pass one tensor by its keyword, and fix the others in a "
-                "module around the network."
-            )
-        keyword = str(tensors[0])
-        rest = {str(key): value for key, value in example.items() if key != keyword}
-        example = example[keyword]
-    elif not _is_array(example):
+    keyword, rest, example = split_example(example)
+    if not _is_array(example):
         raise TypeError(
             f"example is of type {type(example).__name__}, but needed is a batch of inputs: a tensor, an array, or "
             "a dict with one of them under the name of an argument."
@@ -90,8 +80,33 @@ def single_tensor(model: nn.Module, example: Any) -> tuple[SingleTensor, Tensor]
     return network, _two_samples(_as_tensor(model, example))
 
 
+def split_example(example: Any) -> tuple[str | None, dict[str, Any], Any]:
+    """The keyword of the input, the fixed keywords, and the input; no keyword where the example is no mapping.
+
+    Raises
+    ------
+    TypeError
+        If a mapping holds no tensor or array with axes, or several.
+    ValueError
+        If a mapping is empty.
+    """
+    if not isinstance(example, Mapping):
+        return None, {}, example
+    if not example:
+        raise ValueError("example is an empty mapping; pass at least the input of the model.")
+    arrays = [key for key, value in example.items() if _is_array(value) and value.ndim]
+    if len(arrays) != 1:
+        raise TypeError(
+            f"example is a {type(example).__name__} with {len(arrays)} tensors ({', '.join(map(str, arrays))}), "
+            "but a network as a system has one input; pass one tensor by its keyword, and fix the others in a "
+            "module around the network."
+        )
+    (keyword,) = arrays
+    return str(keyword), {str(key): value for key, value in example.items() if key != keyword}, example[keyword]
+
+
 def _is_array(value: Any) -> bool:
-    return isinstance(value, Tensor) or hasattr(value, "__array__")
+    return isinstance(value, Tensor) or (hasattr(value, "__array__") and hasattr(value, "ndim"))
 
 
 def _as_tensor(model: nn.Module, example: Any) -> Tensor:
@@ -108,8 +123,20 @@ def _two_samples(example: Tensor) -> Tensor:
             f"example has shape {tuple(example.shape)}, but needed is a batch of inputs, shape (n, …) with n at least "
             "1; for one input pass example[None]."
         )
-    # the second of one sample is its mirror image: samples that are equal would hide that they interact
-    return example[:2] if len(example) > 1 else torch.cat([example, example.flip(-1)])
+    # samples that are equal would hide that they interact
+    return rows_of(example, 2)
+
+
+def rows_of(tensor: Tensor, n: int) -> Tensor:
+    """The first n rows; where there are fewer, moved and, if they are real numbers, slightly changed copies."""
+    made = [tensor[k % len(tensor)] for k in range(n)]
+    generator = torch.Generator().manual_seed(0)
+    for k in range(len(tensor), n):
+        made[k] = torch.roll(made[k], k, dims=-1) if made[k].ndim else made[k]
+        if made[k].is_floating_point():
+            noise = torch.randn(made[k].shape, generator=generator, dtype=torch.float32)
+            made[k] = made[k] + 0.1 * noise.to(made[k])
+    return torch.stack(made)
 
 
 @contextmanager
@@ -122,21 +149,6 @@ def differentiable_kernels() -> Iterator[None]:
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fast)
-
-
-def refuse_training(model: nn.Module) -> None:
-    """Refuse a network whose samples act on each other, or whose answers are drawn, because it trains.
-
-    Raises
-    ------
-    ValueError
-        If batch norm or dropout is in training mode.
-    """
-    for path, module in model.named_modules():
-        random = isinstance(module, nn.modules.dropout._DropoutNd) and module.p > 0
-        if module.training and (random or isinstance(module, nn.modules.batchnorm._BatchNorm)):
-            kind = type(module).__name__
-            raise ValueError(f"{path or 'the model'} ({kind}) is in training mode; call model.eval() before.")
 
 
 def refuse_randomness(network: nn.Module, x: Tensor) -> None:

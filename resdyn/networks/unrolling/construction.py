@@ -1,9 +1,11 @@
 """``unroll``: from a model and an example to its chain of units, checked against the model."""
 
+import warnings
 from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from resdyn import _validation as validate
 from resdyn.networks.architectures.contract import ResidualNetwork
@@ -37,8 +39,9 @@ def unroll(
     ----------
     model : torch.nn.Module
         In eval mode.
-    example : tensor or array, shape (batch, \*shape); or a mapping from argument names to tensors
-        An input; of a mapping the first entry is the input. Its values do not matter.
+    example : tensor or array, shape (batch, \*shape); or a mapping with one of them and fixed arguments
+        An input, in a mapping by the name of its argument, such as ``{"pixel_values": x, "flag": True}``; what else is
+        there goes to the model as it is. The values of the input do not matter.
     units : sequence of str or of modules, optional
         The residual units, in order: paths such as "layer1.0", or submodules.
     step : float, optional
@@ -67,6 +70,8 @@ def unroll(
     RuntimeError
         If CUDA is asked for and there is none.
     """
+    if isinstance(model, nn.DataParallel):
+        model = model.module  # a unit runs on one device
     if not isinstance(model, nn.Module):
         raise TypeError(f"model must be a torch.nn.Module, but is {model!r} of type {type(model).__name__}.")
     chosen = None if step is None else validate.positive(step, "step")
@@ -75,7 +80,7 @@ def unroll(
     given = Example(example, model)
     pieces = _pieces(model, example, given, units)
     name = _name_of(model) if name is None else name
-    network = _assembled(pieces, given, placement, declared_step(pieces) if chosen is None else chosen, name)
+    network = _assembled(model, pieces, given, placement, declared_step(pieces) if chosen is None else chosen, name)
     network.preprocessing = getattr(model, "preprocessing", None)
     require_agreement(model, network, pieces, given, placement)
     return network
@@ -87,25 +92,43 @@ def _pieces(model: nn.Module, example: Any, given: Example, units: Any) -> Piece
     else:
         from resdyn.networks.unrolling.finding import find_pieces
 
-        pieces = find_pieces(model, given.tensors if given.is_mapping else given.input, units=units)
+        pieces = find_pieces(model, given.call, units=units)
     if not pieces.units:
         raise ValueError(f"the {type(model).__name__} has no residual units; give it one, or name some with units=.")
     return pieces
 
 
-def _assembled(pieces: Pieces, given: Example, placement: Placement, step: float, name: str) -> UnrolledNetwork:
+def _assembled(
+    model: nn.Module, pieces: Pieces, given: Example, placement: Placement, step: float, name: str
+) -> UnrolledNetwork:
     """Run the example through the pieces, for the shapes between them and to see which write into their input."""
-    x = placement.tensor(given.batch(2)[next(iter(given.tensors))])
+    x = placement.tensor(given.batch(2))
     parts: list[Any] = []
+    narrow = _Narrow(placement.dtype)
+    paths = {id(module): path for path, module in model.named_modules()}
     for index, piece in enumerate([pieces.stem, *pieces.units, pieces.head], start=-1):
-        after, writes = _tried(piece, x, placement)
-        shapes: dict[str, Any] = {"shape_before": tuple(x.shape[1:]), "shape_after": tuple(after.shape[1:])}
+        with narrow:
+            after, writes = _tried(piece, x, placement)
+        path = paths.get(id(piece.function))
+        how: dict[str, Any] = {
+            "shape_before": tuple(x.shape[1:]),
+            "shape_after": tuple(after.shape[1:]),
+            "writes": writes,
+            "home": None if path is None else (model, path),
+        }
         if 0 <= index < len(pieces.units):
-            parts.append(Unit(piece, index, placement, **shapes, writes=writes))
+            parts.append(Unit(piece, index, placement, **how))
         else:
             kind = Input if index < 0 else Part
-            parts.append(kind(piece.name, piece.function, placement, module=piece.module, **shapes, writes=writes))
+            parts.append(kind(piece.name, piece.function, placement, module=piece.module, **how))
         x = after
+    if narrow.found is not None:
+        warnings.warn(
+            f"{type(model).__name__} computes in {narrow.found} inside, whatever it is given, so results and "
+            f"derivatives are not those of {placement.dtype}; unroll at dtype={narrow.found}, or take the conversion "
+            "out of its code.",
+            stacklevel=3,
+        )
     parts[0].takes_integers = given.integers
     return UnrolledNetwork(name, parts[0], parts[1:-1], parts[-1], placement, step=step)
 
@@ -129,6 +152,23 @@ def _tried(piece: Piece, x: Tensor, placement: Placement) -> tuple[Tensor, bool]
             "batch as its first axis."
         )
     return after, probe._version != before
+
+
+class _Narrow(TorchDispatchMode):
+    """Watches for results that are coarser than a dtype, other than of what is coarse already."""
+
+    def __init__(self, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.found: torch.dtype | None = None
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        result = func(*args, **(kwargs or {}))
+        wide = any(isinstance(value, Tensor) and value.dtype == self.dtype for value in args)
+        floating = isinstance(result, Tensor) and result.is_floating_point()
+        if wide and floating and torch.finfo(result.dtype).eps > torch.finfo(self.dtype).eps:
+            self.found = result.dtype
+        return result
 
 
 def _name_of(model: nn.Module) -> str:

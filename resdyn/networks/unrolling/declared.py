@@ -1,8 +1,11 @@
 """The pieces of a network that says itself what its stem, stages and head are."""
 
+from typing import Literal
+
 from torch import Tensor, nn
 from torch.nn.functional import linear
 
+from resdyn.networks.architectures.blocks import ResidualBlock
 from resdyn.networks.architectures.contract import ResidualNetwork, SharedStage
 from resdyn.networks.architectures.dense import DenseBlock
 from resdyn.networks.architectures.pointwise import ACTIVATIONS
@@ -18,7 +21,29 @@ class Preactivated(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The branch of the block at x."""
-        return ACTIVATIONS[self.block.activation](linear(x, self.block.weight, self.block.bias))
+        return _activated(self.block, x)
+
+
+def _activated(block: DenseBlock, x: Tensor) -> Tensor:
+    return ACTIVATIONS[block.activation](linear(x, block.weight, block.bias))
+
+
+class Summand(nn.Module):
+    """A summand of a block with its gain: a S(x) or b g(x)."""
+
+    def __init__(self, block: ResidualBlock | DenseBlock, kind: Literal["shortcut", "branch"]) -> None:
+        super().__init__()
+        self.block, self.kind = block, kind
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The summand at x."""
+        block, is_branch = self.block, self.kind == "branch"
+        if isinstance(block, ResidualBlock):
+            gain, summand = block.gains()[is_branch], block.branch if is_branch else block.shortcut
+            return gain * summand(x)  # type: ignore[no-any-return]
+        if is_branch:
+            return (block.step * block.gain) * _activated(block, x)
+        return (1 - block.step * block.damping) * x
 
 
 def declared_pieces(network: ResidualNetwork) -> Pieces:
@@ -46,7 +71,18 @@ def _whole(name: str, module: nn.Module) -> Piece:
 
 def _unit(name: str, module: nn.Module) -> Piece:
     if isinstance(module, DenseBlock):
-        return Piece(name, module, module, branch=Preactivated(module), shortcut_is_identity=True)
+        damped = module.damping != 0
+        return Piece(
+            name,
+            module,
+            module,
+            branch=Summand(module, "branch"),
+            shortcut=Summand(module, "shortcut") if damped else None,
+            shortcut_is_identity=not damped,
+            activations=Preactivated(module),
+        )
+    if isinstance(module, ResidualBlock) and module.interpolation is not None:
+        return Piece(name, module, module, branch=Summand(module, "branch"), shortcut=Summand(module, "shortcut"))
     branch, shortcut = getattr(module, "branch", None), getattr(module, "shortcut", None)
     return Piece(
         name,

@@ -12,7 +12,6 @@ from resdyn.networks.unrolling.calls import (
     differentiable_kernels,
     refuse_interaction,
     refuse_randomness,
-    refuse_training,
     single_tensor,
 )
 from resdyn.networks.unrolling.cuts import cut_vertices, regions
@@ -21,9 +20,10 @@ from resdyn.networks.unrolling.hooks import pieces_by_hooks
 from resdyn.networks.unrolling.named import named_spans, paths_of
 from resdyn.networks.unrolling.operations import WEIGHT_LAYERS, is_structural, name_of
 from resdyn.networks.unrolling.pieces import Piece, Pieces
+from resdyn.networks.unrolling.placement import refuse_training
 from resdyn.networks.unrolling.skips import count_additions, path_to, residual_addition
 from resdyn.networks.unrolling.spans import Span, shared_calls, spans
-from resdyn.networks.unrolling.subgraphs import has_attention, subgraph
+from resdyn.networks.unrolling.subgraphs import Subgraph, has_attention, subgraph
 
 
 def find_pieces(model: nn.Module, example: Any, *, units: Sequence[str | nn.Module] | None = None) -> Pieces:
@@ -81,7 +81,7 @@ def find_pieces(model: nn.Module, example: Any, *, units: Sequence[str | nn.Modu
     found = spans(graph, chain, additions) if paths is None else named_spans(graph, chain, additions, paths)
     if not found:
         raise ValueError(_nothing_found(model, graph, len(chain)))
-    return _with_own_functions(_pieces(graph, found), x)
+    return _with_own_functions(_pieces(graph, found), x, graph)
 
 
 def _pieces(graph: DataGraph, found: Sequence[Span]) -> Pieces:
@@ -94,7 +94,20 @@ def _pieces(graph: DataGraph, found: Sequence[Span]) -> Pieces:
         _piece(graph, span, name, sizes)
         for span, name in zip((stem, *found, head), ("stem", *_names(graph, found), "head"), strict=True)
     ]
-    return Pieces(pieces[0], pieces[1:-1], pieces[-1])
+    pieces = _with_shared_functions(pieces)
+    return Pieces(pieces[0], pieces[1:-1], pieces[-1], converts=bool(graph.conversions))
+
+
+def _with_shared_functions(pieces: Sequence[Piece]) -> list[Piece]:
+    """The pieces, with one function for those that compute the same with the same weights."""
+    known: dict[Any, nn.Module] = {}
+
+    def shared(function: nn.Module | None) -> Any:
+        return known.setdefault(function.signature, function) if isinstance(function, Subgraph) else function
+
+    return [
+        replace(p, function=shared(p.function), branch=shared(p.branch), shortcut=shared(p.shortcut)) for p in pieces
+    ]
 
 
 def _piece(graph: DataGraph, span: Span, name: str, sizes: Counter[Call]) -> Piece:
@@ -119,17 +132,17 @@ def _own_module(graph: DataGraph, span: Span, sizes: Counter[Call]) -> nn.Module
     return graph.model.get_submodule(span.calls[-1][1])
 
 
-def _with_own_functions(pieces: Pieces, x: Tensor) -> Pieces:
-    """The pieces, with the caller's own submodule as function where it does the same for an example."""
+def _with_own_functions(pieces: Pieces, x: Tensor, graph: DataGraph) -> Pieces:
+    """The pieces, with the caller's own submodule as function where it does the same, at any floating-point type."""
+    paths = {id(module): path for path, module in graph.model.named_modules()}
     checked = []
     with torch.no_grad(), differentiable_kernels():
         for piece in (pieces.stem, *pieces.units, pieces.head):
             result = piece.function(x)
-            checked.append(
-                replace(piece, function=cast(nn.Module, piece.module)) if _does_the_same(piece, x, result) else piece
-            )
+            own = paths.get(id(piece.module)) not in graph.conversions and _does_the_same(piece, x, result)
+            checked.append(replace(piece, function=cast(nn.Module, piece.module)) if own else piece)
             x = result
-    return Pieces(checked[0], checked[1:-1], checked[-1])
+    return replace(pieces, stem=checked[0], units=checked[1:-1], head=checked[-1])
 
 
 def _does_the_same(piece: Piece, x: Tensor, result: Tensor) -> bool:

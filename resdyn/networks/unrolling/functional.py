@@ -43,6 +43,41 @@ def _is_idle(node: fx.Node) -> bool:
     return same and before.device == after.device and not node.kwargs.get("copy")
 
 
+def rewrite_fused_sums(graph: fx.Graph) -> None:
+    """Write ``lerp``, ``addcmul`` and ``addcdiv`` as the sums and products that they are."""
+    for node in list(graph.nodes):
+        if name_of(node) not in ("lerp", "addcmul", "addcdiv"):
+            continue
+        x, first, second = node.args[:3]
+        with graph.inserting_before(node):
+            if name_of(node) == "lerp":
+                rest = _put(graph, node, "rsub.Scalar" if isinstance(second, fx.Node) else "", second, 1)
+                rest = 1 - second if rest is None else rest
+                x, total = _product(graph, node, "mul", x, rest), _product(graph, node, "mul", first, second)
+            else:
+                total = _product(graph, node, "mul" if name_of(node) == "addcmul" else "div", first, second)
+                factor = argument(node, 3, "value", 1)
+                total = total if factor == 1 else _product(graph, node, "mul", total, factor)
+            plain = _put(graph, node, "add.Tensor", x, total)
+        node.replace_all_uses_with(plain)
+        graph.erase_node(node)
+
+
+def _product(graph: fx.Graph, node: fx.Node, kind: str, a: Any, b: Any) -> Any:
+    return _put(graph, node, f"{kind}.{'Tensor' if isinstance(b, fx.Node) else 'Scalar'}", a, b)
+
+
+def _put(graph: fx.Graph, like: fx.Node, operation: str, *args: Any) -> Any:
+    """An operation of a fused one; None for none."""
+    if not operation:
+        return None
+    packet, _, overload = operation.partition(".")
+    target = getattr(getattr(torch.ops.aten, packet), overload)
+    new = graph.call_function(target, args)
+    new.meta = dict(like.meta) | {"val": target(*(a.meta["val"] if isinstance(a, fx.Node) else a for a in args))}
+    return new
+
+
 def made_functional(graph: fx.Graph) -> bool:
     """Rewrite the graph; False, with the graph half rewritten, where that would need more than names."""
     position = {node: k for k, node in enumerate(graph.nodes)}

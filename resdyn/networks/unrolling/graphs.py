@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, fx, nn
 
 from resdyn.networks.unrolling.calls import SingleTensor, differentiable_kernels
-from resdyn.networks.unrolling.functional import made_functional, without_idle_steps
+from resdyn.networks.unrolling.functional import made_functional, rewrite_fused_sums, without_idle_steps
 from resdyn.networks.unrolling.operations import acts_at_random, name_of
 
 Call = tuple[str, str]
@@ -55,6 +55,9 @@ class DataGraph:
         Which tensor of the network a placeholder stands for.
     dtype : dtype or None
         Of floating-point numbers while it was traced.
+    conversions : set of str
+        The paths of the submodules, outer ones included, whose code names that type, as ``x.to(torch.float32)`` does:
+        at another type they compute in this one, and pieces of the graph do not.
     """
 
     model: nn.Module
@@ -64,6 +67,7 @@ class DataGraph:
     sink: fx.Node
     leaves: dict[fx.Node, Leaf]
     dtype: torch.dtype | None
+    conversions: frozenset[str]
 
     def operands(self, node: fx.Node) -> list[fx.Node]:
         """The data that an operation reads."""
@@ -106,7 +110,9 @@ def trace(network: SingleTensor, x: Tensor) -> DataGraph:
     ValueError
         If layers act at random or on the whole batch, or the logits do not depend on the input.
     """
-    program = _exported(network, x)
+    dtypes = [tensor.dtype for tensor in (x, *network.parameters()) if tensor.is_floating_point()]
+    dtype = dtypes[0] if dtypes else None
+    program, conversions = _exported(network, x, dtype)
     module = program.graph_module
     graph = module.graph
     leaves = _leaves(program, network.model)
@@ -120,11 +126,10 @@ def trace(network: SingleTensor, x: Tensor) -> DataGraph:
     for node in graph.nodes:
         if node.users and (reason := acts_at_random(node)):
             raise ValueError(f"the network has {reason}; call model.eval() before.")
-    dtypes = [tensor.dtype for tensor in (x, *network.parameters()) if tensor.is_floating_point()]
-    return DataGraph(network.model, module, data, source, sink, leaves, dtypes[0] if dtypes else None)
+    return DataGraph(network.model, module, data, source, sink, leaves, dtype, conversions)
 
 
-def _exported(network: SingleTensor, x: Tensor) -> Any:
+def _exported(network: SingleTensor, x: Tensor, dtype: torch.dtype | None) -> tuple[Any, frozenset[str]]:
     from torch.export import Dim, export
 
     with warnings.catch_warnings(), differentiable_kernels():
@@ -132,13 +137,27 @@ def _exported(network: SingleTensor, x: Tensor) -> Any:
         warnings.simplefilter("ignore")
         try:
             program = export(network, (x,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False)
+            conversions = _conversions(program.graph_module.graph, dtype)
             without_idle_steps(program.graph_module.graph)
+            rewrite_fused_sums(program.graph_module.graph)
             if not made_functional(program.graph_module.graph):
                 program = _functionalised(export(network, (x,), dynamic_shapes=({0: Dim.DYNAMIC},), strict=False))
                 without_idle_steps(program.graph_module.graph)
+                rewrite_fused_sums(program.graph_module.graph)
         except Exception as error:
             raise TracingError(_reason(error)) from error
-    return program
+    return program, conversions
+
+
+def _conversions(graph: fx.Graph, dtype: torch.dtype | None) -> frozenset[str]:
+    """The submodules in which a tensor is converted to this type by its name."""
+    found = set[str]()
+    for node in graph.nodes:
+        named = node.op == "call_function" and dtype in (*node.args, *node.kwargs.values())
+        if named and any(isinstance(operand.meta.get("val"), Tensor) for operand in node.all_input_nodes):
+            stack = (node.meta.get("nn_module_stack") or {}).values()
+            found.update(path.removeprefix(_CHILD).removeprefix(".") for path, _ in stack if _below(path))
+    return frozenset(found)
 
 
 def _functionalised(program: Any) -> Any:

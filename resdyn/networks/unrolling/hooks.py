@@ -3,8 +3,12 @@
 Each named submodule is a piece as it is. The stem is the network, stopped before the first of them. The head is the
 network, run on a stand-in input, in which the last named submodule returns the state in question: it costs a whole
 forward pass, and derivatives of the head pass the rest of the network without a gradient.
+
+Hooks are put on the caller's modules for the time of a call. They act in the thread that put them there and in no
+other, and two such calls wait for each other.
 """
 
+import threading
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -14,6 +18,8 @@ from torch import Tensor, nn
 
 from resdyn.networks.unrolling.calls import SingleTensor, differentiable_kernels
 from resdyn.networks.unrolling.pieces import Piece, Pieces
+
+_ONE_AT_A_TIME = threading.RLock()
 
 
 class _Stopped(BaseException):
@@ -44,36 +50,39 @@ class CalledModule(nn.Module):
 class Before(nn.Module):
     """A network up to the input of a submodule."""
 
-    def __init__(self, network: SingleTensor, module: nn.Module) -> None:
+    def __init__(self, network: SingleTensor, path: str) -> None:
         super().__init__()
         self.network = network
-        self._until = (module,)
+        self._until = path
         self.training = False
 
     def forward(self, x: Tensor) -> Tensor:
         """The input of the submodule."""
 
         def stop(_: nn.Module, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-            raise _Stopped((*args, *kwargs.values())[0])
+            if threading.get_ident() == caller:
+                raise _Stopped((*args, *kwargs.values())[0])
 
-        handle = self._until[0].register_forward_pre_hook(stop, with_kwargs=True)
-        try:
-            with differentiable_kernels():
-                self.network(x)
-        except _Stopped as stopped:
-            return stopped.value
-        finally:
-            handle.remove()
+        caller = threading.get_ident()
+        with _ONE_AT_A_TIME:
+            handle = self.network.model.get_submodule(self._until).register_forward_pre_hook(stop, with_kwargs=True)
+            try:
+                with differentiable_kernels():
+                    self.network(x)
+            except _Stopped as stopped:
+                return stopped.value
+            finally:
+                handle.remove()
         raise RuntimeError("the network did not call the first unit for this input, but did for the example.")
 
 
 class After(nn.Module):
     """A network from the output of a submodule on."""
 
-    def __init__(self, network: SingleTensor, module: nn.Module, stand_in: Tensor) -> None:
+    def __init__(self, network: SingleTensor, path: str, stand_in: Tensor) -> None:
         super().__init__()
         self.network = network
-        self._since = (module,)
+        self._since = path
         self.register_buffer("stand_in", stand_in[:1], persistent=False)
         self.training = False
 
@@ -81,15 +90,17 @@ class After(nn.Module):
         """The logits, where the submodule returns x."""
 
         def replace(_: nn.Module, args: Any, result: Any) -> Any:
-            return _with_tensor(result, x)
+            return _with_tensor(result, x) if threading.get_ident() == caller else None
 
+        caller = threading.get_ident()
         stand_in = self.stand_in.to(x.device, x.dtype if self.stand_in.is_floating_point() else None)
-        handle = self._since[0].register_forward_hook(replace)
-        try:
-            with differentiable_kernels():
-                return self.network(stand_in.expand(len(x), *stand_in.shape[1:]))  # type: ignore[no-any-return]
-        finally:
-            handle.remove()
+        with _ONE_AT_A_TIME:
+            handle = self.network.model.get_submodule(self._since).register_forward_hook(replace)
+            try:
+                with differentiable_kernels():
+                    return self.network(stand_in.expand(len(x), *stand_in.shape[1:]))  # type: ignore[no-any-return]
+            finally:
+                handle.remove()
 
 
 def pieces_by_hooks(network: SingleTensor, x: Tensor, paths: Sequence[str], reason: str) -> Pieces:
@@ -116,7 +127,7 @@ def pieces_by_hooks(network: SingleTensor, x: Tensor, paths: Sequence[str], reas
     units = [
         Piece(path, CalledModule(modules[path], args[1:], kwargs), modules[path]) for path, args, kwargs, _ in record
     ]
-    first, last = modules[record[0][0]], modules[record[-1][0]]
+    first, last = record[0][0], record[-1][0]
     return Pieces(Piece("stem", Before(network, first)), units, Piece("head", After(network, last, x)))
 
 

@@ -1,12 +1,12 @@
 """What a network takes: inputs checked, and small batches made from an example."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
+from resdyn.networks.unrolling.calls import rows_of, split_example
 from resdyn.networks.unrolling.placement import real_tensor
 
 
@@ -30,7 +30,16 @@ def takes_integers(model: nn.Module) -> bool:
 
 
 class Example:
-    """The caller's example: one tensor, or keyword tensors of which the first is the input.
+    """The caller's example: one tensor, or keywords of which one is a tensor, the input, and the others are fixed.
+
+    Attributes
+    ----------
+    input : tensor
+        A batch of inputs.
+    keyword : str or None
+        The name of the argument that it is.
+    rest : dict
+        The fixed keywords.
 
     Raises
     ------
@@ -39,22 +48,22 @@ class Example:
     """
 
     def __init__(self, example: Any, model: nn.Module) -> None:
-        given = dict(example) if isinstance(example, Mapping) else {"": example}
-        if not given:
-            raise ValueError("example is an empty mapping; pass at least the input of the model.")
-        integers = takes_integers(model)
-        self.integers = integers
-        self.tensors = {name: self._tensor(value, name, integers) for name, value in given.items()}
-        self.input = next(iter(self.tensors.values()))
+        self.integers = takes_integers(model)
+        self.keyword, self.rest, given = split_example(example)
+        self.input = self._tensor(given, self.keyword, self.integers)
         if self.input.ndim < 2 or not len(self.input):
             raise ValueError(
                 f"example has shape {tuple(self.input.shape)}, but needed is a batch of at least one input, "
                 "(batch, *shape); pass x[None] for a single one."
             )
-        self.is_mapping = isinstance(example, Mapping)
+
+    @property
+    def call(self) -> Any:
+        """The example again, with a tensor for the input."""
+        return self.input if self.keyword is None else {self.keyword: self.input, **self.rest}
 
     @staticmethod
-    def _tensor(value: Any, name: str, integers: bool) -> Tensor:
+    def _tensor(value: Any, name: str | None, integers: bool) -> Tensor:
         if not isinstance(value, Tensor):
             try:
                 value = torch.from_numpy(np.array(value))
@@ -62,43 +71,8 @@ class Example:
                 raise TypeError(
                     f"example{f'[{name!r}]' if name else ''} must be a tensor or an array, but is {value!r}."
                 ) from None
-        return checked_input(value.detach(), integers=integers or bool(name))
+        return checked_input(value.detach(), integers=integers)
 
-    def batch(self, n: int) -> dict[str, Tensor]:
+    def batch(self, n: int) -> Tensor:
         """A batch of n different inputs, made from those of the example."""
-        given = len(self.input)
-        return {
-            name: _rows(tensor, n) if tensor.ndim and len(tensor) == given else tensor
-            for name, tensor in self.tensors.items()
-        }
-
-
-def _rows(tensor: Tensor, n: int) -> Tensor:
-    """The first n rows; where there are fewer, moved and, if they are real numbers, slightly changed copies."""
-    rows = [tensor[k % len(tensor)] for k in range(n)]
-    generator = torch.Generator().manual_seed(0)
-    for k in range(len(tensor), n):
-        rows[k] = torch.roll(rows[k], k, dims=-1) if rows[k].ndim else rows[k]
-        if rows[k].is_floating_point():
-            noise = torch.randn(rows[k].shape, generator=generator, dtype=torch.float32)
-            rows[k] = rows[k] + 0.1 * noise.to(rows[k])
-    return torch.stack(rows)
-
-
-def logits_of(output: Any) -> Tensor:
-    """The tensor that a model's result means: itself, its logits, or the only tensor in it."""
-    if isinstance(output, Tensor):
-        return output
-    if isinstance(output, Mapping):
-        if isinstance(output.get("logits"), Tensor):
-            return output["logits"]
-        output = tuple(output.values())
-    if isinstance(getattr(output, "logits", None), Tensor):
-        return output.logits
-    tensors = [value for value in output if isinstance(value, Tensor)] if isinstance(output, tuple | list) else []
-    if len(tensors) == 1:
-        return tensors[0]
-    raise ValueError(
-        f"the model returns a {type(output).__name__} with {len(tensors)} tensors and no 'logits'; wrap it in a module "
-        "that returns its logits alone."
-    )
+        return rows_of(self.input, n)

@@ -20,10 +20,13 @@ class Piece:
     module : module or None
         The caller's own submodule, if the piece is one.
     branch, shortcut : module or None
-        The summands of the last addition of a unit: the one with the weights, and the skip path; None where they
-        cannot be told apart or are not known.
+        The summands of the last addition of a unit, each with its gain: the one with the weights, and the skip path, so
+        that the unit is what comes after ``shortcut(x) + branch(x)``; None where they cannot be told apart or are not
+        known.
     shortcut_is_identity : bool
-        Whether the skip path hands on the state as it is.
+        Whether the skip path hands on the state as it is, with no gain.
+    activations : module or None
+        What the literature calls the activations y, where that is not the branch.
     """
 
     name: str
@@ -32,6 +35,7 @@ class Piece:
     branch: nn.Module | None = None
     shortcut: nn.Module | None = None
     shortcut_is_identity: bool = False
+    activations: nn.Module | None = None
 
 
 @dataclass(frozen=True, eq=False)
@@ -41,3 +45,5 @@ class Pieces:
     stem: Piece
     units: Sequence[Piece]
     head: Piece
+    converts: bool = False
+    """Whether the network converts to a floating-point type that its code names, such as ``x.to(torch.float32)``."""

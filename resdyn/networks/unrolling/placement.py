@@ -1,8 +1,8 @@
 """Where the numbers of a network live and how exact they are: one device and one dtype, chosen once.
 
-Where that is the model's own device and dtype, its modules run as they are and share their weights. Elsewhere they run
-with copies of the weights, put in their place for each call by ``torch.func.functional_call``; the model itself is
-neither moved nor changed.
+Where that is the model's own device and dtype, its modules run as they are and share their weights. Elsewhere run
+copies of the weights, in clones of the modules (:mod:`resdyn.networks.unrolling.clones`); the model itself is neither
+moved nor changed, not even for the time of a call.
 """
 
 from collections.abc import Callable, Iterator
@@ -12,9 +12,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
-from torch.func import functional_call
 
 from resdyn import _validation as validate
+from resdyn.networks.unrolling.clones import Clones
 
 Array = NDArray[Any]
 
@@ -51,7 +51,7 @@ class Placement:
             tensor.device == self.device for _, tensor in _weights(model)
         )
         """Whether the model runs as it is."""
-        self._copies: dict[int, tuple[Tensor, Tensor]] = {}
+        self._clones = Clones(self._copy)
 
     @property
     def numpy(self) -> np.dtype[Any]:
@@ -74,36 +74,88 @@ class Placement:
             x = torch.from_numpy(array)
         return x.to(device=self.device, dtype=self.dtype if x.is_floating_point() else x.dtype)
 
-    def weights(self, module: nn.Module) -> dict[str, Tensor]:
-        """The weights of a module at this place; empty if the module runs as it is."""
-        return {} if self.is_native else {name: self._copy(tensor) for name, tensor in _weights(module)}
+    def module(self, module: nn.Module) -> nn.Module:
+        """A module at this place: itself where the model runs as it is, else its clone."""
+        return module if self.is_native else self._clones(module)
 
     def _copy(self, tensor: Tensor) -> Tensor:
-        # one copy of a tensor that several modules share; the original is kept so that its id stays its own
-        if id(tensor) not in self._copies:
-            dtype = self.dtype if tensor.is_floating_point() else tensor.dtype
-            self._copies[id(tensor)] = (tensor, tensor.detach().to(device=self.device, dtype=dtype, copy=True))
-        return self._copies[id(tensor)][1]
+        dtype = self.dtype if tensor.is_floating_point() else tensor.dtype
+        return tensor.detach().to(device=self.device, dtype=dtype, copy=True)
+
+    def __getstate__(self) -> dict[str, Any]:
+        # the clones are found by ids, which mean nothing elsewhere
+        return {name: value for name, value in vars(self).items() if name != "_clones"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _clones=Clones(self._copy))
 
     def __repr__(self) -> str:
         return f"{self.numpy} on {self.device}"
 
 
 class Placed:
-    """A module, run at a placement."""
+    """A module, run at a placement.
 
-    def __init__(self, module: nn.Module, placement: Placement) -> None:
-        self.module = module
-        self._weights = placement.weights(module)
+    Parameters
+    ----------
+    module : module
+    placement : Placement
+    home : (module, str), optional
+        The network, and the path in it at which the module is.
+    """
+
+    def __init__(self, module: nn.Module, placement: Placement, home: tuple[nn.Module, str] | None = None) -> None:
+        self.module, self.placement = module, placement
+        self._running = placement.module(module)
+        self._home = home if placement.is_native else None
         self._modal = [part for part in module.modules() if depends_on_mode(part)]
 
     def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        """What the module returns; differentiable."""
+        """What the module returns; differentiable.
+
+        Raises
+        ------
+        ValueError
+            If a part of it was switched to training mode, or the network was converted or rebuilt since.
+        """
         if any(part.training for part in self._modal):
             refuse_training(self.module)
-        if not self._weights:
-            return self.module(*args, **kwargs)
-        return functional_call(self.module, self._weights, args, kwargs)
+        if self._home is not None:
+            require_place(*self._home, self.module)
+        try:
+            return self._running(*args, **kwargs)
+        except RuntimeError as error:
+            if not isinstance(error, torch.OutOfMemoryError) and (now := self._elsewhere()):
+                raise ValueError(
+                    f"the network was unrolled as {self.placement!r}, but has weights of {now} now; unroll it again."
+                ) from error
+            raise
+
+    def versions(self) -> tuple[tuple[int, int], ...]:
+        """What changes when a weight does: which tensors there are, and how often each was written."""
+        return tuple((id(tensor), tensor._version) for _, tensor in _weights(self._running))
+
+    def _elsewhere(self) -> str:
+        """Where the weights are, if that is not where they were; else nothing."""
+        for _, tensor in _weights(self._running):
+            if tensor.device != self.placement.device or (
+                tensor.is_floating_point() and tensor.dtype != self.placement.dtype
+            ):
+                return f"{str(tensor.dtype).removeprefix('torch.')} on {tensor.device}"
+        return ""
+
+
+def require_place(network: nn.Module, path: str, module: nn.Module) -> None:
+    """An error if a module is no longer at its path in a network."""
+    try:
+        found: nn.Module | None = network.get_submodule(path)
+    except AttributeError:
+        found = None
+    if found is not module:
+        raise ValueError(
+            f"the module {path!r} of {type(network).__name__} was replaced after the network was unrolled; unroll it "
+            "again. (Weights may be trained, loaded and replaced: the unrolled network follows.)"
+        )
 
 
 def depends_on_mode(module: nn.Module) -> bool:

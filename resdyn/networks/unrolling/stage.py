@@ -59,13 +59,13 @@ class Stage:
 
     @property
     def depth(self) -> int | None:
-        """The number of blocks; None, autonomous, if all are one shared module, which can be run to any depth."""
+        """The number of blocks; None, autonomous, if all are one function with shared weights: it runs to any depth."""
         self._require_blocks()
         return None if self.is_shared else len(self.blocks)
 
     @property
     def is_shared(self) -> bool:
-        """Whether the blocks, more than one, are one and the same module."""
+        """Whether the blocks, more than one, are one and the same function with the same weights."""
         return len(self.blocks) > 1 and all(b.piece.function is self.blocks[0].piece.function for b in self.blocks)
 
     def __call__(self, x: Any) -> Any:
@@ -99,12 +99,12 @@ class Stage:
 
     @property
     def activations(self) -> Callable[[float, Any], Array]:
-        """``activations(t, x)``: the branches g_k(x), where every block has one that is known."""
-        if not self.blocks or any(block.branch is None for block in self.blocks):
+        """``activations(t, x)``: the branches, of dense blocks φ(W x + b), where every block has one that is known."""
+        if not self.blocks or any(block.activations is None for block in self.blocks):
             raise AttributeError(f"the branches of {self.name!r} are not known; .residual(t, x) is B(x) − x over h.")
 
         def activations(t: float, x: Any) -> Array:
-            return self._batched(lambda unit, states: unit.branch(states), t, x)  # type: ignore[misc]
+            return self._batched(lambda unit, states: unit.activations(states), t, x)  # type: ignore[misc]
 
         return activations
 
@@ -151,6 +151,7 @@ class StageOperator(RealOperator):
     def __init__(self, block: Unit, x: Array, step: float, *, transposed: bool = False) -> None:
         super().__init__(int(np.prod(block.shape_before)), block.placement.numpy)
         self.block, self.x, self.step, self.transposed = block, x, step, transposed
+        self._pullback: tuple[Any, Callable[[Tensor], Tensor]] | None = None
 
     def _matmat(self, x: Array) -> Array:
         vectors = np.ascontiguousarray(x.T, dtype=self.dtype).reshape(-1, *self.x.shape)
@@ -167,12 +168,15 @@ class StageOperator(RealOperator):
 
     def _pulled(self, vector: Array) -> Array:
         """One cotangent, without running the block again for each."""
-        pulled: Tensor = self._pullback(self.block.placement.tensor(vector))
-        return pulled.cpu().numpy()
+        now = self.block.function.versions()
+        if self._pullback is None or self._pullback[0] != now:
+            # it holds what the block computed with the weights that it had
+            state = self.block.placement.tensor(self.x[None])
+            self._pullback = (now, derivatives.pullback(self.block.function, state))
+        return self._pullback[1](self.block.placement.tensor(vector)).cpu().numpy()
 
-    @cached_property
-    def _pullback(self) -> Callable[[Tensor], Tensor]:
-        return derivatives.pullback(self.block.function, self.block.placement.tensor(self.x[None]))
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_other"} | {"_pullback": None}
 
     @cached_property
     def _other(self) -> "StageOperator":

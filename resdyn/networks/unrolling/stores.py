@@ -52,6 +52,10 @@ class DiskStore:
     def __init__(self, folder: Path, rows: Rows, n_bytes: int) -> None:
         if not folder.parent.is_dir():
             raise FileNotFoundError(f"the folder {str(folder.parent)!r} does not exist; make it first.")
+        if folder.is_dir() and all(file.name.endswith(".npy.tmp") for file in folder.iterdir()):
+            # what a run left that was killed
+            for file in folder.iterdir():
+                file.unlink()
         if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
             raise FileExistsError(f"{str(folder)!r} is there already and is no empty folder; choose another path.")
         free = shutil.disk_usage(folder.parent).free

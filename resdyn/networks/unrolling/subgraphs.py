@@ -7,18 +7,25 @@ from typing import Any
 import torch
 from torch import Tensor, fx, nn
 
+from resdyn.networks.unrolling.clones import Detachable
 from resdyn.networks.unrolling.graphs import DataGraph, Leaf
+from resdyn.networks.unrolling.placement import require_place
 from resdyn.networks.unrolling.skips import Term
 
 _CONSTANTS = "constants"
 
 
-class Subgraph(nn.Module):
+class Subgraph(nn.Module, Detachable):
     """The map from one value of a traced network to another, or to a weighted sum of others.
 
-    Parameters and buffers are the network's own, under their paths in it: a layer that holds them is a child of this
-    module too, so that what is moved, loaded or replaced there is so here. Sizes, masks and constants follow the number
-    of samples, the device and the floating-point type of what comes in.
+    Parameters and buffers are the network's own, under their paths in it, and are looked up there at each call: what is
+    trained, moved, loaded or replaced there is so here. Sizes, masks and constants follow the number of samples, the
+    device and the floating-point type of what comes in.
+
+    Raises
+    ------
+    ValueError
+        If a module of the network that holds one of them was replaced.
     """
 
     def __init__(self, program: fx.GraphModule, leaves: Sequence[Leaf], model: nn.Module) -> None:
@@ -26,12 +33,38 @@ class Subgraph(nn.Module):
         # in a tuple it is no child: all it would add to the parameters are other names for them
         self._program = (program,)
         self._paths = tuple(f"{_CONSTANTS}.{_plain(leaf.path)}" if leaf.is_constant else leaf.path for leaf in leaves)
+        self._followed: tuple[_Followed, ...] = tuple(
+            _attach(self, leaf, model) for leaf in leaves if not leaf.is_constant
+        )
         for leaf in leaves:
-            _attach(self, leaf, model)
+            if leaf.is_constant:
+                _child(self, _CONSTANTS).register_buffer(_plain(leaf.path), leaf.value, persistent=False)
+        # the network, and not as a child
+        self._network: tuple[nn.Module, ...] = (model,)
         self.training = False
+
+    @property
+    def signature(self) -> tuple[Any, ...]:
+        """What tells whether another piece of the same network computes the same with the same weights."""
+        place = {node: k for k, node in enumerate(self._program[0].graph.nodes)}
+        code = tuple(
+            (
+                node.op,
+                str(node.target) if node.op != "placeholder" else "",
+                repr(_numbered((node.args, node.kwargs), place)),
+            )
+            for node in place
+        )
+        return code, self._paths
+
+    def detach_from_network(self) -> None:
+        """Stay with the weights one has."""
+        self._network = self._followed = ()
 
     def forward(self, x: Tensor) -> Tensor:
         """The value at the end."""
+        for followed in self._followed:
+            _follow(followed, self._network[0])
         values = [_at(self, path) for path in self._paths]
         return self._program[0](x, *values)  # type: ignore[no-any-return]
 
@@ -198,11 +231,31 @@ def _at(root: nn.Module, path: str) -> Any:
     return root
 
 
-def _attach(root: nn.Module, leaf: Leaf, model: nn.Module) -> None:
-    """Make a tensor of the network reachable under its path."""
-    if leaf.is_constant:
-        _child(root, _CONSTANTS).register_buffer(_plain(leaf.path), leaf.value, persistent=False)
+class _Followed:
+    """A tensor of the network: its owner there, and the module that holds it here, which may be the owner itself."""
+
+    def __init__(self, path: str, name: str, owner: nn.Module, holder: nn.Module) -> None:
+        self.path, self.name, self.owner, self.holder = path, name, owner, holder
+        self.seen = getattr(owner, name)
+
+
+def _follow(followed: _Followed, model: nn.Module) -> None:
+    """Take over a tensor that was replaced in the network."""
+    owner, holder, name = followed.owner, followed.holder, followed.name
+    require_place(model, followed.path, owner)
+    if holder is owner or (current := getattr(owner, name)) is followed.seen:
         return
+    followed.seen = current
+    kind = holder._parameters if name in holder._parameters else holder._buffers
+    kind[name] = current
+
+
+def _numbered(value: Any, place: dict[fx.Node, int]) -> Any:
+    return fx.node.map_arg(value, lambda node: f"%{place[node]}")
+
+
+def _attach(root: nn.Module, leaf: Leaf, model: nn.Module) -> _Followed:
+    """Make a tensor of the network reachable under its path."""
     path, _, name = leaf.path.rpartition(".")
     owner, parent = model.get_submodule(path), root
     above, _, last = path.rpartition(".")
@@ -215,6 +268,7 @@ def _attach(root: nn.Module, leaf: Leaf, model: nn.Module) -> None:
         parent.register_parameter(name, leaf.value)
     else:
         parent.register_buffer(name, leaf.value, persistent=name not in owner._non_persistent_buffers_set)
+    return _Followed(path, name, owner, owner if is_layer else parent)
 
 
 def _child(parent: nn.Module, name: str) -> nn.Module:

@@ -117,7 +117,7 @@ class Trace(Result):
         :math:`B_k(x_k) - x_k`, not divided by h; at a unit that changes the shape :math:`B_k(x_k) - S_k(x_k)`, None
         where the shortcut :math:`S_k` is not known.
     branches : tuple of n arrays or None
-        :math:`g_k(x_k)`, before any gain; None where the branch is not known.
+        :math:`g_k(x_k)`, with its gain; None where the branch is not known.
     logits : array, shape (batch, classes)
     entries : bool array, shape (n,)
         Which units change the shape of the state.
@@ -227,16 +227,14 @@ def trace_of(
     run = _Run(network, kept, reduce)
     if not n:
         raise ValueError("x is an empty batch; pass at least one input.")
+    if path is None and reduce is None:
+        _require_memory(n * run.row_bytes(), n, network)
     # a first small part tells the shapes of what reduce returns, and of the logits
     probe = run.part(inputs[:1])
     rows = {name: ((n, *value.shape[1:]), value.dtype) for name, value in probe.items()}
     n_bytes = sum(int(np.prod(shape)) * dtype.itemsize for shape, dtype in rows.values())
     if path is None:
-        _memory.require(
-            n_bytes,
-            f"the trace of {n} inputs through {len(network.units)} units",
-            "pass path= for files instead of memory, reduce= for statistics, fewer inputs, or less in keep=",
-        )
+        _require_memory(n_bytes, n, network)
     store = MemoryStore(rows) if path is None else DiskStore(Path(path), rows, n_bytes)
     with store:
         for begin in range(0, n, size):
@@ -247,7 +245,19 @@ def trace_of(
     return trace if path is None else Trace.load(path)
 
 
+def _require_memory(n_bytes: int, n: int, network: "UnrolledNetwork") -> None:
+    _memory.require(
+        n_bytes,
+        f"the trace of {n} inputs through {len(network.units)} units",
+        "pass path= for files instead of memory, reduce= for statistics, fewer inputs, or less in keep=",
+    )
+
+
 def _kept(keep: Any) -> tuple[Quantity, ...]:
+    if keep is None:
+        raise TypeError(
+            f"keep must be words of {', '.join(QUANTITIES)}, but is None; for norms and logits pass keep=()."
+        )
     words = (keep,) if isinstance(keep, str) else tuple(keep)
     for word in words:
         validate.choice(word, "keep", QUANTITIES)
@@ -259,6 +269,19 @@ class _Run:
     network: "UnrolledNetwork"
     keep: tuple[Quantity, ...]
     reduce: Callable[[Array], Any] | None
+
+    def row_bytes(self) -> int:
+        """What is kept of one input, if nothing is reduced."""
+        units, shapes = (
+            self.network.units,
+            {
+                "states": self.network.shapes,
+                "residuals": [unit.shape_after for unit in self.network.units if unit.has_residual],
+                "branches": [unit.shape_after for unit in self.network.units if unit.branch is not None],
+            },
+        )
+        numbers = sum(int(np.prod(shape)) for name in self.keep for shape in shapes[name])
+        return numbers * self.network.placement.numpy.itemsize + 8 * (2 * len(units) + 1)
 
     def part(self, inputs: Any) -> dict[str, Array]:
         """All that is kept of a part of the batch, by name."""

@@ -1,7 +1,9 @@
 r"""Parts of a network as maps of arrays: stem, head, and the residual units between.
 
 A unit is any map :math:`x' = B(x)`. Its residual is :math:`B(x) - x` where B keeps the shape of the state, and
-:math:`B(x) - S(x)`, with the shortcut S, where it does not.
+:math:`B(x) - S(x)`, with the shortcut S, where it does not. The branch and the shortcut are the summands with their
+gains: :math:`B(x) = \phi(S(x) + g(x))` with the activation φ of some networks; so in an In-ResNet the shortcut is
+:math:`(1 - \lambda)\,x`.
 """
 
 from collections.abc import Callable
@@ -49,12 +51,11 @@ class Part:
         shape_before: tuple[int, ...],
         shape_after: tuple[int, ...],
         writes: bool,
+        home: tuple[nn.Module, str] | None = None,
     ) -> None:
         self.name, self.module = name, module
         self.shape_before, self.shape_after = shape_before, shape_after
-        self.function: Callable[[Tensor], Tensor] = (
-            _Kept(function, placement) if writes else Placed(function, placement)
-        )
+        self.function = (_Kept if writes else Placed)(function, placement, home)
         self.placement = placement
 
     def __call__(self, x: Any) -> Any:
@@ -112,9 +113,12 @@ class Unit(Part):
     index : int
         Its place among the units of the network.
     branch : callable or None
-        g, the summand with the weights, as it is before any gain; None where it is not known.
+        The summand with the weights, with its gain: g, or b g; None where it is not known.
     shortcut : callable or None
-        S, the skip path, as it is before any gain; None where it is not known.
+        The skip path, with its gain: S, or a S; None where it is not known. The unit is
+        ``after(shortcut(x) + branch(x))``, where what comes after is an activation, a norm, a factor, or nothing.
+    activations : callable or None
+        The activations y of the literature: in a dense block φ(W x + b), without step and gain; else the branch.
     """
 
     def __init__(
@@ -126,6 +130,7 @@ class Unit(Part):
         shape_before: tuple[int, ...],
         shape_after: tuple[int, ...],
         writes: bool,
+        home: tuple[nn.Module, str] | None = None,
     ) -> None:
         super().__init__(
             piece.name,
@@ -135,14 +140,14 @@ class Unit(Part):
             shape_before=shape_before,
             shape_after=shape_after,
             writes=writes,
+            home=home,
         )
         self.index = index
         self.piece = piece
-        self.branch = None if piece.branch is None else self._summand(piece.branch)
-        if piece.shortcut_is_identity:
-            self.shortcut: Callable[[Any], Any] | None = self._identity
-        else:
-            self.shortcut = None if piece.shortcut is None else self._summand(piece.shortcut)
+        self.branch = None if piece.branch is None else Summand(self, piece.branch)
+        skip = nn.Identity() if piece.shortcut_is_identity else piece.shortcut
+        self.shortcut = None if skip is None else Summand(self, skip)
+        self.activations = self.branch if piece.activations is None else Summand(self, piece.activations)
 
     @property
     def changes_shape(self) -> bool:
@@ -177,13 +182,18 @@ class Unit(Part):
             )
         return self.shortcut(x)
 
-    def _summand(self, module: nn.Module) -> Callable[[Any], Any]:
-        # a branch may begin with an in-place activation even where the unit as a whole spares its input
-        function = _Kept(module, self.placement)
-        return lambda x: self._run(function, self.checked(x, self.shape_before, "x"))
 
-    def _identity(self, x: Any) -> Any:
-        return self._run(lambda state: state, self.checked(x, self.shape_before, "x"))
+class Summand:
+    """A part of a unit, as a map of arrays or tensors with one batch axis."""
+
+    def __init__(self, unit: Unit, module: nn.Module) -> None:
+        self.unit = unit
+        # a branch may begin with an in-place activation even where the unit as a whole spares its input
+        self.function = _Kept(module, unit.placement)
+
+    def __call__(self, x: Any) -> Any:
+        """The summand at states of the unit."""
+        return self.unit._run(self.function, self.unit.checked(x, self.unit.shape_before, "x"))
 
 
 class _Kept(Placed):
