@@ -31,7 +31,7 @@ def graph_of(operands):
             needed.update(node.all_input_nodes)
     data = {node: k for k, node in enumerate(node for node in nodes if node in needed)}
     program = fx.GraphModule(nn.Module(), graph)
-    return DataGraph(nn.Module(), program, data, nodes[0], nodes[-1], {}, torch.float32)
+    return DataGraph(nn.Module(), program, data, nodes[0], nodes[-1], {}, torch.float32, frozenset())
 
 
 @settings(max_examples=200, deadline=None)
