@@ -15,6 +15,7 @@ from resdyn.activations import activation as make_activation
 from resdyn.matrix_family import ResidualMap
 from resdyn.networks.architectures.contract import ResidualStage
 from resdyn.networks.architectures.dense import DenseBlock
+from resdyn.networks.devices import named_device
 from resdyn.networks.torch_layers import Layer, is_recurrent, linear_layer, recurrent_layer, weight_array
 
 
@@ -88,7 +89,9 @@ def from_residual_map(
     Raises
     ------
     TypeError, ValueError
-        If it is no ResidualMap, or φ is an expression.
+        If it is no ResidualMap, φ is an expression, or torch knows no such device.
+    RuntimeError
+        If CUDA is asked for and absent.
     """
     if not isinstance(system, ResidualMap):
         raise TypeError(
@@ -99,14 +102,15 @@ def from_residual_map(
             f"φ of {system.name!r} is the expression {system.activation.name}, but dense blocks know "
             f"{', '.join(sorted(NAMED))}; write a module of your own for it."
         )
+    place = None if device is None else named_device(device)
     if system.depth is None:
-        return _block(system, 0.0, dtype, device)
+        return _block(system, 0.0, dtype, place)
     # times in the middle of the layers: no rounding moves them into a neighbour
     times = [(k + 0.5) * system.step for k in range(system.depth)]
-    return ResidualStage(None, [_block(system, t, dtype, device) for t in times])
+    return ResidualStage(None, [_block(system, t, dtype, place) for t in times])
 
 
-def _block(system: ResidualMap, t: float, dtype: torch.dtype, device: Any) -> DenseBlock:
+def _block(system: ResidualMap, t: float, dtype: torch.dtype, device: torch.device | None) -> DenseBlock:
     W, b, damping, gain = system.layer(t)
     # made without memory, so that no random numbers are drawn for weights that are replaced
     with torch.device("meta"):

@@ -391,6 +391,7 @@ def test_safetensors_without_a_card_are_read_too(tmp_path):
         lambda: resnet(8, shortcut="projection", **TINY),
         lambda: resnext(20, cardinality=2, width=3, order="pre"),
         lambda: resnext(11, cardinality=4, width=2),
+        lambda: resnext(11, cardinality=2, width=2, outside=(64, 12, 20), order="pre"),
     ],
 )
 def test_our_own_resnets_are_inferred_without_their_card(tmp_path, make):
@@ -560,7 +561,7 @@ def test_bad_arguments_of_load(tmp_path, options, error, message):
 
 def test_a_device_that_is_not_there_is_an_error(tmp_path, net, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(RuntimeError, match="device is 'cuda:1', but torch finds no CUDA device; leave device out"):
+    with pytest.raises(RuntimeError, match="device is 'cuda:1', but torch finds no CUDA device here; leave device= out"):
         load(save(net, tmp_path / "net.safetensors"), device="cuda:1")
 
 

@@ -6,6 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from resdyn.networks.requirements import require
+
 ADAPTIVE = ("dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun")
 FIXED_STEP = ("euler", "midpoint", "heun2", "heun3", "rk4")
 # times this close to a point of the grid, in steps, are that point
@@ -16,6 +18,7 @@ _MOST_STEPS = 10_000
 
 def check_method(method: Any) -> str:
     """The name of a method that is there."""
+    require("torchdiffeq", "the flow of a network")
     from torchdiffeq._impl.odeint import SOLVERS
 
     known = tuple(name for name in (*ADAPTIVE, *FIXED_STEP) if name in SOLVERS)

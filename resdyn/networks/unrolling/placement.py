@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from resdyn import _validation as validate
+from resdyn.networks.devices import named_device
 
 Array = NDArray[Any]
 
@@ -218,16 +219,7 @@ def _device_of(tensors: list[Tensor]) -> torch.device:
 
 
 def _device(device: Any) -> torch.device:
-    try:
-        wanted = torch.device(device)
-    except (TypeError, RuntimeError) as error:
-        raise ValueError(f"device is {device!r}, which torch does not know ({str(error).splitlines()[0]}).") from None
-    if wanted.type == "cuda":
-        if not torch.cuda.is_available():
-            raise RuntimeError(
-                f"device is {str(wanted)!r}, but torch finds no CUDA device here; leave device= out to stay where the "
-                "model is, or pass device='cpu'."
-            )
-        if wanted.index is None:  # the device that tensors will name
-            wanted = torch.device("cuda", torch.cuda.current_device())
+    wanted = named_device(device)
+    if wanted.type == "cuda" and wanted.index is None:  # the device that tensors will name
+        return torch.device("cuda", torch.cuda.current_device())
     return wanted
