@@ -226,7 +226,8 @@ def test_a_name_is_searched_among_ours_and_in_the_data_folder(data, net, tmp_pat
     assert same_weights(load("mine"), shipped)
     with pytest.raises(FileNotFoundError) as caught:
         load("nothing")
-    for part in ("'nothing'", "With resdyn come: mine.", "RESDYN_DATA) there are: mine, other.v2.", ".safetensors"):
+    remedies = ("name its path", "'weights' of your data folder and set the environment variable RESDYN_DATA")
+    for part in ("'nothing'", "come: mine.", "RESDYN_DATA) there are: mine, other.v2.", ".safetensors", *remedies):
         assert part in str(caught.value)
 
 

@@ -263,6 +263,26 @@ def test_the_preprocessing_of_the_config_is_used_and_must_not_contradict_the_net
         fit(net, some_images(), config, progress=False)
 
 
+@pytest.mark.parametrize(("name", "preset"), [("MNIST train", "mnist"), ("digits train", "digits"), ("x", "digits")])
+def test_a_preset_for_colours_names_the_one_for_grey_images(name, preset):
+    grey = some_images(channels=1)
+    images = ImageSet(grey.images, grey.labels, grey.classes, name)
+    nets = small_resnet(channels=1), small_resnet(channels=1, preprocessing=Preprocessing((0.5,), (0.5,)))
+    message = rf'the preset \'laptop\' normalises images of 3 channels, but {name!r} has 1; pass config="{preset}"'
+    for net in nets:
+        before = net.preprocessing
+        with pytest.raises(ValueError, match=message):
+            fit(net, images, progress=False)
+        assert net.preprocessing == before
+    fit(nets[0], images, dataclasses.replace(PRESETS[preset], epochs=1), progress=False)  # what it names works
+
+
+def test_a_preset_for_images_names_one_for_points():
+    with pytest.raises(ValueError, match=r'crop and flip are for images .* pass config="digits"'):
+        fit(linear_net(), points(), progress=False)
+    fit(linear_net(), points(), dataclasses.replace(PRESETS["digits"], epochs=1), progress=False)
+
+
 def test_channels_last_reaches_the_net():
     seen, net = [], small_resnet()
     net.stem.register_forward_hook(
@@ -500,7 +520,7 @@ def test_inputs_of_another_shape_than_the_nets_are_an_error_that_leaves_the_net_
     ("options", "error", "message"),
     [
         ({"config": {"epochs": 2}}, TypeError, "config is {'epochs': 2}; pass a TrainingConfig"),
-        ({"config": SHORT, "device": "foo"}, ValueError, "device is 'foo', but nets are trained on"),
+        ({"config": SHORT, "device": "foo"}, ValueError, "device is 'foo', which torch does not know"),
         (
             {"config": SHORT, "processes": 2, "callbacks": [lambda *_: None]},
             TypeError,
@@ -529,7 +549,7 @@ def test_statistics_of_constant_channels_are_usable():
 
 @REAL
 def test_a_first_step_on_cifar10_with_the_augmentation_of_yang2020():
-    train = named("cifar10")[0].subset(slice(0, 128))
+    train = named("cifar10", "train").subset(slice(0, 128))
     config = dataclasses.replace(PRESETS["yang2020"], epochs=1, milestones=(0.5,))
     net = resnet(8, order="pre", interpolation="in")
     run = fit(net, train, config, progress=False)
