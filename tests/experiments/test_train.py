@@ -77,7 +77,7 @@ def test_the_depths_of_hauser2019_and_a_pair_of_resnexts_come_last(plan):
     nets = PLANS[plan][-(5 + 4 + 2 if plan == "laptop" else 7 + 7 + 2) :]
     blocks = {"residual_mlp": [6, 12, 25, 50, 100], "residual_cnn": [6, 12, 25, 40]}
     if plan == "gpu":
-        blocks = dict.fromkeys(blocks, [6, 12, 25, 50, 100, 200, 300])
+        blocks = {name: [6, 12, 25, 50, 100, 200, 300] for name in blocks}
     for name, expected in blocks.items():
         family = [net for net in nets if net.architecture["name"] == name]
         assert [net.architecture["blocks"] for net in family] == expected

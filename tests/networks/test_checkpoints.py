@@ -562,7 +562,9 @@ def test_bad_arguments_of_load(tmp_path, options, error, message):
 
 def test_a_device_that_is_not_there_is_an_error(tmp_path, net, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(RuntimeError, match="device is 'cuda:1', but torch finds no CUDA device here; leave device= out"):
+    with pytest.raises(
+        RuntimeError, match="device is 'cuda:1', but torch finds no CUDA device here; leave device= out"
+    ):
         load(save(net, tmp_path / "net.safetensors"), device="cuda:1")
 
 

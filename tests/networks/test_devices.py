@@ -25,7 +25,9 @@ CALLS = {
 def test_cuda_asked_for_and_absent(name, monkeypatch):
     CALLS[name]("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(RuntimeError, match=r"device is 'cuda:1', but torch finds no CUDA device here; leave device= out"):
+    with pytest.raises(
+        RuntimeError, match=r"device is 'cuda:1', but torch finds no CUDA device here; leave device= out"
+    ):
         CALLS[name]("cuda:1")
 
 

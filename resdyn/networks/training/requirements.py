@@ -166,7 +166,7 @@ def _check_sets(net: nn.Module, train: Samples, test: Samples | None, config: Tr
     if (config.pad or config.flip) and train.inputs.ndim != 4:
         raise ValueError(
             f"crop and flip are for images of shape (n, C, H, W), but the inputs have shape "
-            f"{tuple(train.inputs.shape)}; pass config=\"digits\", or another with pad=0 and flip=False."
+            f'{tuple(train.inputs.shape)}; pass config="digits", or another with pad=0 and flip=False.'
         )
     if config.pad_mode == "reflect" and train.inputs.ndim == 4 and config.pad >= min(train.inputs.shape[-2:]):
         raise ValueError(

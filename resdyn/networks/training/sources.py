@@ -130,7 +130,9 @@ def check_range(of: Samples, preprocessing: Any) -> None:
         "of uint8, which are normalised for you, or net.preprocessing(pixels) with pixels from 0 to 1."
     )
     if max(-low, high) > max(_LARGEST, _largest_normalised(preprocessing)):
-        raise ValueError(f"{of.name!r} has images with values from {low:g} to {high:g}, which look like bytes; {remedy}")
+        raise ValueError(
+            f"{of.name!r} has images with values from {low:g} to {high:g}, which look like bytes; {remedy}"
+        )
     if low >= 0 and high <= 1 and _changes_pixels(preprocessing):
         raise ValueError(
             f"{of.name!r} has images with values from {low:g} to {high:g}, which look like pixels, and "
