@@ -6,7 +6,8 @@
 
 Each worker is a process with one thread. Runs in progress live in ``results/training/``, with a checkpoint per epoch; a
 run that was stopped in any way goes on with the next call. Finished nets go to ``resdyn/networks/weights/`` as float16,
-with their log beside; nets too large to ship, to ``results/networks/``. The order is that of the plan. The plan "gpu"
+with their log beside; nets too large to ship, to ``results/networks/``. Of the run its curves are left,
+``curves.png``. The order is that of the plan. The plan "gpu"
 asks for a GPU, unless ``--device cpu`` says otherwise.
 """
 
@@ -29,6 +30,7 @@ ROOT = Path(__file__).parents[1]
 RUNNING = ROOT / "results" / "training"
 SHIPPED = ROOT / "resdyn" / "networks" / "weights"
 LARGE = ROOT / "results" / "networks"
+CURVES = "curves.png"
 # exit codes of a worker
 OUT_OF_TIME = 75
 RUNNING_ELSEWHERE = 76
@@ -113,6 +115,46 @@ def _dense(data: str, inputs: int, units: int, *, seed: int = 0, ships: tuple[bo
     ]
 
 
+def _residual_mlps(blocks: tuple[int, ...], units: int, **rest: Any) -> list[Net]:
+    return [
+        Net(
+            f"residual-mlp{n}x{units}-mnist",
+            {"name": "residual_mlp", "blocks": n, "inputs": 784, "units": units, "classes": 10},
+            "mnist",
+            "mnist",
+            **rest,
+        )
+        for n in blocks
+    ]
+
+
+def _residual_cnns(blocks: tuple[int, ...], width: int, preset: str, **rest: Any) -> list[Net]:
+    return [
+        Net(
+            f"residual-cnn{n}x{width}-cifar10",
+            {"name": "residual_cnn", "blocks": n, "channels": 3, "width": width, "classes": 10},
+            preset=preset,
+            **rest,
+        )
+        for n in blocks
+    ]
+
+
+def _resnexts(cardinality: int, width: int, preset: str, outside: list[int] | None = None, **rest: Any) -> list[Net]:
+    common = {"name": "resnext", "depth": 29, "cardinality": cardinality, "width": width, "order": "pre"}
+    if outside:
+        common["outside"] = outside
+    return [
+        Net(
+            f"{word}29-{cardinality}x{width}-cifar10",
+            {**common, **({"interpolation": kind} if kind else {})},
+            preset=preset,
+            **rest,
+        )
+        for word, kind in (("resnext", None), ("in-resnext", "in"))
+    ]
+
+
 _THREE = (None, "in", "lambda-in")
 _DIGITS = [
     *_dense("digits", 64, 64),
@@ -138,6 +180,11 @@ PLANS: Mapping[str, list[Net]] = {
         # 15 matrices of 1064 × 1064 are 34 MB, even in float16
         *_dense("mnist", 784, 1064, ships=(True, False)),
         *_DIGITS,
+        # depth as in hauser2019: narrow, so that the deepest ships in less than 0.5 MB
+        *_residual_mlps((6, 12, 25, 50, 100), 24, changes={"epochs": 3}),
+        *_residual_cnns((6, 12, 25, 40), 16, "laptop", changes={"epochs": 4}),
+        # a quarter of the channels of xie2017 between units, since their projections alone cost 84 million products
+        *_resnexts(4, 4, "laptop", [64, 128, 256]),
     ],
     "gpu": [
         *_interpolated(56, 0, "yang2020", (None, "in"), **_GPU),
@@ -146,6 +193,9 @@ PLANS: Mapping[str, list[Net]] = {
         *_interpolated(110, 0, "yang2020", ("in",), **_GPU),
         *[net for seed in (1, 2) for net in _interpolated(56, seed, "yang2020", _THREE, **_GPU)],
         *[net for seed in (1, 2) for net in _interpolated(110, seed, "yang2020", (None, "in"), **_GPU)],
+        *_residual_mlps((6, 12, 25, 50, 100, 200, 300), 64, changes={"precision": "auto"}, ships=False),
+        *_residual_cnns((6, 12, 25, 50, 100, 200, 300), 32, "yang2020", changes={"precision": "auto"}, ships=False),
+        *_resnexts(8, 64, "yang2020", changes=_GPU, ships=False),
     ],
     "smoke": [
         Net(
@@ -349,7 +399,7 @@ def train(net: Net, deadline: float, device: str | None = None) -> bool:
         module = build(dict(net.architecture))
         config = dataclasses.replace(PRESETS[net.preset], seed=net.seed, **net.changes)
         try:
-            fit(
+            run = fit(
                 module,
                 net.data,
                 config,
@@ -364,8 +414,20 @@ def train(net: Net, deadline: float, device: str | None = None) -> bool:
         except RunElsewhere:
             raise RunningElsewhere(net.file_name) from None
         store(net, module)
-        shutil.rmtree(net.folder)
+        leave_curves(net, run)
         return True
+
+
+def leave_curves(net: Net, run: Any) -> None:
+    """Draw the course of a finished run into its folder, and delete what else is there."""
+    from resdyn.plotting import training_curves
+
+    target = net.folder / CURVES
+    # a figure of its own, without pyplot: PNG is drawn by Agg
+    training_curves(run)[0].figure.savefig(target, dpi=150)
+    for path in net.folder.iterdir():
+        if path != target:
+            path.unlink()
 
 
 def store(net: Net, module: Any) -> None:
@@ -377,7 +439,7 @@ def store(net: Net, module: Any) -> None:
 
     net.target.parent.mkdir(parents=True, exist_ok=True)
     module.cpu()
-    test = named(net.data)[1]
+    test = named(net.data, "test")
     temporary = net.folder / "float16.safetensors"
     save(module, temporary, dtype=torch.float16)
     # the card says what the file gives, not what the net gave before it was rounded

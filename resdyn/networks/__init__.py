@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from resdyn.networks.shared_weights import from_residual_map as from_residual_map
     from resdyn.networks.shared_weights import to_residual_map as to_residual_map
     from resdyn.networks.training import PRESETS as PRESETS
+    from resdyn.networks.training import Accuracy as Accuracy
     from resdyn.networks.training import TrainingConfig as TrainingConfig
     from resdyn.networks.training import TrainingRun as TrainingRun
     from resdyn.networks.training import accuracy as accuracy
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
 
 _HOME = {
     "ARCHITECTURES": "resdyn.networks.architectures.catalogue",
+    "Accuracy": "resdyn.networks.training",
     "Attack": "resdyn.networks.robustness",
     "CORRUPTIONS": "resdyn.networks.robustness",
     "InterpolationCoefficient": "resdyn.networks.architectures.blocks",

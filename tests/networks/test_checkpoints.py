@@ -226,7 +226,8 @@ def test_a_name_is_searched_among_ours_and_in_the_data_folder(data, net, tmp_pat
     assert same_weights(load("mine"), shipped)
     with pytest.raises(FileNotFoundError) as caught:
         load("nothing")
-    for part in ("'nothing'", "With resdyn come: mine.", "RESDYN_DATA) there are: mine, other.v2.", ".safetensors"):
+    remedies = ("name its path", "'weights' of your data folder and set the environment variable RESDYN_DATA")
+    for part in ("'nothing'", "come: mine.", "RESDYN_DATA) there are: mine, other.v2.", ".safetensors", *remedies):
         assert part in str(caught.value)
 
 
@@ -391,6 +392,7 @@ def test_safetensors_without_a_card_are_read_too(tmp_path):
         lambda: resnet(8, shortcut="projection", **TINY),
         lambda: resnext(20, cardinality=2, width=3, order="pre"),
         lambda: resnext(11, cardinality=4, width=2),
+        lambda: resnext(11, cardinality=2, width=2, outside=(64, 12, 20), order="pre"),
     ],
 )
 def test_our_own_resnets_are_inferred_without_their_card(tmp_path, make):
@@ -560,7 +562,9 @@ def test_bad_arguments_of_load(tmp_path, options, error, message):
 
 def test_a_device_that_is_not_there_is_an_error(tmp_path, net, monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(RuntimeError, match="device is 'cuda:1', but torch finds no CUDA device; leave device out"):
+    with pytest.raises(
+        RuntimeError, match="device is 'cuda:1', but torch finds no CUDA device here; leave device= out"
+    ):
         load(save(net, tmp_path / "net.safetensors"), device="cuda:1")
 
 

@@ -304,6 +304,8 @@ def test_the_coefficient_stops_at_zero_and_has_no_upper_bound():
         (lambda: resnet(widths=(16, 32)), ValueError, "three stages; give three"),
         (lambda: resnet(widths=(16, 8, 32)), ValueError, "widths that do not shrink"),
         (lambda: resnet(classes=0), ValueError, "classes must be at least 1"),
+        (lambda: resnext(outside=(64, 128)), ValueError, r"outside holds \(64, 128\), but there are three stages"),
+        (lambda: resnext(outside=64), TypeError, "outside must be three integers"),
         (lambda: resnext(cardinality=0), ValueError, "cardinality must be at least 1"),
     ],
 )

@@ -9,13 +9,13 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import resdyn.data
-from resdyn.data import ImageSet
+from resdyn.data import ImageSet, digit_images
 from resdyn.networks.architectures.cifar_resnets import resnet
 from resdyn.networks.architectures.contract import Preprocessing
 from resdyn.networks.architectures.dense import dense_resnet
-from resdyn.networks.training import PRESETS, TrainingConfig, TrainingRun, accuracy, devices, fit
+from resdyn.networks.training import PRESETS, TrainingConfig, TrainingRun, accuracy, devices, fit, sources
 from resdyn.networks.training.runs import COLUMNS
-from resdyn.networks.training.sources import digit_images, named, samples, splits
+from resdyn.networks.training.sources import named, samples, splits
 
 REAL = pytest.mark.skipif(
     not os.environ.get("RESDYN_DATA"), reason="RESDYN_DATA names no folder with the real CIFAR-10"
@@ -263,6 +263,26 @@ def test_the_preprocessing_of_the_config_is_used_and_must_not_contradict_the_net
         fit(net, some_images(), config, progress=False)
 
 
+@pytest.mark.parametrize(("name", "preset"), [("MNIST train", "mnist"), ("digits train", "digits"), ("x", "digits")])
+def test_a_preset_for_colours_names_the_one_for_grey_images(name, preset):
+    grey = some_images(channels=1)
+    images = ImageSet(grey.images, grey.labels, grey.classes, name)
+    nets = small_resnet(channels=1), small_resnet(channels=1, preprocessing=Preprocessing((0.5,), (0.5,)))
+    message = rf'the preset \'laptop\' normalises images of 3 channels, but {name!r} has 1; pass config="{preset}"'
+    for net in nets:
+        before = net.preprocessing
+        with pytest.raises(ValueError, match=message):
+            fit(net, images, progress=False)
+        assert net.preprocessing == before
+    fit(nets[0], images, dataclasses.replace(PRESETS[preset], epochs=1), progress=False)  # what it names works
+
+
+def test_a_preset_for_images_names_one_for_points():
+    with pytest.raises(ValueError, match=r'crop and flip are for images .* pass config="digits"'):
+        fit(linear_net(), points(), progress=False)
+    fit(linear_net(), points(), dataclasses.replace(PRESETS["digits"], epochs=1), progress=False)
+
+
 def test_channels_last_reaches_the_net():
     seen, net = [], small_resnet()
     net.stem.register_forward_hook(
@@ -297,10 +317,8 @@ def test_half_precision_with_scaled_gradients_needs_a_gpu():
         fit(linear_net(), points(), dataclasses.replace(SHORT, precision="16-mixed"))
 
 
-def test_cuda_that_is_absent_is_an_error_and_the_default_is_what_is_there(monkeypatch):
+def test_the_default_device_is_what_is_there(monkeypatch):
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    with pytest.raises(ValueError, match=r"device is 'cuda:1', but torch sees no CUDA device.*device='cpu'"):
-        fit(linear_net(), points(), SHORT, device="cuda:1")
     assert devices.training_device() == torch.device("cpu")
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     assert devices.training_device() == torch.device("cuda")
@@ -348,6 +366,49 @@ def test_accuracy_needs_samples_and_a_way_to_normalise_them():
         accuracy(small_resnet(), some_images())
     with pytest.raises(ValueError, match="holds no samples"):
         accuracy(linear_net(), (np.zeros((0, 3)), np.zeros(0, int)))
+
+
+@pytest.mark.parametrize("use", [accuracy, lambda net, data: fit(net, data, SHORT, progress=False)])
+def test_images_of_floats_that_are_not_normalised_are_refused(use):
+    images, given = some_images(), Preprocessing((0.4, 0.5, 0.6), (0.2, 0.3, 0.1))
+    for net in (small_resnet(), small_resnet(preprocessing=given)):
+        with pytest.raises(ValueError, match=r"values from 0 to 255, which look like bytes; .* Pass an ImageSet"):
+            use(net, (images.images.astype(np.float32), images.labels))
+    with pytest.raises(ValueError, match=r"which look like pixels, and net\.preprocessing is Preprocessing.*uint8"):
+        use(small_resnet(preprocessing=given), (images.pixels(), images.labels))
+    # normalised ones go in, and so do pixels where nothing, or the identity, normalises
+    use(small_resnet(preprocessing=given), (given(images.pixels()), images.labels))
+    use(small_resnet(), (images.pixels(), images.labels))
+    identity = Preprocessing((0, 0, 0), (1, 1, 1))
+    use(small_resnet(preprocessing=identity), (images.pixels(), images.labels))
+    # a net that was made for numbers as large as bytes
+    bytes_again = Preprocessing((0, 0, 0), (1 / 255,) * 3)
+    use(small_resnet(preprocessing=bytes_again), (bytes_again(images.pixels()), images.labels))
+
+
+def test_normalised_images_of_floats_are_counted_as_their_bytes_are():
+    net, images = small_resnet(preprocessing=Preprocessing((0.4, 0.5, 0.6), (0.2, 0.3, 0.1))), some_images()
+    assert accuracy(net, (net.preprocessing(images.pixels()), images.labels)) == accuracy(net, images)
+
+
+def test_the_test_images_of_fit_are_checked_too():
+    images, given = some_images(), Preprocessing((0.4, 0.5, 0.6), (0.2, 0.3, 0.1))
+    normalised = (given(images.pixels()), images.labels)
+    with pytest.raises(ValueError, match="'test data' has images with values from 0 to 1, which look like pixels"):
+        fit(small_resnet(preprocessing=given), (normalised, (images.pixels(), images.labels)), SHORT)
+
+
+def test_accuracy_on_a_name_reads_no_training_files(monkeypatch):
+    asked = []
+
+    def spy(split):
+        asked.append(split)
+        return digit_images(split)
+
+    monkeypatch.setitem(sources.NAMES, "digits", spy)
+    accuracy(small_resnet(channels=1, preprocessing=Preprocessing((0.3,), (0.4,))), some_images(channels=1))
+    accuracy(resnet(8, widths=(4, 6, 8), channels=1, preprocessing=Preprocessing((0.3,), (0.4,))), "digits")
+    assert asked == ["test"]
 
 
 # Data
@@ -459,7 +520,7 @@ def test_inputs_of_another_shape_than_the_nets_are_an_error_that_leaves_the_net_
     ("options", "error", "message"),
     [
         ({"config": {"epochs": 2}}, TypeError, "config is {'epochs': 2}; pass a TrainingConfig"),
-        ({"config": SHORT, "device": "foo"}, ValueError, "device is 'foo', but nets are trained on"),
+        ({"config": SHORT, "device": "foo"}, ValueError, "device is 'foo', which torch does not know"),
         (
             {"config": SHORT, "processes": 2, "callbacks": [lambda *_: None]},
             TypeError,
@@ -488,7 +549,7 @@ def test_statistics_of_constant_channels_are_usable():
 
 @REAL
 def test_a_first_step_on_cifar10_with_the_augmentation_of_yang2020():
-    train = named("cifar10")[0].subset(slice(0, 128))
+    train = named("cifar10", "train").subset(slice(0, 128))
     config = dataclasses.replace(PRESETS["yang2020"], epochs=1, milestones=(0.5,))
     net = resnet(8, order="pre", interpolation="in")
     run = fit(net, train, config, progress=False)

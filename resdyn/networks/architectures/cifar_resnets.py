@@ -116,6 +116,7 @@ def resnext(
     *,
     cardinality: int = 8,
     width: int = 64,
+    outside: Sequence[int] = (256, 512, 1024),
     order: Order = "post",
     channels: int = 3,
     classes: int = 10,
@@ -133,6 +134,8 @@ def resnext(
     cardinality, width : int
         Groups, and channels per group in the first stage; they double from stage to stage. 8 × 64 is the net of
         [xie2017]_.
+    outside : three ints
+        Channels between the units of each stage. The stem makes 64.
     order, channels, classes, interpolation, coefficient, start, preprocessing
         As for :func:`resdyn.networks.resnet`. Shortcuts are projections where the shape changes.
 
@@ -147,7 +150,7 @@ def resnext(
     cardinality, width = _counts(cardinality=cardinality, width=width)
     channels, classes = _counts(channels=channels, classes=classes)
     inside = tuple(cardinality * width * 2**k for k in range(3))
-    outside = (256, 512, 1024)
+    outside = _widths(outside, "projection", "outside")
     rules = _Rules(order, "projection", interpolation, coefficient, start, depth)
     stages = _stages(rules, partial(_bottleneck, groups=cardinality), (64, *outside), inside, n_units)
     return ResidualNetwork(
@@ -159,6 +162,7 @@ def resnext(
             depth=depth,
             cardinality=cardinality,
             width=width,
+            outside=list(outside),
             order=order,
             channels=channels,
             classes=classes,
@@ -298,12 +302,12 @@ def _counts(**numbers: Any) -> tuple[int, ...]:
     return tuple(validate.count(value, name, least=1) for name, value in numbers.items())
 
 
-def _widths(widths: Sequence[int], shortcut: Shortcut) -> tuple[int, ...]:
+def _widths(widths: Sequence[int], shortcut: Shortcut, name: str = "widths") -> tuple[int, ...]:
     if not isinstance(widths, Sequence | np.ndarray) or isinstance(widths, str):
-        raise TypeError(f"widths must be three integers, such as (16, 32, 64), but is {widths!r}.")
+        raise TypeError(f"{name} must be three integers, such as (16, 32, 64), but is {widths!r}.")
     found = tuple(validate.count(width, "a width", least=1) for width in widths)
     if len(found) != 3:
-        raise ValueError(f"widths are {found}, but there are three stages; give three.")
+        raise ValueError(f"{name} holds {found}, but there are three stages; give three.")
     if shortcut == "pad" and list(found) != sorted(found):
         raise ValueError(
             f"widths are {found}, but padding only adds channels; give widths that do not shrink, or "

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from resdyn.networks.checkpoints.writing import CARD, FORMAT
 from resdyn.networks.digests import sha256_of
+from resdyn.networks.requirements import require
 
 SUFFIXES = (".safetensors", ".th", ".pt", ".pth")
 _OBJECT = re.compile(r"(?:GLOBAL|class) ([\w.]+\.\w+)")
@@ -61,6 +62,7 @@ def read(path: Path) -> Stored:
 
 
 def _read_safetensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any] | None]:
+    require("safetensors", "a file that ends in .safetensors")
     from safetensors import SafetensorError, safe_open
 
     try:

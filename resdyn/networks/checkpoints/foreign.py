@@ -115,7 +115,9 @@ def inferred_architecture(tensors: Mapping[str, Tensor], *, told: Mapping[str, A
     first_of_stage = [next(convolutions for (k, _), convolutions in units.items() if k == stage) for stage in range(3)]
     after, per_group = first_of_stage[0][1][:2]
     if n_convolutions == 3 and per_group < after:
-        return {"name": "resnext", "cardinality": after // per_group, "width": per_group, **found, **told}
+        outside = [convolutions[-1][0] for convolutions in first_of_stage]
+        sizes = {"cardinality": after // per_group, "width": per_group, "outside": outside}
+        return {"name": "resnext", **sizes, **found, **told}
     return {
         "name": "resnet",
         "bottleneck": n_convolutions == 3,

@@ -33,7 +33,9 @@ def locate(path_or_name: str | os.PathLike[str]) -> Path:
     raise FileNotFoundError(
         f"there is no network {path_or_name!r}. With resdyn come: {_listed(ours)}. "
         f"In {str(root / 'weights')!r} ({chosen}) there are: {_listed(theirs)}. Take one of these names, or give the "
-        f"path of a file that ends in {', '.join(SUFFIXES)}."
+        f"path of a file that ends in {', '.join(SUFFIXES)}. Weights of others are no part of resdyn: take a file from "
+        "those who publish it, and name its path, or put it into the folder 'weights' of your data folder and set the "
+        "environment variable RESDYN_DATA to the latter."
     )
 
 

@@ -15,6 +15,7 @@ from resdyn.networks.checkpoints.files import Stored, read
 from resdyn.networks.checkpoints.foreign import NotInferred, in_our_names, inferred_architecture
 from resdyn.networks.checkpoints.places import locate
 from resdyn.networks.checkpoints.writing import OWN_ENTRIES
+from resdyn.networks.devices import named_device
 
 ArchitectureLike = str | Mapping[str, Any] | Callable[[], ResidualNetwork] | ResidualNetwork
 _FORMS = "a name, a dictionary such as net.architecture, a function that builds the network, or a ResidualNetwork"
@@ -71,7 +72,7 @@ def load(
     """
     if not (isinstance(dtype, torch.dtype) and dtype.is_floating_point):
         raise TypeError(f"dtype must be a floating-point type such as torch.float32, but is {dtype!r}.")
-    place = _device(device)
+    place = named_device("cpu" if device is None else device)
     chosen = _preprocessing(preprocessing)
     stored = read(locate(path_or_name))
     net = _network(stored, architecture)
@@ -250,10 +251,3 @@ def _preprocessing_of(stored: Stored) -> Preprocessing | None:
             f"the card of {str(stored.path)!r} is damaged: its preprocessing is {entry!r} ({error}); pass "
             "preprocessing=(mean, std)."
         ) from None
-
-
-def _device(device: Any) -> torch.device:
-    place = torch.device("cpu" if device is None else device)
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise RuntimeError(f"device is {str(place)!r}, but torch finds no CUDA device; leave device out for the CPU.")
-    return place

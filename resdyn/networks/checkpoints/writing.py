@@ -12,6 +12,7 @@ from resdyn import _storage
 from resdyn._version import __version__
 from resdyn.networks.architectures.contract import ResidualNetwork
 from resdyn.networks.digests import sha256_of
+from resdyn.networks.requirements import require
 
 CARD = "resdyn"
 """The entry of the file's metadata that holds the card."""
@@ -52,6 +53,7 @@ def save(net: ResidualNetwork, path: str | os.PathLike[str], *, dtype: torch.dty
     FileNotFoundError
         If there is no such folder.
     """
+    require("safetensors", "a stored network")
     from safetensors.torch import save as to_bytes
 
     if not isinstance(net, ResidualNetwork):

@@ -8,9 +8,13 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+<<<<<<< HEAD
 from resdyn._validation import count, positive
 
 Array = NDArray[Any]
+=======
+from resdyn.networks.requirements import require
+>>>>>>> lasttrain
 
 ADAPTIVE = ("dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun")
 FIXED_STEP = ("euler", "midpoint", "heun2", "heun3", "rk4")
@@ -26,6 +30,7 @@ _MOST_STEPS = 10_000
 
 def check_method(method: Any) -> str:
     """The name of a method that is there."""
+    require("torchdiffeq", "the flow of a network")
     from torchdiffeq._impl.odeint import SOLVERS
 
     known = tuple(name for name in (*ADAPTIVE, *FIXED_STEP) if name in SOLVERS)

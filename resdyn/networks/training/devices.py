@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from resdyn.networks.devices import named_device
 from resdyn.networks.training.config import Precision
 
 
@@ -15,21 +16,15 @@ def training_device(device: Any = None) -> torch.device:
     Raises
     ------
     ValueError
-        If CUDA is asked for and absent, or there is no such kind of device.
+        If there is no such kind of device, or nets are not trained on it.
+    RuntimeError
+        If CUDA is asked for and absent.
     """
     if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        place = torch.device(device)
-    except (RuntimeError, TypeError):
-        raise ValueError(f"device is {device!r}, but nets are trained on 'cpu' or 'cuda'; pass one of these.") from None
+    place = named_device(device)
     if place.type not in ("cpu", "cuda"):
         raise ValueError(f"device is {str(place)!r}, but nets are trained on 'cpu' or 'cuda'; pass one of these.")
-    if place.type == "cuda" and not torch.cuda.is_available():
-        raise ValueError(
-            f"device is {str(place)!r}, but torch sees no CUDA device here; pass device='cpu' or None, or install a "
-            "torch built for CUDA and check the driver."
-        )
     return place
 
 

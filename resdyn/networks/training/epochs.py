@@ -10,10 +10,11 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from resdyn._validation import count
+from resdyn.networks.devices import named_device
 from resdyn.networks.training.augmentation import cut_out, draw_places, order_of
 from resdyn.networks.training.config import TrainingConfig
 from resdyn.networks.training.schedules import learning_rate
-from resdyn.networks.training.sources import Samples, named, samples
+from resdyn.networks.training.sources import Samples, check_range, named, samples
 
 Prepare = Callable[[Tensor], Tensor]
 
@@ -38,7 +39,7 @@ class Share:
         return torch.tensor_split(batch, self.processes)[self.rank]
 
 
-def accuracy(net: nn.Module, data: Any, batch_size: int = 500, *, device: Any = None) -> Accuracy:
+def accuracy(net: nn.Module, data: Any, *, batch_size: int = 500, device: Any = None) -> Accuracy:
     """How many samples a net classifies correctly, in eval mode and in the precision of its weights.
 
     Parameters
@@ -46,7 +47,8 @@ def accuracy(net: nn.Module, data: Any, batch_size: int = 500, *, device: Any = 
     net : module
         Pixels are normalised with ``net.preprocessing``.
     data : ImageSet, pair of arrays (inputs, labels), or str
-        Inputs that are not bytes go to the net as they are. A name, such as "cifar10", stands for its test set.
+        Inputs that are not bytes go to the net as they are, so images of floats are normalised already. A name, such
+        as "cifar10", stands for its test set; training files are not needed.
     batch_size : int
     device : optional
         By default where the net is. The net itself is not moved.
@@ -59,14 +61,19 @@ def accuracy(net: nn.Module, data: Any, batch_size: int = 500, *, device: Any = 
     Raises
     ------
     ValueError
-        If ``data`` holds no samples, or images and the net has no ``preprocessing``.
+        If ``data`` holds no samples, or images of bytes and the net has no ``preprocessing``; if images of floats look
+        like bytes, or like pixels from 0 to 1 where the net has ``preprocessing``.
+    RuntimeError
+        If CUDA is asked for and absent.
     """
-    of = samples(named(data)[1] if isinstance(data, str) else data)
+    of = samples(named(data, "test") if isinstance(data, str) else data)
     if not len(of):
         raise ValueError(f"{of.name!r} holds no samples; pass at least one.")
     parameter = next(net.parameters(), torch.empty(0))
-    prepare = preparation(of, getattr(net, "preprocessing", None), parameter.dtype, channels_last=False)
-    where = parameter.device if device is None else torch.device(device)
+    preprocessing: Any = getattr(net, "preprocessing", None)
+    check_range(of, preprocessing)
+    prepare = preparation(of, preprocessing, parameter.dtype, channels_last=False)
+    where = parameter.device if device is None else named_device(device)
     return share_right(net, of.to(where), prepare, count(batch_size, "batch_size", least=1))
 
 

@@ -14,6 +14,7 @@ import torch
 from torch import nn
 
 from resdyn._validation import count
+from resdyn.networks.requirements import require
 from resdyn.networks.training.cards import card_of, commit_of_code, description
 from resdyn.networks.training.config import TrainingConfig
 from resdyn.networks.training.devices import resolved_precision, training_device
@@ -51,7 +52,8 @@ def fit(
         Maps a batch of inputs to logits, shape (n, classes). Its initial weights are where training starts.
     data : str, ImageSet, pair of arrays, or pair (training set, test set) of the latter two
         "cifar10", "cifar100", "mnist", "digits"; images of bytes are normalised with ``net.preprocessing``, which is
-        set if the net has none; float inputs (inputs, labels) are taken as they are. The test set is only looked at.
+        set if the net has none; float inputs (inputs, labels) are taken as they are, so images of floats are
+        normalised already. The test set is only looked at.
     config : TrainingConfig or str
         A key of :data:`resdyn.networks.PRESETS`, or your own; ``dataclasses.replace(PRESETS["laptop"], epochs=3)``.
     folder : path, optional
@@ -83,13 +85,15 @@ def fit(
     ------
     ValueError
         If the folder holds a run and ``resume`` is false, or a run of another config, architecture or data; if
-        all checkpoints are damaged; if CUDA is asked for and absent; if inputs or labels do not fit the net or the
-        config.
+        all checkpoints are damaged; if inputs or labels do not fit the net or the config; if images of floats look
+        like bytes, or like pixels from 0 to 1 where the net has ``preprocessing``.
     TypeError
         If the net does not return one tensor of logits or is not in single precision, or data, config or callbacks are
         of a wrong kind.
     RuntimeError
-        If another process trains in the folder.
+        If another process trains in the folder; if CUDA is asked for and absent.
+    ImportError
+        If a package is not installed: lightning-fabric, or safetensors with a folder.
     OSError
         If a file cannot be written; the last checkpoint is left, and the message says which.
     """
@@ -101,6 +105,8 @@ def fit(
     called = tuple(callbacks)
     check_fit(net, train, test, settings, processes, called)
     target = None if folder is None else Path(folder).expanduser()
+    if target is not None:
+        require("safetensors", "a run with checkpoints (folder=…)")
     if target is None and resume:
         raise ValueError("resume is true, but folder is None; name the folder of the run.")
     described = description(net, train, test, settings)

@@ -11,7 +11,7 @@ from resdyn.networks.training.config import TrainingConfig
 from resdyn.networks.training.devices import deterministic
 from resdyn.networks.training.epochs import evaluating, preparation
 from resdyn.networks.training.presets import PRESETS
-from resdyn.networks.training.sources import Samples
+from resdyn.networks.training.sources import Samples, check_range
 
 _PRESETS = ", ".join(map(repr, PRESETS))
 
@@ -34,6 +34,7 @@ def set_preprocessing(net: nn.Module, train: Samples, config: TrainingConfig) ->
     wanted = None
     if config.mean is not None and config.std is not None:
         wanted = Preprocessing(config.mean, config.std)
+        _check_channels(len(wanted.mean), train, config)
     if present is not None:
         if wanted is not None and (present.mean, present.std) != (wanted.mean, wanted.std):
             raise ValueError(
@@ -44,6 +45,22 @@ def set_preprocessing(net: nn.Module, train: Samples, config: TrainingConfig) ->
     if wanted is None:
         wanted = _statistics(train.inputs)
     net.preprocessing = wanted  # type: ignore[assignment]
+
+
+def _check_channels(channels: int, train: Samples, config: TrainingConfig) -> None:
+    present = train.inputs.shape[1]
+    if channels == present:
+        return
+    preset = next((f"preset {name!r}" for name, one in PRESETS.items() if one == config), "config")
+    raise ValueError(
+        f"the {preset} normalises images of {channels} channels, but {train.name!r} has {present}; pass "
+        f'config="{_preset_for(train)}", or dataclasses.replace(config, mean=None, std=None).'
+    )
+
+
+def _preset_for(train: Samples) -> str:
+    """One for grey images, or for any number of channels."""
+    return "mnist" if train.name.startswith("MNIST") else "digits"
 
 
 def _statistics(images: Tensor) -> Preprocessing:
@@ -67,6 +84,9 @@ def check_fit(
 ) -> None:
     """Refuse what cannot be trained; a net without ``preprocessing`` has it afterwards."""
     _check_sets(net, train, test, config, processes)
+    for part in (train, test):
+        if part is not None:
+            check_range(part, getattr(net, "preprocessing", None))
     if processes > 1:
         _check_sendable(callbacks)
     before: Any = getattr(net, "preprocessing", None)
@@ -146,7 +166,7 @@ def _check_sets(net: nn.Module, train: Samples, test: Samples | None, config: Tr
     if (config.pad or config.flip) and train.inputs.ndim != 4:
         raise ValueError(
             f"crop and flip are for images of shape (n, C, H, W), but the inputs have shape "
-            f"{tuple(train.inputs.shape)}; use a config with pad=0 and flip=False."
+            f'{tuple(train.inputs.shape)}; pass config="digits", or another with pad=0 and flip=False.'
         )
     if config.pad_mode == "reflect" and train.inputs.ndim == 4 and config.pad >= min(train.inputs.shape[-2:]):
         raise ValueError(

@@ -9,7 +9,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resdyn.data import ImageSet, cifar10, cifar100, digits, mnist
+from resdyn.data import ImageSet, cifar10, cifar100, digit_images, mnist
+
+# far beyond any normalised pixel, and below the brightest byte of all but black images
+_LARGEST = 50.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,7 +90,7 @@ def splits(data: Any) -> tuple[Samples, Samples | None]:
         If it is none of these, or a set is empty.
     """
     if isinstance(data, str):
-        data = named(data)
+        data = named(data, "train"), named(data, "test")
     is_pair_of_sets = isinstance(data, tuple | list) and len(data) == 2 and not _is_array(data[0])
     train, test = data if is_pair_of_sets else (data, None)
     found = samples(train, "training data"), None if test is None else samples(test, "test data")
@@ -97,8 +100,8 @@ def splits(data: Any) -> tuple[Samples, Samples | None]:
     return found
 
 
-def named(name: str) -> tuple[ImageSet, ImageSet]:
-    """Training and test images of a data set that resdyn reads.
+def named(name: str, split: str) -> ImageSet:
+    """The "train" or "test" images of a data set that resdyn reads; files of the other are not looked for.
 
     Raises
     ------
@@ -107,16 +110,45 @@ def named(name: str) -> tuple[ImageSet, ImageSet]:
     """
     if name not in NAMES:
         raise ValueError(f"data is {name!r}; there are {', '.join(map(repr, NAMES))}. Others go in as ImageSet.")
-    return NAMES[name]("train"), NAMES[name]("test")
+    return NAMES[name](split)
 
 
-def digit_images(split: str) -> ImageSet:
-    """The digits of scikit-learn as images of 8×8 bytes: the first 1437 of a fixed order to train, 360 to test."""
-    pixels, labels = digits()
-    images = np.round(pixels * (255 / 16)).astype(np.uint8).reshape(-1, 1, 8, 8)
-    order = np.random.default_rng(0).permutation(len(images))
-    places = order[:1437] if split == "train" else order[1437:]
-    return ImageSet(images[places], labels[places], tuple("0123456789"), f"digits {split}")
+def check_range(of: Samples, preprocessing: Any) -> None:
+    """Refuse images of floats that cannot be normalised already: bytes, and pixels for a net that normalises.
+
+    Raises
+    ------
+    ValueError
+        If values lie beyond ±50 (or what the net's ``preprocessing`` makes of black and white, if that is more), or
+        all of them from 0 to 1 and the net has ``preprocessing`` that is not the identity.
+    """
+    if of.are_pixels or of.inputs.ndim != 4 or not of.inputs.numel():
+        return
+    low, high = (float(value) for value in of.inputs.aminmax())
+    remedy = (
+        "images of floats go to the net as they are, so they must be normalised already. Pass an ImageSet or images "
+        "of uint8, which are normalised for you, or net.preprocessing(pixels) with pixels from 0 to 1."
+    )
+    if max(-low, high) > max(_LARGEST, _largest_normalised(preprocessing)):
+        raise ValueError(
+            f"{of.name!r} has images with values from {low:g} to {high:g}, which look like bytes; {remedy}"
+        )
+    if low >= 0 and high <= 1 and _changes_pixels(preprocessing):
+        raise ValueError(
+            f"{of.name!r} has images with values from {low:g} to {high:g}, which look like pixels, and "
+            f"net.preprocessing is {preprocessing}; {remedy}"
+        )
+
+
+def _largest_normalised(preprocessing: Any) -> float:
+    if preprocessing is None:
+        return 0.0
+    pairs = zip(preprocessing.mean, preprocessing.std, strict=True)
+    return max(max(abs(mean), abs(1 - mean)) / std for mean, std in pairs)
+
+
+def _changes_pixels(preprocessing: Any) -> bool:
+    return preprocessing is not None and (set(preprocessing.mean), set(preprocessing.std)) != ({0.0}, {1.0})
 
 
 NAMES: dict[str, Callable[[str], ImageSet]] = {

@@ -14,7 +14,11 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from resdyn import _validation as validate
+<<<<<<< HEAD
 from resdyn.networks.unrolling.clones import Clones
+=======
+from resdyn.networks.devices import named_device
+>>>>>>> lasttrain
 
 Array = NDArray[Any]
 
@@ -269,6 +273,7 @@ def _device_of(tensors: list[Tensor]) -> torch.device:
     return devices.pop() if devices else torch.device("cpu")
 
 
+<<<<<<< HEAD
 def chosen_device(device: Any) -> torch.device:
     """The device of this name, or an error that says why there is none."""
     try:
@@ -283,4 +288,10 @@ def chosen_device(device: Any) -> torch.device:
             )
         if wanted.index is None:  # the device that tensors will name
             wanted = torch.device("cuda", torch.cuda.current_device())
+=======
+def _device(device: Any) -> torch.device:
+    wanted = named_device(device)
+    if wanted.type == "cuda" and wanted.index is None:  # the device that tensors will name
+        return torch.device("cuda", torch.cuda.current_device())
+>>>>>>> lasttrain
     return wanted
