@@ -17,7 +17,7 @@ from resdyn.activations import activation as make_activation
 from resdyn.matrix_family import ResidualMap
 from resdyn.networks.architectures.contract import ResidualStage, SharedStage
 from resdyn.networks.architectures.dense import DenseBlock
-<<<<<<< HEAD
+from resdyn.networks.devices import named_device
 from resdyn.networks.torch_layers import (
     Layer,
     is_recurrent,
@@ -27,13 +27,8 @@ from resdyn.networks.torch_layers import (
     require_settled,
     weight_array,
 )
-from resdyn.networks.unrolling.placement import chosen_device
 from resdyn.networks.unrolling.stage import Stage
 from resdyn.networks.unrolling.unit import Unit
-=======
-from resdyn.networks.devices import named_device
-from resdyn.networks.torch_layers import Layer, is_recurrent, linear_layer, recurrent_layer, weight_array
->>>>>>> lasttrain
 
 
 def to_residual_map(
@@ -118,17 +113,11 @@ def from_residual_map(
     Raises
     ------
     TypeError, ValueError
-<<<<<<< HEAD
-        If it is no ResidualMap, φ is an expression, or for a dtype that is not of real numbers.
-    RuntimeError
-        If CUDA is asked for and torch finds none.
-=======
-        If it is no ResidualMap, φ is an expression, or torch knows no such device.
+        If it is no ResidualMap, φ is an expression, the dtype is not of real numbers, or torch knows no such device.
     RuntimeError
         If CUDA is asked for and absent.
->>>>>>> lasttrain
     """
-    dtype, device = _real_dtype(dtype), None if device is None else chosen_device(device)
+    dtype, device = _real_dtype(dtype), None if device is None else named_device(device)
     if not isinstance(system, ResidualMap):
         raise TypeError(
             f"only a ResidualMap is a dense layer of torch, not {system!r} of type {type(system).__name__}."
@@ -138,9 +127,7 @@ def from_residual_map(
             f"φ of {system.name!r} is the expression {system.activation.name}, but dense blocks know "
             f"{', '.join(sorted(NAMED))}; write a module of your own for it."
         )
-    place = None if device is None else named_device(device)
     if system.depth is None:
-<<<<<<< HEAD
         block = _block(system, 0.0, dtype, device)
         block.name = system.name
         return block
@@ -159,12 +146,6 @@ def _real_dtype(dtype: Any) -> torch.dtype:
     if not isinstance(found, torch.dtype) or not found.is_floating_point:
         raise ValueError(f"dtype is {dtype!r}, but weights are real numbers; pass torch.float64 or torch.float32.")
     return found
-=======
-        return _block(system, 0.0, dtype, place)
-    # times in the middle of the layers: no rounding moves them into a neighbour
-    times = [(k + 0.5) * system.step for k in range(system.depth)]
-    return ResidualStage(None, [_block(system, t, dtype, place) for t in times])
->>>>>>> lasttrain
 
 
 def _block(system: ResidualMap, t: float, dtype: torch.dtype, device: torch.device | None) -> DenseBlock:

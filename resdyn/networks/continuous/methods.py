@@ -8,13 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-<<<<<<< HEAD
 from resdyn._validation import count, positive
+from resdyn.networks.requirements import require
 
 Array = NDArray[Any]
-=======
-from resdyn.networks.requirements import require
->>>>>>> lasttrain
 
 ADAPTIVE = ("dopri5", "dopri8", "bosh3", "fehlberg2", "adaptive_heun")
 FIXED_STEP = ("euler", "midpoint", "heun2", "heun3", "rk4")

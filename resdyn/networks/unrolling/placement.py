@@ -14,11 +14,8 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from resdyn import _validation as validate
-<<<<<<< HEAD
-from resdyn.networks.unrolling.clones import Clones
-=======
 from resdyn.networks.devices import named_device
->>>>>>> lasttrain
+from resdyn.networks.unrolling.clones import Clones
 
 Array = NDArray[Any]
 
@@ -50,7 +47,7 @@ class Placement:
     def __init__(self, model: nn.Module, *, device: Any = None, dtype: Any = None) -> None:
         tensors = [tensor for _, tensor in _weights(model) if tensor.is_floating_point()]
         self.dtype = _dtype_of(tensors) if dtype is None else _dtype(dtype)
-        self.device = _device_of([tensor for _, tensor in _weights(model)]) if device is None else chosen_device(device)
+        self.device = _device_of([tensor for _, tensor in _weights(model)]) if device is None else _device(device)
         self.is_native = all(tensor.dtype == self.dtype for tensor in tensors) and all(
             tensor.device == self.device for _, tensor in _weights(model)
         )
@@ -273,25 +270,8 @@ def _device_of(tensors: list[Tensor]) -> torch.device:
     return devices.pop() if devices else torch.device("cpu")
 
 
-<<<<<<< HEAD
-def chosen_device(device: Any) -> torch.device:
-    """The device of this name, or an error that says why there is none."""
-    try:
-        wanted = torch.device(device)
-    except (TypeError, RuntimeError) as error:
-        raise ValueError(f"device is {device!r}, which torch does not know ({str(error).splitlines()[0]}).") from None
-    if wanted.type == "cuda":
-        if not torch.cuda.is_available():
-            raise RuntimeError(
-                f"device is {str(wanted)!r}, but torch finds no CUDA device here; leave device= out to stay where the "
-                "model is, or pass device='cpu'."
-            )
-        if wanted.index is None:  # the device that tensors will name
-            wanted = torch.device("cuda", torch.cuda.current_device())
-=======
 def _device(device: Any) -> torch.device:
     wanted = named_device(device)
     if wanted.type == "cuda" and wanted.index is None:  # the device that tensors will name
         return torch.device("cuda", torch.cuda.current_device())
->>>>>>> lasttrain
     return wanted
