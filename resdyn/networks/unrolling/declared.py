@@ -99,8 +99,8 @@ def _unit(name: str, module: nn.Module) -> Piece:
     is_plain = isinstance(module, ResidualBlock) and type(module).forward is ResidualBlock.forward
     before, after = (Addition(module), module.after) if is_plain else (None, None)
     if isinstance(module, ResidualBlock) and module.interpolation is not None:
-        branch, shortcut = Summand(module, "branch"), Summand(module, "shortcut")
-        return Piece(name, module, module, branch, shortcut, before=before, after=after)
+        summands = Summand(module, "branch"), Summand(module, "shortcut")
+        return Piece(name, module, module, *summands, before=before, after=after)
     branch, shortcut = getattr(module, "branch", None), getattr(module, "shortcut", None)
     return Piece(
         name,
