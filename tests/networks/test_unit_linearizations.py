@@ -55,9 +55,9 @@ def shaken(model):
     return model.eval()
 
 
-@pytest.fixture(params=[*MODELS, *(f"{name}, traced" for name in ("post", "pre", "in", "lambda-in"))])
+@pytest.fixture(scope="module", params=[*MODELS, *(f"{name}, traced" for name in ("post", "pre", "in", "lambda-in"))])
 def case(request):
-    name, _, route = request.param.partition(", traced")
+    name = request.param.removesuffix(", traced")
     torch.manual_seed(0)
     make, shape = MODELS[name]
     model = shaken(make())
