@@ -19,8 +19,8 @@ class RealOperator(LinearOperator):
     Its dtype tells how exact it is: float32 only if a network in single precision is part of it.
     """
 
-    def __init__(self, size: int, dtype: Any = np.float64) -> None:
-        super().__init__(dtype=np.dtype(dtype), shape=(size, size))
+    def __init__(self, size: int | tuple[int, int], dtype: Any = np.float64) -> None:
+        super().__init__(dtype=np.dtype(dtype), shape=size if isinstance(size, tuple) else (size, size))
 
     def _matvec(self, x: Array) -> Array:
         return self._matmat(x.reshape(-1, 1)).ravel()
@@ -35,7 +35,7 @@ class RealOperator(LinearOperator):
         return self._adjoint()
 
     def to_dense(self) -> Array:
-        """The matrix, shape (d, d)."""
+        """The matrix."""
         return self._matmat(np.eye(self.shape[1]))
 
 

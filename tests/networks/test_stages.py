@@ -13,6 +13,8 @@ from resdyn.networks import (
     ResidualStage,
     SharedStage,
     dense_resnet,
+    mlp,
+    ode_net,
     residual_cnn,
     residual_mlp,
     resnet,
@@ -47,7 +49,17 @@ ARCHITECTURES = {
     "many blocks, dense": lambda: residual_mlp(6, inputs=192, units=8),
     "many blocks, convolutional": lambda: residual_cnn(6, width=3),
     "layer-wise dense": lambda: dense(logistic(), logistic(), logistic()),
+    "dense residual network": lambda: dense_resnet(192, 6, 4, 3, embedding="linear", damping=0.4, gain=1.5),
+    "plain": lambda: mlp(192, 6, 4, 3, shared=False, embedding="linear"),
+    "flow, dense": lambda: ode_net((3, 8, 8), 3, width=6, step=0.5),
+    "flow, convolutional": lambda: ode_net((3, 8, 8), 3, kind="convolutional", width=3, step=0.5),
 }
+
+
+def test_all_architectures_are_tried():
+    # a ResNeXt has thousands of variables and a test of its own
+    tried = {make().architecture["name"] for make in ARCHITECTURES.values()} | {"resnext"}
+    assert set(resdyn.networks.ARCHITECTURES) <= tried
 
 
 @pytest.mark.parametrize("step", [1.0, 0.25])

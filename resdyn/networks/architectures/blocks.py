@@ -143,10 +143,14 @@ class ResidualBlock(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         """The state after the unit."""
+        return self.after(self.before(x))  # type: ignore[no-any-return]
+
+    def before(self, x: Tensor) -> Tensor:
+        """The sum of both paths, before the activation: a S(x) + b g(x)."""
         skip, branch = self.shortcut(x), self.branch(x)
         if self.interpolation is None:
-            return self.after(skip + branch)
+            return skip + branch  # type: ignore[no-any-return]
         a, b = self.interpolation.gains()
         if self.interpolation.kind != "in":
             branch = b * branch
-        return self.after(a * skip + branch)
+        return a * skip + branch  # type: ignore[no-any-return]

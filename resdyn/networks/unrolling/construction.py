@@ -10,6 +10,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from resdyn import _validation as validate
 from resdyn.networks.architectures.contract import ResidualNetwork
 from resdyn.networks.unrolling.agreement import require_agreement
+from resdyn.networks.unrolling.calls import single_tensor
 from resdyn.networks.unrolling.declared import declared_pieces, declared_step
 from resdyn.networks.unrolling.inputs import Example
 from resdyn.networks.unrolling.pieces import Piece, Pieces
@@ -78,9 +79,16 @@ def unroll(
     refuse_training(model)
     placement = Placement(model, device=device, dtype=dtype)
     given = Example(example, model)
-    pieces = _pieces(model, example, given, units)
     name = _name_of(model) if name is None else name
-    network = _assembled(model, pieces, given, placement, declared_step(pieces) if chosen is None else chosen, name)
+    try:
+        pieces = _pieces(model, example, given, units)
+        network = _assembled(model, pieces, given, placement, declared_step(pieces) if chosen is None else chosen, name)
+    except (RuntimeError, ValueError, TypeError, IndexError) as error:
+        if _lacks_batch_axis(model, given):
+            raise ValueError(
+                f"the example has shape {tuple(given.input.shape)} and needs a batch axis; pass example[None]."
+            ) from error
+        raise
     network.preprocessing = getattr(model, "preprocessing", None)
     require_agreement(model, network, pieces, given, placement)
     return network
@@ -96,6 +104,21 @@ def _pieces(model: nn.Module, example: Any, given: Example, units: Any) -> Piece
     if not pieces.units:
         raise ValueError(f"the {type(model).__name__} has no residual units; give it one, or name some with units=.")
     return pieces
+
+
+def _lacks_batch_axis(model: nn.Module, given: Example) -> bool:
+    """Whether the model takes the example with one more axis, and not as it is."""
+    return _takes(model, given, given.input[None]) and not _takes(model, given, given.input)
+
+
+def _takes(model: nn.Module, given: Example, inputs: Tensor) -> bool:
+    try:
+        network, x = single_tensor(model, inputs if given.keyword is None else {given.keyword: inputs, **given.rest})
+        with torch.no_grad():
+            network(x)
+    except (RuntimeError, ValueError, TypeError, IndexError):
+        return False
+    return True
 
 
 def _assembled(

@@ -46,6 +46,18 @@ class Summand(nn.Module):
         return (1 - block.step * block.damping) * x
 
 
+class Addition(nn.Module):
+    """A block up to its addition: a S(x) + b g(x)."""
+
+    def __init__(self, block: ResidualBlock) -> None:
+        super().__init__()
+        self.block = block
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The sum at x."""
+        return self.block.before(x)
+
+
 def declared_pieces(network: ResidualNetwork) -> Pieces:
     """The units of all stages, as they stand; nothing is run."""
     units = []
@@ -80,9 +92,15 @@ def _unit(name: str, module: nn.Module) -> Piece:
             shortcut=Summand(module, "shortcut") if damped else None,
             shortcut_is_identity=not damped,
             activations=Preactivated(module),
+            before=module,
+            after=nn.Identity(),
         )
+    # a subclass with a forward of its own need not be after(before(x))
+    is_plain = isinstance(module, ResidualBlock) and type(module).forward is ResidualBlock.forward
+    before, after = (Addition(module), module.after) if is_plain else (None, None)
     if isinstance(module, ResidualBlock) and module.interpolation is not None:
-        return Piece(name, module, module, branch=Summand(module, "branch"), shortcut=Summand(module, "shortcut"))
+        summands = Summand(module, "branch"), Summand(module, "shortcut")
+        return Piece(name, module, module, *summands, before=before, after=after)
     branch, shortcut = getattr(module, "branch", None), getattr(module, "shortcut", None)
     return Piece(
         name,
@@ -91,4 +109,6 @@ def _unit(name: str, module: nn.Module) -> Piece:
         branch=branch if isinstance(branch, nn.Module) else None,
         shortcut=shortcut if isinstance(shortcut, nn.Module) else None,
         shortcut_is_identity=isinstance(shortcut, nn.Identity),
+        before=before,
+        after=after,
     )

@@ -105,9 +105,8 @@ def _with_shared_functions(pieces: Sequence[Piece]) -> list[Piece]:
     def shared(function: nn.Module | None) -> Any:
         return known.setdefault(function.signature, function) if isinstance(function, Subgraph) else function
 
-    return [
-        replace(p, function=shared(p.function), branch=shared(p.branch), shortcut=shared(p.shortcut)) for p in pieces
-    ]
+    kinds = ("function", "branch", "shortcut", "before", "after")
+    return [replace(piece, **{kind: shared(getattr(piece, kind)) for kind in kinds}) for piece in pieces]
 
 
 def _piece(graph: DataGraph, span: Span, name: str, sizes: Counter[Call]) -> Piece:
@@ -118,7 +117,13 @@ def _piece(graph: DataGraph, span: Span, name: str, sizes: Counter[Call]) -> Pie
     (addition,) = span.additions
     branch = subgraph(graph, span.start, addition.branch)
     shortcut = subgraph(graph, span.start, [addition.skip])
-    return Piece(name, function, module, branch, shortcut, addition.skip == (1.0, span.start))
+    is_identity = addition.skip == (1.0, span.start)
+    end = addition.region.end
+    if not graph.is_state(end):  # its first axis does not count samples
+        return Piece(name, function, module, branch, shortcut, is_identity)
+    before = function if end is span.end else subgraph(graph, span.start, [(1.0, end)])
+    after = subgraph(graph, end, [(1.0, span.end)])
+    return Piece(name, function, module, branch, shortcut, is_identity, before=before, after=after)
 
 
 def _own_module(graph: DataGraph, span: Span, sizes: Counter[Call]) -> nn.Module | None:

@@ -25,6 +25,9 @@ class Piece:
         known.
     shortcut_is_identity : bool
         Whether the skip path hands on the state as it is, with no gain.
+    before, after : module or None
+        The unit up to its last addition, and what follows: the unit is ``after(before(x))``, in which ``before(x)`` is
+        the sum of the summands. An ``nn.Identity`` where nothing follows; both None where the addition is not known.
     activations : module or None
         What the literature calls the activations y, where that is not the branch.
     """
@@ -35,6 +38,8 @@ class Piece:
     branch: nn.Module | None = None
     shortcut: nn.Module | None = None
     shortcut_is_identity: bool = False
+    before: nn.Module | None = None
+    after: nn.Module | None = None
     activations: nn.Module | None = None
 
 

@@ -11,18 +11,14 @@ the branch is not the residual. As a flow, :math:`\dot x = f(t, x)`, f is piecew
 """
 
 from collections.abc import Callable, Sequence
-from functools import cached_property
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
-from torch import Tensor
 
 from resdyn import _validation as validate
 from resdyn._types import block_index
-from resdyn.networks.unrolling import derivatives
-from resdyn.networks.unrolling.unit import AT_ONCE, Unit
-from resdyn.operators import RealOperator
+from resdyn.networks.unrolling.jacobians import StageOperator
+from resdyn.networks.unrolling.unit import Unit
 
 Array = NDArray[Any]
 
@@ -92,10 +88,11 @@ class Stage:
         r"""The transpose of ∂f/∂x at states x times cotangents w, both of shape (\*batch, \*shape)."""
         return self._linear(lambda unit, states, tangents: unit.vjp(states, tangents), t, x, w)
 
-    def linearize(self, t: float, x: Any) -> "StageOperator":
+    def linearize(self, t: float, x: Any) -> StageOperator:
         """∂f/∂x at one state, on flattened states; no matrix is formed but by ``to_dense``."""
         block = self.block(t)
-        return StageOperator(block, validate.one_state(x, self.shape, self.name), self.step)
+        state = validate.one_state(x, self.shape, self.name)
+        return StageOperator(block.linearize(state), self.step)
 
     @property
     def activations(self) -> Callable[[float, Any], Array]:
@@ -143,44 +140,3 @@ class Stage:
         blocks = f"{n} block{'s' * (n != 1)}" + (" with shared weights" if self.is_shared else "")
         entry = "" if self.entry is None else f" after the entry {self.entry.name!r}"
         return f"Stage {self.name!r}: {blocks}{entry}, states {'×'.join(map(str, self.shape))}, h = {self.step:g}"
-
-
-class StageOperator(RealOperator):
-    """A = (DB(x) − I)/h of one block at one state, or its transpose."""
-
-    def __init__(self, block: Unit, x: Array, step: float, *, transposed: bool = False) -> None:
-        super().__init__(int(np.prod(block.shape_before)), block.placement.numpy)
-        self.block, self.x, self.step, self.transposed = block, x, step, transposed
-        self._pullback: tuple[Any, Callable[[Tensor], Tensor]] | None = None
-
-    def _matmat(self, x: Array) -> Array:
-        vectors = np.ascontiguousarray(x.T, dtype=self.dtype).reshape(-1, *self.x.shape)
-        image = np.empty_like(vectors)
-        if self.transposed and len(vectors) == 1:
-            image[:] = self._pulled(vectors)
-        else:
-            act = self.block.vjp if self.transposed else self.block.jvp
-            chunk = max(1, AT_ONCE // max(self.x.size, 1))
-            for begin in range(0, len(vectors), chunk):
-                part = vectors[begin : begin + chunk]
-                image[begin : begin + chunk] = act(np.broadcast_to(self.x, part.shape), part)
-        return ((image - vectors) / self.step).reshape(len(vectors), -1).T
-
-    def _pulled(self, vector: Array) -> Array:
-        """One cotangent, without running the block again for each."""
-        now = self.block.function.versions()
-        if self._pullback is None or self._pullback[0] != now:
-            # it holds what the block computed with the weights that it had
-            state = self.block.placement.tensor(self.x[None])
-            self._pullback = (now, derivatives.pullback(self.block.function, state))
-        return self._pullback[1](self.block.placement.tensor(vector)).cpu().numpy()
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {name: value for name, value in vars(self).items() if name != "_other"} | {"_pullback": None}
-
-    @cached_property
-    def _other(self) -> "StageOperator":
-        return StageOperator(self.block, self.x, self.step, transposed=not self.transposed)
-
-    def _adjoint(self) -> "StageOperator":
-        return self._other

@@ -61,10 +61,14 @@ class Subgraph(nn.Module, Detachable):
         """Stay with the weights one has."""
         self._network = self._followed = ()
 
-    def forward(self, x: Tensor) -> Tensor:
-        """The value at the end."""
+    def follow(self) -> None:
+        """Take over the weights that were replaced in the network."""
         for followed in self._followed:
             _follow(followed, self._network[0])
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The value at the end."""
+        self.follow()
         values = [_at(self, path) for path in self._paths]
         return self._program[0](x, *values)  # type: ignore[no-any-return]
 

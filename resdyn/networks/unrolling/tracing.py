@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from resdyn import _memory, _storage
 from resdyn import _validation as validate
 from resdyn._results import Result, dataset
+from resdyn.networks.unrolling.jacobians import AT_ONCE
 from resdyn.networks.unrolling.stores import DiskStore, MemoryStore, read_folder
-from resdyn.networks.unrolling.unit import AT_ONCE, Unit
+from resdyn.networks.unrolling.unit import Unit
 
 if TYPE_CHECKING:
     import xarray

@@ -7,20 +7,21 @@ gains: :math:`B(x) = \phi(S(x) + g(x))` with the activation φ of some networks;
 """
 
 from collections.abc import Callable
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from resdyn import _validation as validate
 from resdyn.networks.unrolling import derivatives
+from resdyn.networks.unrolling.jacobians import AT_ONCE, UnitOperator
 from resdyn.networks.unrolling.pieces import Piece
 from resdyn.networks.unrolling.placement import Placed, Placement, on_tensors, real_tensor
+from resdyn.networks.unrolling.subgraphs import Subgraph
 
 Array = NDArray[Any]
-
-AT_ONCE = 2**22
-"""Numbers of the state in one call of torch; more states are taken one part after another."""
 
 
 class Part:
@@ -92,7 +93,8 @@ class Part:
         if found[1:] != shape or not found:
             raise ValueError(
                 f"{name} has shape {found}, but {self.name!r} takes a batch of shape "
-                f"(batch, {', '.join(map(str, shape))}); pass {name}[None] for a single state."
+                f"(batch, {', '.join(map(str, shape))})"
+                + (f"; pass {name}[None] for a single state." if found == shape else ".")
             )
         if like is not None and len(array) != len(like):
             raise ValueError(f"{name} holds {len(array)} states and x {len(like)}; give one of each.")
@@ -119,6 +121,11 @@ class Unit(Part):
         ``after(shortcut(x) + branch(x))``, where what comes after is an activation, a norm, a factor, or nothing.
     activations : callable or None
         The activations y of the literature: in a dense block φ(W x + b), without step and gain; else the branch.
+    before, after : callable or None
+        The sum ``shortcut(x) + branch(x)``, and what follows it: ``after(before(x))`` is ``unit(x)``. Both are None
+        where the addition is not known. Where nothing follows it, as in pre-activation units, ``after`` is the
+        identity, and ``after.is_identity`` says so. A branch that overwrites its input changes what the skip path
+        sees, and ``before`` is the sum that the unit then has.
     """
 
     def __init__(
@@ -148,11 +155,58 @@ class Unit(Part):
         skip = nn.Identity() if piece.shortcut_is_identity else piece.shortcut
         self.shortcut = None if skip is None else Summand(self, skip)
         self.activations = self.branch if piece.activations is None else Summand(self, piece.activations)
+        self.before = None if piece.before is None else Summand(self, piece.before)
+        self.after = None if piece.after is None else Summand(self, piece.after, takes_sum=True)
+        # a clone of the submodule has its weights at this placement, under the names that the caller knows
+        self._holder = placement.module(piece.function if piece.module is None else piece.module)
 
     @property
     def changes_shape(self) -> bool:
         """Whether the state after the unit has another shape than before: an entry of a stage."""
         return self.shape_before != self.shape_after
+
+    @cached_property
+    def shape_between(self) -> tuple[int, ...]:
+        """Of ``before(x)``, the sum at the end of both paths."""
+        if self.before is None:
+            raise ValueError(f"the addition in {self.name!r} is not known; take unit(x) itself.")
+        return tuple(self.before(np.zeros((1, *self.shape_before))).shape[1:])
+
+    def weights(self) -> dict[str, Tensor]:
+        """Parameters and buffers by name, as they are now, in the dtype and on the device in which the unit runs.
+
+        The names are those in ``module``; of a unit that is no submodule, the paths in the network. The tensors share
+        their memory with what runs, the model's own or the copies of a snapshot, and carry no graph.
+        """
+        if isinstance(self._holder, Subgraph):
+            self._holder.follow()
+        return {
+            name: tensor.detach() for name, tensor in (*self._holder.named_parameters(), *self._holder.named_buffers())
+        }
+
+    def linearize(self, x: Any) -> UnitOperator:
+        r"""The Jacobian DB(x) of the whole unit at one state, on flattened states.
+
+        Parameters
+        ----------
+        x : array or tensor, shape ``shape_before`` or (1, \*shape_before)
+
+        Returns
+        -------
+        LinearOperator, shape (d_after, d_before)
+            Rectangular where the unit changes the number of variables. ``matvec`` is the JVP, ``rmatvec`` the VJP;
+            no matrix is formed but by ``to_dense``. At a block of a stage it equals
+            ``resdyn.block_jacobian(stage, t, x)`` at the block's t.
+
+        Raises
+        ------
+        TypeError, ValueError
+            For what is no state of the unit, or more than one.
+        """
+        array = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
+        array = array[0] if array.shape == (1, *self.shape_before) else array
+        state = validate.one_state(array, self.shape_before, self.name)
+        return UnitOperator(self, state)
 
     def residual(self, x: Any) -> Any:
         """B(x) − x; at a unit that changes the shape, B(x) − S(x).
@@ -184,16 +238,24 @@ class Unit(Part):
 
 
 class Summand:
-    """A part of a unit, as a map of arrays or tensors with one batch axis."""
+    """A part of a unit, as a map of arrays or tensors with one batch axis.
 
-    def __init__(self, unit: Unit, module: nn.Module) -> None:
-        self.unit = unit
+    Attributes
+    ----------
+    is_identity : bool
+        Whether it hands on what it is given.
+    """
+
+    def __init__(self, unit: Unit, module: nn.Module, *, takes_sum: bool = False) -> None:
+        self.unit, self.takes_sum = unit, takes_sum
+        self.is_identity = isinstance(module, nn.Identity)
         # a branch may begin with an in-place activation even where the unit as a whole spares its input
         self.function = _Kept(module, unit.placement)
 
     def __call__(self, x: Any) -> Any:
-        """The summand at states of the unit."""
-        return self.unit._run(self.function, self.unit.checked(x, self.unit.shape_before, "x"))
+        """The part at states of the unit; what comes after the addition, at sums."""
+        shape = self.unit.shape_between if self.takes_sum else self.unit.shape_before
+        return self.unit._run(self.function, self.unit.checked(x, shape, "x"))
 
 
 class _Kept(Placed):

@@ -1,6 +1,7 @@
 """A network as a chain of residual units between a stem and a head."""
 
 from collections.abc import Callable, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,41 @@ class UnrolledNetwork:
         for unit in self.units:
             x = unit(x)
         return self.head(x)
+
+    def unit(self, name: str) -> Unit:
+        """The unit of this name.
+
+        Raises
+        ------
+        KeyError
+            If there is none.
+        """
+        for unit in self.units:
+            if unit.name == name:
+                return unit
+        names = [unit.name for unit in self.units]
+        near = get_close_matches(str(name), names, n=3) or names[:3]
+        raise KeyError(f"{self.name!r} has no unit {name!r}; names are those of its units, such as {', '.join(near)}.")
+
+    def locate(self, unit: Unit | str) -> tuple[Stage, float | None]:
+        """The stage in which a unit stands, and the depth-time t = kh at which it acts; None at an entry.
+
+        Of a block, ``resdyn.block_jacobian(*network.locate(unit), x)`` is ``unit.linearize(x)``.
+
+        Raises
+        ------
+        KeyError
+            If the network has no unit of this name.
+        ValueError
+            If the unit is of another network.
+        """
+        unit = self.unit(unit) if isinstance(unit, str) else unit
+        for stage in self.stages:
+            if unit is stage.entry:
+                return stage, None
+            if unit in stage.blocks:
+                return stage, stage.blocks.index(unit) * stage.step
+        raise ValueError(f"{unit!r} is no unit of {self.name!r}; pass one of network.units, or its name.")
 
     def trace(
         self,
