@@ -1,5 +1,7 @@
 """Networks that are not ours, unrolled: the same contract, whatever library they come from."""
 
+import pickle
+
 import numpy as np
 import pytest
 import torch
@@ -96,3 +98,15 @@ def test_units_that_the_caller_names():
 def test_a_model_without_skip_additions_asks_for_names():
     with pytest.raises(ValueError, match=r"units="):
         unroll(nn.Sequential(nn.Linear(4, 4), nn.ReLU(), nn.Linear(4, 2)), np.ones((1, 4), dtype=np.float32))
+
+
+def test_traced_units_with_attention_go_through_a_pickle():
+    torch.manual_seed(0)
+    x = RNG.standard_normal((3, 5, 8))
+    network = unroll(Encoder().eval(), x[:2], dtype=torch.float64)
+    # twice, since a graph that was made anew from its code must itself be writable
+    again = pickle.loads(pickle.dumps(pickle.loads(pickle.dumps(network))))
+    assert np.array_equal(again(x), network(x))
+    state, tangent = network.stem(x), RNG.standard_normal((3, 5, 8))
+    for unit, copy in zip(network.units, again.units, strict=True):
+        assert np.array_equal(copy.jvp(state, tangent), unit.jvp(state, tangent))

@@ -105,12 +105,32 @@ def attention(
     enable_gqa: bool = False,
 ) -> Tensor:
     """Scaled dot-product attention by plain operations, which have derivatives of both modes."""
+    return _attention(query, key, value, attn_mask, dropout_p, is_causal, scale, enable_gqa)
+
+
+# a graph is traced anew when it is unpickled, and then this stays one step of it
+@fx.wrap
+def _attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None,
+    dropout_p: float,
+    is_causal: bool,
+    scale: float | None,
+    enable_gqa: bool,
+) -> Tensor:
     if attn_mask is not None and attn_mask.dtype == torch.bool:
         # the plain operations add the mask, where the public function takes False for "not"
         attn_mask = torch.zeros_like(attn_mask, dtype=query.dtype).masked_fill(~attn_mask, -torch.inf)
     return torch.ops.aten._scaled_dot_product_attention_math(  # type: ignore[no-any-return]
         query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
     )[0]
+
+
+def samples(x: Tensor) -> int:
+    """How many there are in a batch; unlike ``len`` it can be traced anew."""
+    return x.shape[0]
 
 
 class _Copy:
@@ -178,7 +198,7 @@ class _Copy:
 
     def _size(self, multiple: int) -> fx.Node:
         if "size" not in self._shared:
-            self._shared["size"] = self.graph.call_function(len, (self.input,))
+            self._shared["size"] = self.graph.call_function(samples, (self.input,))
         size = self._shared["size"]
         return size if multiple == 1 else self.graph.call_function(operator.mul, (size, multiple))
 
