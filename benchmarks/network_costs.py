@@ -2,7 +2,7 @@
 
     python -m benchmarks.network_costs
 
-One thread; the first stage of the pre-activation ResNet-20 that ships, at random images, since times do not depend on them.
+One thread; the first stage of the pre-activation ResNet-20 that ships, at random images: times do not depend on them.
 """
 
 # ruff: noqa: E402
