@@ -133,7 +133,9 @@ def test_a_cell_with_damping_and_step_is_residual_or_leaky():
 
 
 @pytest.mark.parametrize(
-    "activation", ["tanh", torch.tanh, nn.Tanh(), nn.functional.tanh, sympy.tanh(sympy.Symbol("z"))], ids=str
+    "activation",
+    ["tanh", torch.tanh, nn.Tanh(), nn.functional.tanh, sympy.tanh(sympy.Symbol("z"))],
+    ids=["word", "torch", "module", "functional", "expression"],
 )
 def test_a_linear_layer_takes_its_activation_in_any_form(activation):
     layer = nn.Linear(4, 4).double()
