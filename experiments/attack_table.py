@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 import resdyn
-from experiments.follow_image import PREPROCESSING, PUBLIC
+from experiments.public_weights import trained_net
 
 RADII = (("linf", 1 / 255), ("linf", 2 / 255), ("linf", 8 / 255), ("l2", 0.1), ("l2", 0.5))
 
@@ -63,7 +63,7 @@ def main() -> None:
     arguments = parser.parse_args()
 
     name = Path(arguments.weights).stem
-    net = resdyn.networks.load(arguments.weights, preprocessing=PREPROCESSING if name in PUBLIC else None)
+    net = trained_net(arguments.weights)
     images = resdyn.data.cifar10("test").subset(slice(0, arguments.images))
     numbers = {"network": name, "images": len(images), **measure(net, images)}
     arguments.out.mkdir(parents=True, exist_ok=True)

@@ -15,21 +15,15 @@ from typing import Any
 import numpy as np
 
 import resdyn
+from experiments.public_weights import trained_net
 from resdyn import plotting
-
-# of the public weights, which have no card
-PREPROCESSING = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
-PUBLIC = ("resnet20-12fca82f", "resnet56-4bfd9763")
 
 
 def follow(weights: str, images: resdyn.data.ImageSet) -> Any:
     """The trace of all images: norms and logits, no states."""
-    name = Path(weights).stem
-    net = resdyn.networks.load(weights, preprocessing=PREPROCESSING if name in PUBLIC else None)
-    if net.preprocessing is None:
-        raise SystemExit(f"{weights} has no card that says how its inputs were normalised.")
+    net = trained_net(weights)
     inputs = net.preprocessing(images.pixels())
-    return resdyn.networks.unroll(net, inputs[:1], name=name).trace(inputs, keep=())
+    return resdyn.networks.unroll(net, inputs[:1], name=Path(weights).stem).trace(inputs, keep=())
 
 
 def summarise(trace: Any, image: int, images: resdyn.data.ImageSet) -> dict[str, Any]:

@@ -18,7 +18,6 @@ from resdyn.networks.architectures.blocks import (
 )
 from resdyn.networks.architectures.contract import Preprocessing, ResidualNetwork, ResidualStage
 
-DEPTHS = (20, 32, 44, 56, 110, 164)
 _BOTTLENECK_FROM = 164
 Order = Literal["post", "pre"]
 Shortcut = Literal["pad", "projection"]

@@ -16,6 +16,8 @@ AttackOne = Callable[[Tensor, Tensor, float], tuple[Tensor, Tensor]]
 """From clean images, classes, and a sign (−1 if the classes are to be reached) to attacked images and which stalled."""
 
 
+@torch.inference_mode(False)
+@torch.no_grad()
 def attack_in_batches(
     model: PixelModel,
     images: Any,
@@ -30,22 +32,6 @@ def attack_in_batches(
     progress: bool,
 ) -> Attack:
     """The outcome of one attack on all images, also where the caller has switched gradients off."""
-    with torch.inference_mode(False), torch.no_grad():
-        return _in_batches(model, images, labels, targets, one, norm, radius, method, batch_size, progress)
-
-
-def _in_batches(
-    model: PixelModel,
-    images: Any,
-    labels: Any,
-    targets: Any,
-    one: AttackOne,
-    norm: Norm,
-    radius: float | None,
-    method: str,
-    batch_size: int,
-    progress: bool,
-) -> Attack:
     clean = pixel_images(images)
     y = class_numbers(labels, len(clean))
     aims = None if targets is None else class_numbers(targets, len(clean), "targets")

@@ -44,11 +44,6 @@ class Addition:
     skip: Term
     branch: tuple[Term, ...]
 
-    @property
-    def skip_is_identity(self) -> bool:
-        """Whether the skip path hands on the state as it is."""
-        return self.skip == (1.0, self.region.start)
-
 
 def residual_addition(graph: DataGraph, region: Region) -> Addition | None:
     """The addition of a skip path in which a region ends; None where it is not residual."""
