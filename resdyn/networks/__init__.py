@@ -27,6 +27,18 @@ if TYPE_CHECKING:
     from resdyn.networks.continuous import ODEFlow as ODEFlow
     from resdyn.networks.continuous import ode_flow as ode_flow
     from resdyn.networks.continuous import ode_net as ode_net
+    from resdyn.networks.linearization import Atom as Atom
+    from resdyn.networks.linearization import Factors as Factors
+    from resdyn.networks.linearization import LinearizedNetwork as LinearizedNetwork
+    from resdyn.networks.linearization import LinearizedStage as LinearizedStage
+    from resdyn.networks.linearization import LinearizedUnit as LinearizedUnit
+    from resdyn.networks.linearization import Projection as Projection
+    from resdyn.networks.linearization import SpectralDensity as SpectralDensity
+    from resdyn.networks.linearization import Triplets as Triplets
+    from resdyn.networks.linearization import UnitSpectra as UnitSpectra
+    from resdyn.networks.linearization import linearize as linearize
+    from resdyn.networks.linearization import project as project
+    from resdyn.networks.linearization import unit_spectra as unit_spectra
     from resdyn.networks.robustness import CORRUPTIONS as CORRUPTIONS
     from resdyn.networks.robustness import Attack as Attack
     from resdyn.networks.robustness import NoiseAccuracy as NoiseAccuracy
@@ -56,25 +68,34 @@ if TYPE_CHECKING:
 _HOME = {
     "ARCHITECTURES": "resdyn.networks.architectures.catalogue",
     "Accuracy": "resdyn.networks.training",
+    "Atom": "resdyn.networks.linearization",
     "Attack": "resdyn.networks.robustness",
     "CORRUPTIONS": "resdyn.networks.robustness",
+    "Factors": "resdyn.networks.linearization",
     "InterpolationCoefficient": "resdyn.networks.architectures.blocks",
+    "LinearizedNetwork": "resdyn.networks.linearization",
+    "LinearizedStage": "resdyn.networks.linearization",
+    "LinearizedUnit": "resdyn.networks.linearization",
     "NoiseAccuracy": "resdyn.networks.robustness",
     "ODEBlock": "resdyn.networks.continuous",
     "ODEFlow": "resdyn.networks.continuous",
     "PRESETS": "resdyn.networks.training",
     "Part": "resdyn.networks.unrolling",
     "Preprocessing": "resdyn.networks.architectures.contract",
+    "Projection": "resdyn.networks.linearization",
     "ResidualBlock": "resdyn.networks.architectures.blocks",
     "ResidualNetwork": "resdyn.networks.architectures.contract",
     "ResidualStage": "resdyn.networks.architectures.contract",
     "SharedStage": "resdyn.networks.architectures.contract",
+    "SpectralDensity": "resdyn.networks.linearization",
     "Stage": "resdyn.networks.unrolling",
     "Trace": "resdyn.networks.unrolling",
     "TrainingConfig": "resdyn.networks.training",
     "TrainingRun": "resdyn.networks.training",
+    "Triplets": "resdyn.networks.linearization",
     "Unit": "resdyn.networks.unrolling",
     "UnitNorms": "resdyn.networks.unrolling",
+    "UnitSpectra": "resdyn.networks.linearization",
     "UnrolledNetwork": "resdyn.networks.unrolling",
     "accuracy": "resdyn.networks.training",
     "build": "resdyn.networks.architectures.catalogue",
@@ -85,12 +106,14 @@ _HOME = {
     "fit": "resdyn.networks.training",
     "from_residual_map": "resdyn.networks.shared_weights",
     "i_fgsm": "resdyn.networks.robustness",
+    "linearize": "resdyn.networks.linearization",
     "load": "resdyn.networks.checkpoints",
     "mlp": "resdyn.networks.architectures.dense",
     "noise_accuracy": "resdyn.networks.robustness",
     "ode_flow": "resdyn.networks.continuous",
     "ode_net": "resdyn.networks.continuous",
     "pgd": "resdyn.networks.robustness",
+    "project": "resdyn.networks.linearization",
     "random_perturbations": "resdyn.networks.robustness",
     "residual_cnn": "resdyn.networks.architectures.many_blocks",
     "residual_mlp": "resdyn.networks.architectures.many_blocks",
@@ -98,6 +121,7 @@ _HOME = {
     "resnext": "resdyn.networks.architectures.cifar_resnets",
     "save": "resdyn.networks.checkpoints",
     "to_residual_map": "resdyn.networks.shared_weights",
+    "unit_spectra": "resdyn.networks.linearization",
     "unroll": "resdyn.networks.unrolling",
 }
 

@@ -1,0 +1,148 @@
+"""The Jacobian of one residual unit at one state."""
+
+from functools import cached_property
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from resdyn.networks.linearization.factors import Factors
+from resdyn.networks.linearization.inertia import Counter
+from resdyn.networks.linearization.operator import Linearization
+from resdyn.networks.linearization.spectrum import Spectrum, spectrum_of_factors, spectrum_of_matrix
+from resdyn.networks.linearization.values import Atom
+
+Array = NDArray[Any]
+Reading = Literal["after", "before"]
+
+
+class LinearizedUnit(Linearization):
+    r"""The Jacobian J of a residual unit at one state; what :func:`resdyn.networks.linearize` returns.
+
+    Attributes
+    ----------
+    name : str
+    reading : "after" or "before"
+        Whether the activation after the addition is included.
+    skip_scale, weight_scale : float
+    masks : "held" or "recomputed"
+    method : str
+        How J was found: "factored", "coloured", "dense", "closed form".
+    factors : Factors or None
+        J = D (a S + U V), with method "factored".
+    """
+
+    def __init__(
+        self,
+        name: str,
+        x: Array,
+        *,
+        shape_after: tuple[int, ...],
+        reading: Reading,
+        skip_scale: float,
+        weight_scale: float,
+        masks: Literal["held", "recomputed"],
+        method: str,
+        factors: Factors | None = None,
+        matrix: Any = None,
+    ) -> None:
+        super().__init__((int(np.prod(shape_after)), int(np.prod(x.shape))))
+        self.name, self.x, self.shape_before, self.shape_after = name, x, x.shape, shape_after
+        self.reading, self.masks, self.method = reading, masks, method
+        self.skip_scale, self.weight_scale = skip_scale, weight_scale
+        self.factors = factors
+        self._matrix = matrix
+        """J, sparse or dense, where there are no factors."""
+
+    # --- structure -------------------------------------------------------------------------------
+
+    @property
+    def active_inner(self) -> int | None:
+        """p, the active units at the narrowest activation inside the branch; None without factors."""
+        return None if self.factors is None else self.factors.p
+
+    @property
+    def active_outer(self) -> int | None:
+        """s, the outputs at which the derivative of what follows the addition is not zero; None without factors."""
+        return None if self.factors is None else len(self.factors.rows)
+
+    @property
+    def rank(self) -> int:
+        """Of the branch as it counts in J: of D U V, verified; without factors, of J."""
+        return self._spectrum.rank
+
+    @property
+    def atoms(self) -> tuple[Atom, ...]:
+        """Singular values that J has because of its structure, with their multiplicities; empty without factors."""
+        return self._spectrum.atoms
+
+    # --- spectrum --------------------------------------------------------------------------------
+
+    def singular_values(self) -> Array:
+        """All of them, exact to rounding, descending, shape (min(n, m),); atoms are repeated as often as they occur."""
+        return self._spectrum.values
+
+    def count_above(self, t: Any) -> Any:
+        """How many singular values are greater than t: an int, or integers for an array of t."""
+        counts = [self._counter.count_above(float(threshold)) for threshold in np.ravel(t)]
+        return int(counts[0]) if np.ndim(t) == 0 else np.array(counts).reshape(np.shape(t))
+
+    def fraction_within(self, center: float, width: float) -> float:
+        """The share of singular values that are at most ``width`` from ``center``."""
+        return self._counter.count_within(center, width) / min(self.shape)
+
+    @cached_property
+    def _spectrum(self) -> Spectrum:
+        if self.factors is not None:
+            return spectrum_of_factors(self.factors)
+        return spectrum_of_matrix(self._matrix)
+
+    @cached_property
+    def _counter(self) -> Counter:
+        return Counter(self.factors, self._matrix)
+
+    # --- as matrix and operator ------------------------------------------------------------------
+
+    def to_sparse(self) -> Any:
+        """J as a SciPy CSR array."""
+        if self.factors is None:
+            return sparse.csr_array(self._matrix)
+        matrix = self.factors.active_matrix.tocoo()
+        return sparse.csr_array((matrix.data, (self.factors.rows[matrix.row], matrix.col)), shape=self.shape)
+
+    def to_dense(self) -> Array:
+        """J as an array, shape (n, m)."""
+        return self.to_sparse().toarray()
+
+    def _matmat(self, x: Array) -> Array:
+        if self.factors is None:
+            return self._matrix @ x
+        F = self.factors
+        skipped = x if F.skip is None else F.skip @ x
+        return F.outer[:, None] * (F.a * skipped + F.U @ (F.V @ x))
+
+    def _adjoint(self) -> "Transposed":
+        return Transposed(self)
+
+    def _transposed_matmat(self, y: Array) -> Array:
+        if self.factors is None:
+            return self._matrix.T @ y
+        F = self.factors
+        y = F.outer[:, None] * y
+        skipped = y if F.skip is None else F.skip.T @ y
+        return F.a * skipped + F.V.T @ (F.U.T @ y)
+
+
+class Transposed(Linearization):
+    """Jᵀ."""
+
+    def __init__(self, of: LinearizedUnit) -> None:
+        super().__init__(of.shape[::-1])
+        self.of = of
+
+    def _matmat(self, x: Array) -> Array:
+        return self.of._transposed_matmat(x)
+
+    def _adjoint(self) -> LinearizedUnit:
+        return self.of
