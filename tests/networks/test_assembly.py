@@ -52,8 +52,8 @@ def test_rows_and_columns_are_those_of_the_convolution(layer):
     by_columns = assembly.convolution_columns(weight, shape, **options, columns=columns)
     assert np.array_equal(by_rows.toarray(), dense[rows])
     assert np.array_equal(by_columns.toarray(), dense[:, columns])
-    assert by_rows.format == "csr" and by_columns.format == "csc"
-    assert in_order(by_rows) and in_order(by_columns)
+    assert (by_rows.format, by_columns.format) == ("csr", "csc")
+    assert all(map(in_order, (by_rows, by_columns)))
     assert by_rows.indices.dtype == by_columns.indices.dtype == by_rows.indptr.dtype == np.int32
     assert np.array_equal(assembly.convolution_rows(weight, shape, **options).toarray(), dense)
     assert np.array_equal(assembly.convolution_columns(weight, shape, **options).toarray(), dense)
@@ -190,10 +190,10 @@ def test_gram_matrices_count_singular_values_by_their_inertia(unit):
     grams, J = assembly.gram_matrices(unit), unit.active_matrix.toarray()
     if not min(J.shape) or not unit.p:
         return
-    I, O = np.eye(unit.p), np.zeros((unit.p, unit.p))
+    one, none = np.eye(unit.p), np.zeros((unit.p, unit.p))
     halves = np.concatenate([2 * np.arange(unit.p), 2 * np.arange(unit.p) + 1])
     inverse = np.empty((2 * unit.p, 2 * unit.p))
-    inverse[np.ix_(halves, halves)] = np.block([[-grams.H.toarray(), I], [I, O]])
+    inverse[np.ix_(halves, halves)] = np.block([[-grams.H.toarray(), one], [one, none]])
     values = np.linalg.svd(J, compute_uv=False)
     for t in np.quantile(values, [0.1, 0.3, 0.7, 0.9]) + 1e-3:
         N = inverse + sum(K.toarray() / (e - t**2) for e, K in zip(grams.levels, grams.K, strict=True))

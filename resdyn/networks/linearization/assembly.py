@@ -184,8 +184,9 @@ def _compressed(
     """Data, indices and pointers of vectors whose entries are blocks (vectors, channels, k, l) at pixels of a shape."""
     vectors, channels, *kernel = blocks.shape
     taps = kernel[0] * kernel[1]
-    dtype = np.int32 if max(int(np.prod(shape)), blocks.size) <= np.iinfo(np.int32).max else np.int64
     height, width = shape[1:]
+    size = int(np.prod(shape))
+    dtype: Any = np.int32 if max(size, blocks.size) <= np.iinfo(np.int32).max else np.int64
     pixels = (y[0][:, :, None] * width + x[0][:, None, :]).reshape(vectors, 1, taps).astype(dtype)
     inside = (y[1][:, :, None] & x[1][:, None, :]).reshape(vectors, 1, taps)
     starts = (first[:, None] + np.arange(channels)).astype(dtype) * dtype(height * width)
