@@ -49,9 +49,9 @@ def _change_of_low_rank() -> Iterator[Statement]:
         label="unit-middle-inverse",
         text=(
             r"With p active inner units, :math:`C = (a V^{\mathsf T}, U)` has 2p columns, and in the middle stands M "
-            r"with :math:`H = VV^{\mathsf T}`. It is never singular; for p = 2,"
+            r"with :math:`H = VV^{\mathsf T}` in its lower right block. It is never singular; for p = 2,"
         ),
-        left=r"M^{-1} = \begin{pmatrix} 0 & I \\ I & H \end{pmatrix}^{-1}",
+        left="M^{-1}",
         derived=ImmutableMatrix(_middle(H).inv()),
         closed_form=ImmutableMatrix(Matrix(sympy.BlockMatrix([[-H, I2], [I2, O2]]))),
         right=r"\begin{pmatrix} -H & I \\ I & 0 \end{pmatrix}",
@@ -79,13 +79,13 @@ def _one_active_unit() -> Iterator[Statement]:
         label="unit-characteristic",
         text=(
             "One active unit moves two of the n squared singular values away from a², and leaves n − 2 where they are; "
-            "for n = 3,"
+            r"for n = 3, with :math:`\mu = \lambda - a^2`,"
         ),
         left=r"\det(JJ^{\mathsf T} - \lambda I)",
         derived=characteristic,
         closed_form=(a**2 - lam) * quadratic,
         right=(
-            r"(a^2 - \lambda)\Bigl[(\lambda - a^2)^2 - \bigl(2a\,u^{\mathsf T}v + |u|^2|v|^2\bigr)(\lambda - a^2) "
+            r"-\mu\,\Bigl[\mu^2 - \bigl(2a\,u^{\mathsf T}v + |u|^2|v|^2\bigr)\,\mu "
             r"- a^2\bigl(|u|^2|v|^2 - (u^{\mathsf T}v)^2\bigr)\Bigr]"
         ),
     )
