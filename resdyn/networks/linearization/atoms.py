@@ -8,6 +8,9 @@ of C, has :math:`J_A J_A^{\mathsf T} u = e u`: the singular value :math:`\sqrt e
 times, :math:`C_e` those rows of C. And :math:`J_A = [S_A, U_A] [I; V]` has a rank of at most
 :math:`\operatorname{rank}[S_A, U_A]` and of at most :math:`\operatorname{rank} S_A + \operatorname{rank} U_A V`; what
 is missing to min(n, m) are zeros.
+
+Where E is not diagonal but falls into small blocks, as for a projection by a convolution of size 1 with one block for
+each pixel, a rotation of each block's rows makes it so; singular values do not see it.
 """
 
 from functools import cached_property
@@ -16,6 +19,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
+from scipy.sparse.csgraph import connected_components
 
 from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.matrices import column_lengths, verified_rank
@@ -25,15 +29,24 @@ from resdyn.networks.linearization.values import Atom
 Array = NDArray[Any]
 
 
+BLOCK = 600
+"""Rows of the largest block of E that is rotated to a diagonal one."""
+
+LEVEL = 1e-13
+"""Diagonal entries of E that differ by less than this part are equal but for rounding."""
+
+
 class Structure:
     """The active rows of factors, without inner units that reach no active output or see no input."""
 
     def __init__(self, factors: Factors) -> None:
         self.shape = factors.shape
-        self.skip, self.squares = factors.active_skip, factors.squares
-        alive = (column_lengths(factors.active_U) > 0) & (column_lengths(sparse.csr_array(factors.V).T) > 0)
+        self.skip, U, self.squares = factors.active_skip, factors.active_U, factors.squares
+        if self.squares is None:
+            self.skip, U, self.squares = _rotated(self.skip, U)
+        alive = (column_lengths(U) > 0) & (column_lengths(sparse.csr_array(factors.V).T) > 0)
         units = factors.order[alive[factors.order]]
-        self.U = sparse.csc_array(factors.active_U)[:, units]
+        self.U = sparse.csc_array(U)[:, units]
         self.V = sparse.csr_array(factors.V)[units]
 
     @property
@@ -134,6 +147,22 @@ def distinct_levels(values: Array) -> tuple[Array, NDArray[np.int64]]:
     distinct, which = np.unique(values, return_inverse=True)
     if not distinct.size:
         return distinct, which
-    begins = np.diff(distinct, prepend=-np.inf) > 16 * np.finfo(float).eps * distinct
-    begins[0] = True
+    begins = np.diff(distinct, prepend=-np.inf) > LEVEL * distinct
     return distinct[begins], (np.cumsum(begins) - 1)[which]
+
+
+def _rotated(skip: Any, U: Any) -> tuple[Any, Any, Array | None]:
+    """Rows rotated block by block, so that those of the skip path are orthogonal, and their squared lengths."""
+    number, block = connected_components(sparse.csr_array(skip @ skip.T), directed=False)
+    if np.bincount(block).max() > BLOCK:
+        return skip, U, None
+    rotation, rotated = sparse.lil_array((skip.shape[0],) * 2), sparse.lil_array(skip.shape)
+    for rows in (np.flatnonzero(block == which) for which in range(number)):
+        columns = np.unique(skip[rows].indices)
+        W, lengths, Z = np.linalg.svd(skip[rows][:, columns].toarray())
+        lengths[lengths < LEVEL * lengths.max(initial=0.0)] = 0.0
+        rotation[np.ix_(rows, rows)] = W.T
+        rotated[np.ix_(rows[: len(lengths)], columns)] = lengths[:, None] * Z[: len(lengths)]
+    skip = sparse.csr_array(rotated)
+    skip.eliminate_zeros()
+    return skip, sparse.csr_array(rotation) @ U, column_lengths(skip.T) ** 2
