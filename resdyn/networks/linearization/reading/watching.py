@@ -14,7 +14,7 @@ from resdyn.networks.linearization.reading.layers import Convolution, Matrix, Se
 from resdyn.networks.linearization.reading.nodes import Input, Layer, Node, Opaque, Pointwise
 
 # torch marks most pointwise operations as such, but not these
-_ALSO_POINTWISE = {"_prelu_kernel", "hardswish", "hardswish_"}
+_ALSO_POINTWISE = {"_prelu_kernel", "hardswish", "hardswish_", "rsub"}
 _NORMS = {
     "native_batch_norm",
     "_native_batch_norm_legit",
