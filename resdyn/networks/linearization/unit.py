@@ -28,7 +28,7 @@ class LinearizedUnit(Linearization):
     skip_scale, weight_scale : float
     masks : "held" or "recomputed"
     method : str
-        How J was found: "factored", "coloured", "dense", "closed form".
+        How J was found: "factored", "closed form", "coloured" or "dense".
     factors : Factors or None
         J = D (a S + U V), with method "factored".
     notes : tuple of str
@@ -57,6 +57,27 @@ class LinearizedUnit(Linearization):
         self.factors, self.notes = factors, notes
         self._matrix = matrix
         """J, sparse or dense, where there are no factors."""
+
+    def __repr__(self) -> str:
+        where = {"after": "with what follows the addition", "before": "before what follows the addition"}[self.reading]
+        sizes = f"{_size(self.shape_before)} to {_size(self.shape_after)}"
+        return f"LinearizedUnit {self.name!r}: {sizes}, {where}; {self._structure()}{self._scaled()}."
+
+    def _structure(self) -> str:
+        if self.factors is None:
+            return f"a matrix found by the method {self.method!r}"
+        kind = "" if self.factors.skip is None else " S"
+        path = f"{self.factors.a:g}{kind} + U V" if self.factors.a or self.factors.skip is None else "U V"
+        return (
+            f"D ({path}) with p = {self.active_inner} active inner units and s = {self.active_outer} of "
+            f"{self.shape[0]} outputs"
+        )
+
+    def _scaled(self) -> str:
+        if self.skip_scale == self.weight_scale == 1:
+            return ""
+        masks = f", D {self.masks}" if self.reading == "after" else ""
+        return f"; skip path times {self.skip_scale:g}, branch times {self.weight_scale:g}{masks}"
 
     # --- structure -------------------------------------------------------------------------------
 
@@ -135,6 +156,10 @@ class LinearizedUnit(Linearization):
         y = F.outer[:, None] * y
         skipped = y if F.skip is None else F.skip.T @ y
         return F.a * skipped + F.V.T @ (F.U.T @ y)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape)) or "one number"
 
 
 class Transposed(Linearization):
