@@ -1,10 +1,11 @@
 r"""Factorization of symmetric indefinite banded matrices: :math:`A = L D L^{\mathsf T}` with its inertia.
 
-The matrix is eliminated panel by panel. The pivot block P of a panel is factored with Bunch–Kaufman pivoting, B are the
-rows below that reach into the panel, and what remains is :math:`A' - B P^{-1} B^{\mathsf T}`: with n rows of bandwidth b
-and panels of m columns :math:`n b^2 + n b m` operations, all in a window of b + m rows. Rows outside of the panel are no
-candidates for pivots. So the multipliers :math:`B P^{-1}` are watched, and a panel in which they are large is taken
-together with the next one: at worst all of the matrix becomes one panel, with the stability of Bunch and Kaufman.
+The matrix is eliminated panel by panel. The pivot block P of a panel is factored with Bunch–Kaufman pivoting
+[bunch1977]_, B are the rows below that reach into the panel, and what remains is :math:`A' - B P^{-1} B^{\mathsf T}`:
+with n rows of bandwidth b and panels of m columns about :math:`n b^2 + n b m` operations, in a window of b + m rows.
+Rows outside of the panel are no candidates for pivots. So the multipliers :math:`B P^{-1}` are watched, and a panel in
+which they are large is taken together with the next one: at worst all of the matrix becomes one panel, which is then
+factored as Bunch and Kaufman do.
 """
 
 from collections.abc import Iterator
@@ -41,8 +42,8 @@ class Envelope:
     """
 
     def __init__(self, matrix: Any, *, panel: int = PANEL, ends: Any = None) -> None:
-        lower = sparse.csc_array(sparse.tril(matrix))
-        lower.sort_indices()
+        lower = sparse.csc_array(sparse.tril(matrix, format="csc"))
+        lower.sum_duplicates()
         self.size = int(lower.shape[0])
         self.lower = lower
         self.cuts = _cuts(self.size, panel, ends)
