@@ -133,7 +133,8 @@ class BandedLDL:
     Attributes
     ----------
     inertia : (int, int, int)
-        How many eigenvalues are negative, zero (to rounding, relative to the largest entry), positive.
+        How many eigenvalues are negative, zero, positive. Zero are those whose pivots are at most n times machine
+        precision times the largest entry: certain only where multipliers and growth are moderate.
     growth : float
         The largest pivot over the largest entry: rounding errors are about this times machine precision times the
         largest entry.
@@ -158,9 +159,9 @@ class BandedLDL:
         self.growth, self.smallest, self.joined = 0.0, np.inf, 0
         self._counts = np.zeros(3, dtype=int)
         self._keep = keep
-        # Pivots of an exactly singular matrix come out as rounding errors of its entries.
         self._largest = max(float(abs(data).max(initial=0.0)), np.finfo(float).tiny)
-        self._zero = 8 * np.finfo(float).eps * self._largest
+        # Pivots of an exactly singular matrix come out as rounding errors of its entries.
+        self._zero = max(self._envelope.size, 64) * np.finfo(float).eps * self._largest
         if not np.isfinite(self._largest):
             raise ValueError("the matrix has entries that are not finite; pass finite ones.")
         self._panels = list(self._eliminate(data))
