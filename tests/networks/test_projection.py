@@ -61,7 +61,13 @@ def by_hand(unit, vectors, k):
     zero = values < 1e-9
     atom = (abs(values - abs(unit.factors.a)) < 1e-9) & ~zero
     others = np.flatnonzero(~zero & ~atom)
-    groups = [others[:k], np.flatnonzero(atom), others[len(others) - k :], np.flatnonzero(zero), others[k : len(others) - k]]
+    groups = [
+        others[:k],
+        np.flatnonzero(atom),
+        others[len(others) - k :],
+        np.flatnonzero(zero),
+        others[k : len(others) - k],
+    ]
     parts = (right @ vectors.reshape(len(vectors), -1).T) ** 2
     shares = np.stack([parts[group].sum(axis=0) for group in groups]) / parts.sum(axis=0)
     return shares, [len(group) for group in groups]
@@ -193,9 +199,7 @@ def test_the_perturbations_are_those_that_reach_the_unit(network, propagated):
     before, after = (propagation.at(layer).true[:, 0].reshape(3, -1) for layer in (row - 1, row))
     np.testing.assert_array_equal(found.shares, project(before.reshape(3, *first.shape_before), first, 5).shares)
     # first order: perturbations of 1e-7, and differences of states near 1 are rounded to 1e-9 of them
-    np.testing.assert_allclose(
-        found.gain, np.linalg.norm(after, axis=1) / np.linalg.norm(before, axis=1), rtol=1e-6
-    )
+    np.testing.assert_allclose(found.gain, np.linalg.norm(after, axis=1) / np.linalg.norm(before, axis=1), rtol=1e-6)
     both = project(propagation, [first, second], 5)
     assert both.leading.shape == both.gain.shape == (3, 2)
     np.testing.assert_array_equal(both.shares[..., 0], found.shares)
@@ -257,7 +261,9 @@ def test_k_ends_before_the_atom_where_one_side_has_fewer():
 
 def test_perturbations_without_a_direction_have_no_shares():
     unit = factored(0)
-    perturbations = np.stack([np.zeros(unit.shape_before), np.full(unit.shape_before, np.inf), np.ones(unit.shape_before)])
+    perturbations = np.stack(
+        [np.zeros(unit.shape_before), np.full(unit.shape_before, np.inf), np.ones(unit.shape_before)]
+    )
     found = project(perturbations, unit, 1)
     assert np.isnan(found.shares[:, :2]).all()
     assert np.isnan(found.gain[:2]).all()

@@ -153,7 +153,9 @@ def project(
     """
     k = validate.count(k, "k", least=1)
     several = isinstance(linearization, Sequence)
-    linearizations: list[LinearizedUnit] = list(linearization) if isinstance(linearization, Sequence) else [linearization]
+    linearizations: list[LinearizedUnit] = (
+        list(linearization) if isinstance(linearization, Sequence) else [linearization]
+    )
     _refuse_others(linearizations)
     vectors = _perturbations(propagation, linearizations, input, several)
     found = [_shares(of, vectors[:, i], k) for i, of in enumerate(linearizations)]
@@ -163,7 +165,7 @@ def project(
     return Projection(
         linearizations[0].name,
         k,
-        *shares,
+        **dict(zip(GROUPS, shares, strict=True)),
         at_random=dict(zip(GROUPS, map(float, sizes), strict=True)),
         gain=gain,
         dimensions=dimensions,
@@ -244,7 +246,9 @@ def _refuse_others(linearizations: Sequence[Any]) -> None:
         )
 
 
-def _perturbations(propagation: Any, linearizations: Sequence[LinearizedUnit], input: int | None, several: bool) -> Array:
+def _perturbations(
+    propagation: Any, linearizations: Sequence[LinearizedUnit], input: int | None, several: bool
+) -> Array:
     """Shape (n, inputs, d)."""
     of = linearizations[0]
     if hasattr(propagation, "names") and hasattr(propagation, "at"):
@@ -269,8 +273,9 @@ def _before_unit(propagation: Any, linearization: LinearizedUnit) -> Array:
     """Of the row that the unit takes up."""
     if linearization.name not in propagation.names[1:]:
         raise ValueError(
-            f"the propagation has no unit {linearization.name!r}; its rows are {', '.join(map(repr, propagation.names))}. "
-            "Propagate through the network whose unit was linearized, or pass the perturbations as an array."
+            f"the propagation has no unit {linearization.name!r}; its rows are "
+            f"{', '.join(map(repr, propagation.names))}. Propagate through the network whose unit was linearized, or "
+            "pass the perturbations as an array."
         )
     row = propagation.names.index(linearization.name, 1) - 1
     return np.asarray(propagation.at(int(propagation.layers[row])).true, dtype=float)

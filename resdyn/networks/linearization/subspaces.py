@@ -4,8 +4,8 @@ With :math:`J_A = S_A + U_A V` and C as in :mod:`resdyn.networks.linearization.f
 :math:`(S_A S_A^{\mathsf T})_{ii} = a^2`, and :math:`S_R`, :math:`C_R` these rows of :math:`S_A` and C. Every w with
 :math:`C_R^{\mathsf T} w = 0` gives :math:`v = S_R^{\mathsf T} w / |a|` with
 
-.. math:: J v = S_A v + U_A V v = |a| w, \qquad J^{\mathsf T} |a| w = |a|\,(S_R^{\mathsf T} w + V^{\mathsf T} U_R^{\mathsf T} w)
-    = a^2 v,
+.. math:: J v = S_A v + U_A V v = |a| w, \qquad
+    J^{\mathsf T} |a| w = |a|\,(S_R^{\mathsf T} w + V^{\mathsf T} U_R^{\mathsf T} w) = a^2 v,
 
 since :math:`V S_R^{\mathsf T} w = 0` and :math:`U_R^{\mathsf T} w = 0`. These v are the right singular vectors of the
 value |a| (all of them, unless others have it by accident), and :math:`w \mapsto v` keeps lengths. So with the
@@ -15,10 +15,13 @@ of the rank of UV takes their place.
 
 The null space is what is orthogonal to the range of :math:`J_A^{\mathsf T}`.
 
-Both projections are residuals of least squares, by normal equations with a small ridge,
-:math:`K + \epsilon I` with :math:`K = C^{\mathsf T} C`, which is banded after a reordering. The step
-:math:`r \mapsto r - C (K + \epsilon)^{-1} C^{\mathsf T} r` takes away :math:`\sigma^2 / (\sigma^2 + \epsilon)` of what lies
-along a singular vector of C, and nothing of what is to remain; so it is repeated, and C may be rank-deficient.
+Both projections are residuals of least squares, by normal equations with a small ridge, :math:`K + \epsilon I` with
+:math:`K = C^{\mathsf T} C`, which is banded after a reordering. The step
+
+.. math:: r \mapsto r - C (K + \epsilon I)^{-1} C^{\mathsf T} r
+
+takes away :math:`\sigma^2 / (\sigma^2 + \epsilon)` of what lies along a singular vector of C, and nothing of what is to
+remain; so it is repeated, and C may be rank-deficient.
 """
 
 from functools import cached_property
@@ -37,7 +40,7 @@ from resdyn.networks.linearization.unit import LinearizedUnit
 Array = NDArray[Any]
 
 ZERO = 1e-6
-"""Singular values below this part of the largest count as zero: their squares are near the rounding of the Gram matrix."""
+"""Singular values below this part of the largest count as zero: their squares are near the rounding of JJᵀ."""
 
 EQUAL = 1e-8
 """Singular values this close to |a|, relatively, count as |a|."""
@@ -46,8 +49,15 @@ EQUAL = 1e-8
 class Subspaces(Protocol):
     """What is needed of the singular subspaces of a J with d columns."""
 
-    rank: int
-    unit_dimension: int
+    @property
+    def rank(self) -> int:
+        """The number of singular values that are not zero."""
+        ...
+
+    @property
+    def unit_dimension(self) -> int:
+        """The number of those that are |a|."""
+        ...
 
     def ends(self, k: int) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         """The k largest and the k smallest singular values that are neither zero nor |a|, each with right vectors."""
