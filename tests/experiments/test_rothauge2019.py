@@ -8,6 +8,7 @@ import pytest
 
 from experiments._harness import claims, finished, keeping
 from experiments._harness.experiment import ROOT, Experiment, experiments_in
+from experiments.rothauge2019_linearization import claims as ours
 from experiments.rothauge2019_linearization import (
     linearized,
     material,
@@ -16,7 +17,6 @@ from experiments.rothauge2019_linearization import (
     stage_spectra,
     unit_spectra,
 )
-from experiments.rothauge2019_linearization import claims as ours
 
 torch = pytest.importorskip("torch")
 PAPER = "rothauge2019_linearization"
