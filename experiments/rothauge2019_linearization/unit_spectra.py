@@ -7,7 +7,7 @@ Lanczos quadrature.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +17,7 @@ from experiments._harness import Run, main
 from experiments.rothauge2019_linearization import linearized as of
 
 Array = NDArray[Any]
-READINGS = ("before", "after")
+READINGS: tuple[Literal["before"], Literal["after"]] = ("before", "after")
 
 
 @dataclass(frozen=True)
