@@ -64,7 +64,7 @@ def thresholds_of(config: Config) -> Array:
 
 
 def compute(config: Config, run: Run) -> dict[str, Array]:
-    """Arrays over reading, unit and image, NaN where an image was left out."""
+    """Arrays over reading, unit and image, NaN where an image was left out; complete spectra unit by unit."""
     network, inputs = of.network_in_double(config.weights, config.images)
     states, stages = of.states_between(network, inputs), of.stage_numbers(network)
     found: dict[str, Array] = {
@@ -85,29 +85,38 @@ def compute(config: Config, run: Run) -> dict[str, Array]:
             unit = resdyn.networks.linearize(network.units[k], states[k][i], reading=READINGS[r])
             return _described(unit, config, exact=bool(found["is_exact"][k]))
 
-        for name, value in run.part(f"{READINGS[r]}-unit{k + 1}-image{i}", spectrum).items():
+        described = run.part(f"{READINGS[r]}-unit{k + 1}-image{i}", spectrum)
+        if "values" in described:
+            name, values = f"values_{READINGS[r]}_unit{k + 1}", described.pop("values")
+            found.setdefault(name, np.full((config.images, len(values)), np.nan))[i] = values
+        for name, value in described.items():
             size = (len(READINGS), len(network.units), config.images, *value.shape)
             found.setdefault(name, np.full(size, np.nan))[r, k, i] = value
     return found
 
 
 def _described(unit: Any, config: Config, *, exact: bool) -> dict[str, Array]:
-    """One spectrum in numbers, of the same shapes whether it is complete or counted."""
+    """One spectrum in numbers, of the same shapes whether it is complete or counted, and the values where complete."""
     a, thresholds = of.skip_gain(unit), thresholds_of(config)
+    complete: dict[str, Array] = {}
     if exact:
-        values = unit.singular_values()
+        complete["values"] = values = unit.singular_values()
         shares, below = of.shares(values, a), of.share_up_to(values, thresholds)
         estimated = np.full_like(below, np.nan)
     else:
         shares, below = of.counted_shares(unit, a), of.counted_share_up_to(unit, thresholds)
         density = unit.spectral_density(probes=config.probes, steps=config.steps, rng=config.seed)
         estimated = density.cdf(thresholds)
-    return {name: np.asarray(value) for name, value in shares.items()} | {
-        "gain": np.array(a),
-        "below": below,
-        "estimated": estimated,
-        "structure": of.structure(unit, exact=exact),
-    }
+    return (
+        complete
+        | {name: np.asarray(value) for name, value in shares.items()}
+        | {
+            "gain": np.array(a),
+            "below": below,
+            "estimated": estimated,
+            "structure": of.structure(unit, exact=exact),
+        }
+    )
 
 
 def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:

@@ -68,6 +68,7 @@ def test_units_of_the_smoke_run_are_those_of_the_network(smoke):
     state = torch.from_numpy(linearized.states_between(network, inputs)[7][1])
     jacobian = torch.func.jacrev(lambda x: network.units[7].function(x[None])[0])(state)
     values = torch.linalg.svdvals(jacobian.detach().reshape(state.numel(), state.numel())).numpy()
+    assert arrays["values_after_unit8"][1] == pytest.approx(values)
     after = {name: arrays[name][1, 7, 1] for name in ("exact", "within", "largest", "smallest", "zero")}
     assert after["exact"] == (abs(values - 1) < 1e-8).mean()
     assert after["within"] == pytest.approx([(abs(values - 1) <= width).mean() for width in (1e-3, 1e-2, 1e-1)])
