@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from resdyn.networks.linearization.assembly import full_matrix
 from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.inertia import Counter
 from resdyn.networks.linearization.operator import Linearization
@@ -141,8 +142,7 @@ class LinearizedUnit(Linearization):
         """J as a SciPy CSR array."""
         if self.factors is None:
             return sparse.csr_array(self._matrix)
-        matrix = self.factors.active_matrix.tocoo()
-        return sparse.csr_array((matrix.data, (self.factors.rows[matrix.row], matrix.col)), shape=self.shape)
+        return full_matrix(self.factors)
 
     def to_dense(self) -> Array:
         """J as an array, shape (n, m)."""

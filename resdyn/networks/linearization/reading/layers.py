@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from resdyn.networks.linearization.reading.convolution_matrices import convolution_columns, convolution_rows
+from resdyn.networks.linearization.assembly import convolution_columns, convolution_rows
 
 Array = NDArray[Any]
 Indices = NDArray[np.int64]
