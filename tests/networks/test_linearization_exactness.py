@@ -317,7 +317,7 @@ def test_there_are_cases_of_every_kind():
     assert len(CASES) >= 50
     for firing, low, high in ((-3.0, 0.0, 0.1), (4.0, 0.9, 1.0)):
         factors = linearized(f"post, firing {firing}", "after").factors
-        assert factors is None or low <= np.mean(factors.inner[0] != 0) <= high
+        assert low <= np.mean(factors.inner[0] != 0) <= high
 
 
 def test_singular_values_are_those_of_the_dense_jacobian(name, reading):
@@ -354,10 +354,12 @@ def test_atoms_are_values_that_are_there_as_often(name, reading):
             assert multiplicity == there
 
 
+GENERIC = [name for name, case in CASES.items() if case.generic]
+
+
+@pytest.mark.parametrize("name", GENERIC)
 def test_values_that_occur_twice_are_atoms(name, reading):
-    """In the generic case what is not forced happens once."""
-    if not CASES[name].generic or linearized(name, reading).factors is None:
-        pytest.skip("only for factors in general position")
+    """In general position what is not forced happens once."""
     values = dense(name, reading)[1]
     repeated = values[:-1][-np.diff(values) <= EQUAL]
     known = np.array([atom.value for atom in linearized(name, reading).atoms])
@@ -366,12 +368,13 @@ def test_values_that_occur_twice_are_atoms(name, reading):
         assert np.abs(known - value).min() <= EQUAL
 
 
+@pytest.mark.parametrize("name", GENERIC)
 def test_the_rank_theorem(name, reading):
     """|a| occurs s − rank [V_S^T, U_S] times, hence s − 2p times or more; p is the rank of the branch."""
-    found, case = linearized(name, reading), CASES[name]
-    if found.factors is None or not case.generic or found.factors.skip is not None:
-        pytest.skip("the theorem is about an identity and factors in general position")
+    found = linearized(name, reading)
     values, factors = dense(name, reading)[1], found.factors
+    assert found.method == "factored"
+    assert factors.skip is None
     branch = dense(name, reading, 0.0, 1.0)[0]
     assert found.rank == np.linalg.matrix_rank(branch, tol=1e-10)
     both = np.hstack([factors.V.toarray().T[factors.rows], factors.U.toarray()[factors.rows]])

@@ -36,6 +36,9 @@ BLOCK = 600
 LEVEL = 1e-13
 """Diagonal entries of E that differ by less than this part are equal but for rounding."""
 
+ROUNDING = 1e-14
+"""Entries below this part of the largest are what is left of zeros."""
+
 
 class Structure:
     """The active rows of factors, with inner units that are independent where fewer than all are."""
@@ -190,4 +193,9 @@ def _independent(A: Any, B: Any, rank: int) -> tuple[Any, Any]:
     lengths = column_lengths(A)
     Q, R, chosen = scipy.linalg.qr(A.toarray() / lengths, mode="economic", pivoting=True, check_finite=False)
     mixed = R[:rank] @ (sparse.diags_array(lengths[chosen]) @ sparse.csr_array(B)[chosen]).toarray()
-    return sparse.csc_array(Q[:, :rank]), sparse.csr_array(mixed)
+    return sparse.csc_array(_without_rounding(Q[:, :rank])), sparse.csr_array(_without_rounding(mixed))
+
+
+def _without_rounding(matrix: Array) -> Array:
+    """Zeros where an orthogonal decomposition left rounding: in rows of nothing else it would pass for a direction."""
+    return np.where(np.abs(matrix) > ROUNDING * np.abs(matrix).max(initial=0), matrix, 0)
