@@ -103,9 +103,15 @@ class LinearizedUnit(Linearization):
 
     # --- spectrum --------------------------------------------------------------------------------
 
-    def singular_values(self) -> Array:
-        """All of them, exact to rounding, descending, shape (min(n, m),); atoms are repeated as often as they occur."""
-        return self._spectrum.values
+    def singular_values(self, device: Any = None) -> Array:
+        """All of them, exact to rounding, descending, shape (min(n, m),); atoms are repeated as often as they occur.
+
+        Parameters
+        ----------
+        device : str or torch.device, optional
+            Where the eigenvalues of the reduced matrix are found; left out: on the CPU, once.
+        """
+        return self._spectrum.values if device is None else self._spectrum_on(device).values
 
     def count_above(self, t: Any) -> Any:
         """How many singular values are greater than t: an int, or integers for an array of t."""
@@ -118,9 +124,12 @@ class LinearizedUnit(Linearization):
 
     @cached_property
     def _spectrum(self) -> Spectrum:
+        return self._spectrum_on(None)
+
+    def _spectrum_on(self, device: Any) -> Spectrum:
         if self.factors is not None:
-            return spectrum_of_factors(self.factors)
-        return spectrum_of_matrix(self._matrix)
+            return spectrum_of_factors(self.factors, device)
+        return spectrum_of_matrix(self._matrix, device)
 
     @cached_property
     def _counter(self) -> Counter:
