@@ -60,6 +60,8 @@ class Subject:
     shape_before, shape_after : tuple of int
     function : callable
         Of tensors with a batch axis.
+    at, value : tensor
+        The state, and what comes after it, each as a batch of one.
     """
 
     def __init__(self, name: str, module: nn.Module, state: Array, piece: Piece | None) -> None:
@@ -69,12 +71,11 @@ class Subject:
         self.function = self._placed(module)
         # a copy: states that are read-only, or are the caller's
         self.at = self._placement.tensor(np.array(state))[None]
-        with torch.no_grad():
-            self.value = self._value()
+        self._watched = watched(self.function, self.at)
+        self.value = self._one_tensor(self._watched.value)
         self.shape_after = tuple(self.value.shape[1:])
 
-    def _value(self) -> Tensor:
-        value = self.function(self.at)
+    def _one_tensor(self, value: Any) -> Tensor:
         if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != 1:
             is_tensor = isinstance(value, Tensor)
             found = f"a tensor of shape {tuple(value.shape)}" if is_tensor else f"a {type(value).__name__}"
@@ -102,7 +103,7 @@ class Subject:
         Unreadable
             With the reason, where it cannot be.
         """
-        return anatomy(watched(self.function, self.at))
+        return anatomy(self._watched.node)
 
     @cached_property
     def before(self) -> Map | None:
