@@ -245,7 +245,7 @@ def test_scales_of_the_two_layers_make_no_difference(no_small):
     scale = 10.0 ** np.random.default_rng(0).uniform(-5, 5, f.p)
     U, V = sparse.csc_array(f.U @ sparse.diags_array(1 / scale)), sparse.csr_array(sparse.diags_array(scale) @ f.V)
     scaled = Counter(Factors(f.a, f.skip, U, V, f.outer, f.inner, f.place))
-    thresholds = np.linspace(0.2, 2.0, 30)
+    thresholds = np.linspace(0.0, 2.0, 31)
     np.testing.assert_array_equal(scaled.counts(thresholds), Counter(f).counts(thresholds))
     assert not scaled.computed_values
 

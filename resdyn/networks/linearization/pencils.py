@@ -62,7 +62,7 @@ class ReducedPencil:
         self._inverse_M = _inverse_M(V)
         self._ends = 2 * np.flatnonzero(np.diff(factors.place[order])) + 2
         self._no_skip = factors.active_skip.nnz == 0
-        bounds = _norm_bound(factors.active_U) * _norm_bound(V)
+        bounds = _norm_bound(U) * _norm_bound(V)
         self.norm_bound = float(np.sqrt(squares.max(initial=0.0))) + bounds
 
     @cached_property
