@@ -1,5 +1,7 @@
 """Complete spectra of factored Jacobians against singular values of the dense matrix; atoms; ranks."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -9,7 +11,7 @@ from scipy import sparse
 
 import resdyn
 from resdyn import _memory
-from resdyn.networks.linearization import matrices, on_device, reduction, symmetric
+from resdyn.networks.linearization import matrices, on_device, reduction, spectrum, symmetric
 from resdyn.networks.linearization.atoms import Structure
 from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.matrices import matrix_singular_values, verified_rank
@@ -139,6 +141,18 @@ KINDS = {
     "smooth": {"smooth": True},
     "large weights": {"gain": 6.0},
 }
+
+
+@pytest.mark.parametrize("inner", [0.05, 0.3, 0.8])
+@pytest.mark.parametrize("widen", [None, "A", "B"])
+def test_inputs_that_are_not_active_are_zeros(widen, inner):
+    # before a pre-activation unit there is an activation that skip path and branch share
+    rng = np.random.default_rng(0)
+    factors = unit(rng, widen=widen, inner=inner, outer=1.0)
+    n, m = factors.shape
+    active = sparse.diags_array((rng.random(m) < 0.4).astype(float))
+    S = sparse.eye_array(n) if factors.skip is None else factors.skip
+    check(changed(factors, skip=sparse.csr_array(S @ active), V=sparse.csr_array(factors.V @ active)))
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -420,6 +434,7 @@ def test_an_orthogonal_change_of_variables_changes_nothing(kind):
 # --- linearized units, and devices -----------------------------------------------------------------
 
 
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # torch's own, once
 def test_units_of_a_trained_network():
     network = resdyn.networks.unroll(
         resdyn.networks.load("resnet20-digits-seed0"), np.zeros((1, 1, 8, 8)), dtype=torch.float64
@@ -428,6 +443,26 @@ def test_units_of_a_trained_network():
         J = resdyn.networks.linearize(unit, np.abs(np.random.default_rng(0).standard_normal(unit.shape_before)))
         expected = np.linalg.svd(J.to_dense(), compute_uv=False)
         assert np.abs(J.singular_values() - expected).max() < ACCURACY
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+@pytest.mark.skipif(not os.environ.get("RESDYN_DATA"), reason="RESDYN_DATA names no folder with weights and CIFAR-10")
+def test_a_unit_of_the_public_resnet56():
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    module = resdyn.networks.load("resnet56-4bfd9763", preprocessing=(mean, std))
+    network = resdyn.networks.unroll(module, np.zeros((1, 3, 32, 32)), dtype=torch.float64)
+    pixels = resdyn.data.cifar10().subset(slice(5, 6)).pixels()
+    x = network.stem((pixels - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1)))
+    for unit in network.units[:24]:
+        x = unit(x)
+    J = resdyn.networks.linearize(network.units[24], x[0])
+    dense_J = J.to_dense()
+    expected = np.zeros(4096)
+    active = dense_J[dense_J.any(axis=1)]
+    expected[: len(active)] = np.linalg.svd(active, compute_uv=False)
+    assert np.abs(J.singular_values() - expected).max() < 1e-12
+    for value, multiplicity in J.atoms:
+        assert multiplicity == (np.abs(expected - value) < 1e-9).sum()
 
 
 class Given:
@@ -491,7 +526,8 @@ def test_a_device_finds_the_same_eigenvalues(kind, no_direct, monkeypatch):
     factors = unit(np.random.default_rng(0), **KINDS[kind])
     here = spectrum_of_factors(factors)
     asked = []
-    monkeypatch.setattr(symmetric, "named_device", lambda device: asked.append(device) or torch.device("cpu"))
+    for module in (symmetric, spectrum):
+        monkeypatch.setattr(module, "named_device", lambda device: asked.append(device) or torch.device("cpu"))
     there = spectrum_of_factors(factors, "cuda")
     assert set(asked) == {"cuda"}
     assert np.abs(here.values - there.values).max() < 1e-12
