@@ -22,6 +22,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
+from resdyn.networks.linearization.block_products import row_products
 from resdyn.networks.linearization.matrices import column_lengths, lower_bands, triangular_factor
 from resdyn.networks.linearization.symmetric import Product
 
@@ -50,7 +51,7 @@ class Reduction:
         p = V.shape[0]
         beside = np.arange(2 * p).reshape(2, p).T.ravel()
         self.C = sparse.hstack([left, right], format="csc")[:, beside]
-        self.H = sparse.csr_array(V @ V.T)
+        self.H = row_products(V)
 
     @property
     def order(self) -> int:
@@ -58,7 +59,7 @@ class Reduction:
 
     @cached_property
     def _K(self) -> Any:
-        return sparse.csr_array(self.C.T @ self.C)
+        return row_products(self.C.T)
 
     @cached_property
     def root(self) -> "BandedRoot | None":
