@@ -188,6 +188,11 @@ def test_the_reduction_is_banded_in_the_order_of_pixels():
     found = Structure(factors).reduction
     assert found.root.width < found.order * 3 / 30
     matrix = np.tril(found.matrix())
+    C = found.C.toarray()
+    R, p = np.linalg.cholesky(C.T @ C).T, found.order // 2
+    swap = np.array([[0.0, 1.0], [1.0, 0.0]])
+    M = np.kron(np.eye(p), swap) + np.kron(found.H.toarray(), [[0, 0], [0, 1]])
+    assert np.abs(matrix - np.tril(R @ M @ R.T)).max() < 1e-12
     rows, columns = np.nonzero(np.abs(matrix) > 1e-12)
     assert (rows - columns).max() < found.order * 9 / 30
 

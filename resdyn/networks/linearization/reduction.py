@@ -88,20 +88,13 @@ class Reduction:
         return self.root.congruence(self.H)
 
     def solver(self, e: float) -> Product:
-        r""":math:`X \mapsto P (e I + C M C^{\mathsf T})^{-1} X` through :math:`e M^{-1} + K`, P the projection to C."""
+        r""":math:`X \mapsto e (e I + C M C^{\mathsf T})^{-1} X`, through :math:`e M^{-1} + K`, which is banded."""
         p = self.order // 2
         inverse = sparse.kron(self.H, [[-1.0, 0.0], [0.0, 0.0]]) + sparse.kron(
             sparse.eye_array(p), [[0.0, 1.0], [1.0, 0.0]]
         )
         factor = splu(sparse.csc_array(e * inverse + self._K))
-        # vectors orthogonal to C are multiplied by 1/e, which may be more than what is looked for
-        return lambda X: self._projected(X - self.C @ factor.solve(self.C.T @ X))
-
-    def _projected(self, X: Array) -> Array:
-        if self.root is None:
-            Q = self.basis
-            return Q @ (Q.T @ X)
-        return self.C @ self.root.solve(self.C.T @ X)
+        return lambda X: X - self.C @ factor.solve(self.C.T @ X)
 
     @cached_property
     def basis(self) -> Array:
@@ -115,11 +108,6 @@ class BandedRoot:
     def __init__(self, lower: Array, lengths: Array) -> None:
         self.lower, self.lengths = lower, lengths
         self.order = len(lengths)
-
-    def solve(self, X: Array) -> Array:
-        r""":math:`K^{-1} X`."""
-        lengths = self.lengths[:, None]
-        return scipy.linalg.cho_solve_banded((self.lower, True), X / lengths, check_finite=False) / lengths
 
     @property
     def width(self) -> int:

@@ -29,7 +29,11 @@ GUARD = 1e-4
 """The subspace of refinement holds all values up to this part: what separates it from the rest."""
 
 MANY = 0.25
-"""With more values than this share to be refined, a dense decomposition is as fast."""
+"""With more values than this share to be refined, a dense decomposition is as fast.
+
+At least half of the eigenvalues of a reduction are at most e. So where few are small, e is not, and inverse iteration
+does not meet the vectors with eigenvalue e that are outside of the space.
+"""
 
 REMEDY = "call spectral_density() for an estimate or count_above(t) for exact counts, which need far less"
 
@@ -62,7 +66,7 @@ class LeftSpace(NamedTuple):
     transposed: Product
     r""":math:`Q \mapsto J^{\mathsf T} Q`."""
     solver: Callable[[float], Product]
-    r""":math:`\mu \mapsto (X \mapsto P (J J^{\mathsf T} + \mu I)^{-1} X)`, P the projection onto the space."""
+    r""":math:`\mu \mapsto (X \mapsto (J J^{\mathsf T} + \mu I)^{-1} X)`, up to a factor."""
     basis: Callable[[], Array]
     """Orthonormal columns that span it."""
 
