@@ -122,9 +122,6 @@ class LinearizedUnit(Linearization):
         skipped = x if F.skip is None else F.skip @ x
         return F.outer[:, None] * (F.a * skipped + F.U @ (F.V @ x))
 
-    def _adjoint(self) -> "Transposed":
-        return Transposed(self)
-
     def _transposed_matmat(self, y: Array) -> Array:
         if self.factors is None:
             return self._matrix.T @ y
@@ -132,17 +129,3 @@ class LinearizedUnit(Linearization):
         y = F.outer[:, None] * y
         skipped = y if F.skip is None else F.skip.T @ y
         return F.a * skipped + F.V.T @ (F.U.T @ y)
-
-
-class Transposed(Linearization):
-    """Jᵀ."""
-
-    def __init__(self, of: LinearizedUnit) -> None:
-        super().__init__(of.shape[::-1])
-        self.of = of
-
-    def _matmat(self, x: Array) -> Array:
-        return self.of._transposed_matmat(x)
-
-    def _adjoint(self) -> LinearizedUnit:
-        return self.of
