@@ -14,7 +14,11 @@ from resdyn.networks.linearization.stages import singular_values_of_wide
 
 @pytest.fixture(scope="module")
 def network():
-    return unroll(load("resnet20-digits-seed0"), np.zeros((1, 1, 8, 8)), dtype=torch.float64)
+    network = unroll(load("resnet20-digits-seed0"), np.zeros((1, 1, 8, 8)), dtype=torch.float64)
+    # the first dual numbers make torch compile rules, by means that it deprecates; here they come without a warning
+    unit = network.units[0]
+    unit.jvp(np.zeros((1, *unit.shape_before)), np.zeros((1, *unit.shape_before)))
+    return network
 
 
 @pytest.fixture(scope="module")
@@ -40,8 +44,13 @@ def part(n, m, seed, *, kept=1.0, factored=False, name="part"):
         matrix = outer[:, None] * rng.standard_normal((n, m)) / np.sqrt(m)
         return LinearizedUnit(name, np.zeros(m), shape_after=(n,), method="dense", matrix=matrix, **options)
     p = m // 4
-    U, V = (sparse.random_array(shape, density=0.3, rng=rng) for shape in ((n, p), (p, m)))
-    skip = None if n == m else sparse.random_array((n, m), density=0.1, rng=rng).tocsr()
+    scale = 1 / np.sqrt(m)
+
+    def entries(size):
+        return scale * rng.standard_normal(size)
+
+    U, V = (sparse.random_array(shape, density=0.3, rng=rng, data_sampler=entries) for shape in ((n, p), (p, m)))
+    skip = None if n == m else sparse.random_array((n, m), density=0.1, rng=rng, data_sampler=entries).tocsr()
     factors = Factors(0.9, skip, U.tocsc(), V.tocsr(), outer, (), np.arange(p))
     return LinearizedUnit(name, np.zeros(m), shape_after=(n,), method="factored", factors=factors, **options)
 
@@ -99,9 +108,11 @@ def test_singular_values_of_a_chain_are_those_of_the_dense_product(chain):
 
 
 def test_the_rank_bound_is_the_narrowest_place(chain):
-    alive = [int((unit.to_dense() != 0).any(axis=1).sum()) for unit in chain.parts]
+    alive = [
+        unit.active_outer if unit.factors else int((unit.to_dense() != 0).any(axis=1).sum()) for unit in chain.parts
+    ]
     assert chain.rank_bound == min(*chain.shape, *alive)
-    assert chain.active_rows.tolist() == np.flatnonzero((product(chain) != 0).any(axis=1)).tolist() or not alive[0]
+    assert (np.delete(product(chain), chain.active_rows, axis=0) == 0).all()
 
 
 def test_counts_and_fractions_of_a_chain(chain):
@@ -121,7 +132,7 @@ def test_the_density_of_a_chain(chain):
     found = chain.spectral_density(probes=20, steps=15)
     zeros = dict(zip(found.atom_values, found.atom_shares, strict=True)).get(0.0, 0.0)
     assert zeros == pytest.approx(1 - chain.rank_bound / min(chain.shape), abs=1e-12)
-    t = np.linspace(0, 1.1 * values[0] + 1e-9, 300) + 1e-6
+    t = np.linspace(0, 1.1 * values[0] + 1e-9, 300) + 1e-5
     exact = np.searchsorted(np.sort(values), t, side="right") / len(values)
     # three standard errors at the worst place; rounding where there are as many steps as values
     assert np.abs(found.cdf(t) - exact).max() <= 3 * found.error + found.truncation + 1e-12
@@ -189,7 +200,8 @@ def test_a_stage_pulls_back_as_autograd_does(stages):
 def test_a_network_is_the_jacobian_of_its_logits(network, image):
     found = linearize(network, image)
     model = load("resnet20-digits-seed0").double().eval()
-    expected = torch.func.jacrev(lambda x: model(x[None])[0])(torch.from_numpy(image)).reshape(10, -1).numpy()
+    x = torch.from_numpy(image)
+    expected = torch.autograd.functional.jacobian(lambda x: model(x[None])[0], x).reshape(10, -1).numpy()
     assert isinstance(found, LinearizedNetwork)
     assert found.shape == (10, 64)
     assert np.allclose(found.to_dense(), expected, atol=1e-11)
@@ -199,11 +211,11 @@ def test_a_network_is_the_jacobian_of_its_logits(network, image):
 
 def test_a_preactivation_stage():
     torch.manual_seed(0)
-    network = unroll(resnet(14, order="pre", widths=(2, 3, 4)), np.zeros((1, 3, 8, 8)), dtype=torch.float64)
+    network = unroll(resnet(14, order="pre", widths=(2, 3, 4)).eval(), np.zeros((1, 3, 8, 8)), dtype=torch.float64)
     stage = network.stages[1]
     state = np.random.default_rng(0).standard_normal(stage.entry.shape_before)
     x = torch.from_numpy(state)
-    expected = torch.func.jacrev(lambda x: stage(x[None])[0])(x).reshape(48, -1).numpy()
+    expected = torch.autograd.functional.jacobian(lambda x: stage(x[None])[0], x).reshape(48, -1).numpy()
     found = linearize(stage, state)
     assert np.allclose(found.to_dense(), expected, atol=1e-12)
     assert np.allclose(found.singular_values(), scipy.linalg.svdvals(expected), atol=1e-11)

@@ -214,6 +214,8 @@ def _gram(operator: LinearOperator, atoms: tuple[Atom, ...]) -> Gram:
     rows = getattr(operator, "active_rows", None)
     if rows is not None and len(rows) <= min(n, m):
         return _gram_of_product(operator, rows)
+    if not atoms and getattr(operator, "rank_bound", min(n, m)) < min(n, m):
+        atoms = (Atom(0.0, min(n, m) - operator.rank_bound),)  # type: ignore[attr-defined]
     if n <= m:
         return Gram(lambda x: operator.matmat(operator.rmatmat(x)), n, _all, n, (), atoms)
     return Gram(lambda x: operator.rmatmat(operator.matmat(x)), m, _all, m, (), atoms)

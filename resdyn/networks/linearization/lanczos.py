@@ -18,8 +18,13 @@ Apply = Callable[[Array], Array]
 
 ROUNDING = 1e-13
 """What is left of a vector, relative to the operator's norm, when it lies in the space that is already there."""
+ENDED = 1e-10
+"""A Krylov space that goes on with less than this, relative to the operator's norm, has ended: its quadrature is the
+spectral measure but for the square of that."""
 SAME = 1e-9
 """Relative change of an eigenvalue below which a cycle with random vectors has found nothing new."""
+LIMIT = 20 * np.finfo(float).eps
+"""Residuals cannot be made smaller, relative to the operator's norm."""
 CYCLES = 200
 
 
@@ -50,7 +55,7 @@ def tridiagonal(apply: Apply, start: Array, steps: int) -> Tridiagonal:
             known = basis[:, : step + 1]
             image = image - (known.transpose(0, 2, 1) @ (known @ image[:, :, None]))[:, :, 0]
         beside[:, step] = np.linalg.norm(image, axis=1)
-        ended = (beside[:, step] <= ROUNDING * scale) & (lengths == steps)
+        ended = (beside[:, step] <= ENDED * scale) & (lengths == steps)
         lengths[ended] = step + 1
         alive = lengths > step + 1
         if not alive.any():
@@ -93,7 +98,10 @@ def leading_eigenvectors(
         values, mixed = values[::-1], mixed[:, ::-1][:, :kept]
         basis[:, :kept], images[:, :kept], filled = basis @ mixed, images @ mixed, kept
         residuals = images[:, :kept] - basis[:, :kept] * values[:kept]
-        far = np.linalg.norm(residuals, axis=0) > tolerance * np.sqrt(max(values[0], 0.0) * max(values[k - 1], 0.0))
+        goal = tolerance * np.sqrt(max(values[0], 0.0) * max(values[k - 1], 0.0))
+        if 0 < goal < LIMIT * values[0]:
+            return None
+        far = np.linalg.norm(residuals, axis=0) > goal
         if far[:k].any():
             # of a Krylov space all residuals are in one block; not so after a block of random vectors
             block, before = residuals[:, np.argsort(~far, kind="stable")[:width]], None

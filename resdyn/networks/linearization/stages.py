@@ -109,7 +109,7 @@ class LinearizedChain(Linearization):
         for factor in factors:
             matrix = factor.times(matrix)
             if len(matrix) < matrix.shape[1]:  # the way is narrow here: the same values from as many columns
-                matrix = np.linalg.qr(matrix.T, mode="r").T
+                matrix = np.asarray(np.linalg.qr(matrix.T, mode="r")).T
         return np.ascontiguousarray(matrix.T)
 
     def _require(self, n_bytes: int) -> None:
