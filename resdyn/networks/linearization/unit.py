@@ -155,9 +155,6 @@ class LinearizedUnit(Linearization):
         skipped = x if F.skip is None else F.skip @ x
         return F.outer[:, None] * (F.a * skipped + F.U @ (F.V @ x))
 
-    def _adjoint(self) -> "Transposed":
-        return Transposed(self)
-
     def _transposed_matmat(self, y: Array) -> Array:
         if self.factors is None:
             return self._matrix.T @ y
@@ -169,17 +166,3 @@ class LinearizedUnit(Linearization):
 
 def _size(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape)) or "one number"
-
-
-class Transposed(Linearization):
-    """Jᵀ."""
-
-    def __init__(self, of: LinearizedUnit) -> None:
-        super().__init__(of.shape[::-1])
-        self.of = of
-
-    def _matmat(self, x: Array) -> Array:
-        return self.of._transposed_matmat(x)
-
-    def _adjoint(self) -> LinearizedUnit:
-        return self.of
