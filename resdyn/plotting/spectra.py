@@ -150,7 +150,17 @@ def projection(projections: "Projection | Mapping[str, Projection]", *, ax: "Axe
     ax.set_xlim(-0.6, len(named) - 0.4)
     ax.set_ylim(0, 1)
     ax.set_ylabel("mean share of the squared norm")
-    ax.legend(fontsize="x-small", frameon=False, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    handles, labels = ax.get_legend_handles_labels()
+    last = labels.index("random direction")
+    order = [i for i in range(len(labels)) if i != last] + [last]
+    ax.legend(
+        [handles[i] for i in order],
+        [labels[i] for i in order],
+        fontsize="x-small",
+        frameon=False,
+        loc="upper left",
+        bbox_to_anchor=(1.0, 1.0),
+    )
     return ax
 
 
