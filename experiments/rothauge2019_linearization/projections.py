@@ -111,6 +111,8 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
                 "name": name,
                 "unit": arrays["numbers"][u],
                 "shares": {kind: _named(np.median(share, axis=(0, 2))) for kind, share in shares.items()},
+                # medians of shares do not add up to 1
+                "mean_shares": {kind: _named(np.mean(share, axis=(0, 2))) for kind, share in shares.items()},
                 "at_random": _named(np.median(arrays["at_random"][:, u], axis=0)),
                 "gain": {kind: np.median(gain) for kind, gain in gains.items()},
                 "leading_quartiles": {kind: np.quantile(share[:, 0], (0.25, 0.75)) for kind, share in shares.items()},
@@ -130,21 +132,35 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
     from resdyn.plotting.canvas import COLOURS
 
     n = len(summary["units"])
-    rows = ["random direction", *summary["kinds"]]
-    figure = Figure(figsize=(2.2 + 2.4 * n, 0.8 + 0.4 * len(rows)), layout="constrained")
+    rows = ["a random direction", *map(_label, summary["kinds"])]
+    labels = {
+        "leading": f"{summary['k']} leading",
+        "unit": "singular value 1",
+        "trailing": f"{summary['k']} trailing",
+        "null": "null space",
+        "rest": "others",
+    }
+    figure = Figure(figsize=(2.6 + 2.4 * n, 1 + 0.4 * len(rows)), layout="constrained")
     for unit, ax in zip(summary["units"], figure.subplots(1, n, sharey=True, squeeze=False)[0], strict=True):
         left = np.zeros(len(rows))
         for name, colour in zip(SUBSPACES, (COLOURS[3], COLOURS[0], COLOURS[2], COLOURS[7], "0.9"), strict=True):
-            widths = [unit["at_random"][name], *(unit["shares"][kind][name] for kind in summary["kinds"])]
-            ax.barh(rows, widths, left=left, color=colour, label=name)
+            widths = [unit["at_random"][name], *(unit["mean_shares"][kind][name] for kind in summary["kinds"])]
+            ax.barh(rows, widths, left=left, color=colour, label=labels[name])
             left += widths
         ax.set_xlim(0, 1)
         ax.set_title(f"unit {unit['unit']}", fontsize="medium")
-        ax.set_xlabel("median share of ‖δ‖²")
+        ax.set_xlabel("share of ‖δ‖², mean")
     ax.invert_yaxis()
-    handles, labels = ax.get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize="small", frameon=False)
+    figure.legend(*ax.get_legend_handles_labels(), loc="outside lower center", ncols=5, fontsize="small", frameon=False)
     return figure
+
+
+def _label(kind: str) -> str:
+    """A kind of perturbation in words."""
+    if kind == "random":
+        return "random noise, ℓ2 radius 0.5"
+    method, norm, radius = kind.split()
+    return f"{method}, {norm.replace('linf', 'ℓ∞').replace('l2', 'ℓ2')} radius {radius}/255"
 
 
 if __name__ == "__main__":

@@ -170,6 +170,7 @@ def test_other_settings_lie_elsewhere_and_changed_presets_are_computed_again(roo
         ("figsize=(2, 2)", "figsize=(3, 2)", False),
         ("    def part(k):", "    # a comment\n    def part(k):", False),
         ("Squares of the first numbers.", "Squares.", False),
+        ("    def part(k):", '    """In words."""\n\n    def part(k):', False),
     ],
 )
 def test_only_code_that_computes_is_computed_again(root, old, new, again):
@@ -196,8 +197,12 @@ def test_stopped_work_goes_on(root):
     assert module.calls == [0, 1]
     assert "open" not in command_line.state(experiment, "smoke")  # other settings, another folder
     module.calls.clear()
+    (clock,) = root.parent.glob("results/**/seconds.json")
+    assert json.loads(clock.read_text()) > 0
+    clock.write_text("100")
     done = finished(experiment, "smoke", config=stopping)
     assert module.calls == [2]
+    assert 100 <= done.provenance["seconds"] < 160
     assert done.summary["largest"] == 4
     assert sorted(path.name for path in done.folder.iterdir()) == FILES
 
@@ -239,6 +244,17 @@ def test_missing_and_broken_files_are_made_again(root, name, damage):
     assert not done.reloaded
     assert done.summary["largest"] == 4
     assert finished(experiment, "smoke").reloaded
+
+
+def test_arrays_without_their_own_provenance_are_made_again(root):
+    # as after a crash between the two files
+    experiment = script(root)
+    folder = finished(experiment, "smoke").folder
+    other = finished(experiment, "smoke", config=experiment.module.Config(count=2)).folder
+    (other / "arrays.npz").replace(folder / "arrays.npz")
+    done = finished(experiment, "smoke")
+    assert not done.reloaded
+    assert done.summary["largest"] == 4
 
 
 def test_a_broken_part_is_computed_again(root):
