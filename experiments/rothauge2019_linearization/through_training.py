@@ -12,7 +12,7 @@ Are singular values 1 because training makes them so, or from the start?
 
 import copy
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -21,10 +21,11 @@ from torch import nn
 
 import resdyn
 from experiments._harness import Run, main
+from experiments.rothauge2019_linearization.activity import rank_bound
 
 Array = NDArray[Any]
 
-READINGS = ("before", "after")
+READINGS: tuple[Literal["before"], Literal["after"]] = ("before", "after")
 # singular values that are 1 are so to some 1e-14; the next ones of these units are not that near
 EXACT = 1e-9
 
@@ -127,18 +128,9 @@ def _spectra(net: Any, inputs: Array) -> dict[str, Array]:
     for j, unit in enumerate(network.units):
         linearized = [[resdyn.networks.linearize(unit, x, reading=reading) for x in state] for reading in READINGS]
         found[f"values_{j}"] = np.array([[J.singular_values() for J in row] for row in linearized])
-        active.append([_active(unit, x) for x in state])
+        active.append([rank_bound(unit, x) / np.prod(unit.shape_after) for x in state])
         state = unit(state)
     return found | {"active": np.array(active)}
-
-
-def _active(unit: Any, x: Array) -> float:
-    """The share of inner ReLUs, those between the two convolutions, that fire at one state."""
-    layers = [*unit.module.branch]
-    last = max(k for k, layer in enumerate(layers) if isinstance(layer, nn.ReLU))
-    before = copy.deepcopy(unit.module.branch[: last + 1]).double()
-    with torch.no_grad():
-        return float((before(torch.from_numpy(x)[None]) > 0).double().mean())
 
 
 def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
@@ -205,10 +197,15 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
     extremes.set_yscale("log")
     extremes.set_title("extreme singular values, before the last ReLU", fontsize="small")
     distance.plot(
-        steps, summary["distance_from_start_before"], "o-", color=COLOURS[4], markersize=3, label="distance from start"
+        steps,
+        summary["distance_from_start_before"],
+        "o-",
+        color=COLOURS[4],
+        markersize=3,
+        label="mean distance of singular values",
     )
     distance.plot(steps, summary["accuracy"], "o-", color=COLOURS[7], markersize=3, label="test accuracy")
-    distance.set_title("mean distance of singular values from those at step 0", fontsize="small")
+    distance.set_title("distance from the spectrum at step 0, and accuracy", fontsize="small")
     for ax in (shares, extremes, distance):
         ax.legend(fontsize="x-small", frameon=False)
     figure.suptitle(
