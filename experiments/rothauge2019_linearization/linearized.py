@@ -1,0 +1,89 @@
+"""What the scripts on singular values share: networks in double precision, and how a spectrum is described."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import resdyn
+from experiments.rothauge2019_linearization.material import net_and_images
+
+Array = NDArray[Any]
+
+EXACT = 1e-9
+"""A singular value counts as exactly a if it is as near as this, and as zero below it: above rounding (1e-13), and far
+below the distances of neighbours elsewhere in the spectrum."""
+WIDTHS = (1e-3, 1e-2, 1e-1)
+
+
+def network_in_double(weights: str, n: int) -> tuple[Any, Array]:
+    """A trained network, unrolled in double precision, and n inputs of it."""
+    net, pixels, _ = net_and_images(weights, n)
+    inputs = np.asarray(net.preprocessing(pixels), dtype=np.float64)
+    return resdyn.networks.unroll(net.double(), inputs[:1], name=Path(weights).stem), inputs
+
+
+def states_between(network: Any, inputs: Array) -> tuple[Array, ...]:
+    """Before the first unit and after each, for all inputs."""
+    states: tuple[Array, ...] = network.trace(inputs, keep=("states",)).states
+    return states
+
+
+def stage_numbers(network: Any) -> NDArray[np.int64]:
+    """Of each unit, from 1."""
+    return np.array([k for k, stage in enumerate(network.stages, start=1) for _ in stage.units])
+
+
+def skip_gain(linearized: Any) -> float:
+    """a, the singular value of the skip path alone."""
+    return float(abs(linearized.skip_scale if linearized.factors is None else linearized.factors.a))
+
+
+def shares(values: Array, a: float) -> dict[str, Array]:
+    """Of all singular values: those that are exactly a, near a, zero; the largest and the smallest that is not zero."""
+    nonzero = values[values > EXACT]
+    return {
+        "exact": np.mean(abs(values - a) <= EXACT),
+        "within": np.array([np.mean(abs(values - a) <= width) for width in WIDTHS]),
+        "zero": np.mean(values <= EXACT),
+        "largest": values.max(),
+        "smallest": nonzero.min() if len(nonzero) else np.array(np.nan),
+    }
+
+
+def counted_shares(linearized: Any, a: float) -> dict[str, Array]:
+    """The same without the singular values, by exact counts; the smallest is not known."""
+    n = min(linearized.shape)
+    return {
+        "exact": np.array(linearized.fraction_within(a, EXACT)),
+        "within": np.array([linearized.fraction_within(a, width) for width in WIDTHS]),
+        "zero": np.array(1 - linearized.count_above(EXACT) / n),
+        "largest": linearized.triplets(1).values[0],
+        "smallest": np.array(np.nan),
+    }
+
+
+def share_up_to(values: Array, thresholds: Array) -> Array:
+    """The distribution function of singular values."""
+    return np.searchsorted(np.sort(values), thresholds, side="right") / len(values)
+
+
+def counted_share_up_to(linearized: Any, thresholds: Array) -> Array:
+    """The same by exact counts."""
+    return 1 - linearized.count_above(thresholds) / min(linearized.shape)
+
+
+def structure(linearized: Any) -> Array:
+    """p, s and the number of singular values; NaN where there are no factors."""
+    numbers = (linearized.active_inner, linearized.active_outer, min(linearized.shape))
+    return np.array([np.nan if number is None else number for number in numbers], dtype=float)
+
+
+def spread(values: Sequence[float | None], digits: int = 2) -> str:
+    """The median and the smallest and largest of some numbers, in words."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return "not known"
+    return f"{np.median(known):.{digits}f} [{min(known):.{digits}f}, {max(known):.{digits}f}]"
