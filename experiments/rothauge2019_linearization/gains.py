@@ -85,6 +85,9 @@ def _of_kind(sizes: Array, states: Array, stages: Array) -> dict[str, Any]:
         "largest_gain_at": int(medians.argmax()) + 1,
         "last_gain": float(medians[-1]),
         "last_relative_gain": float(np.median(relative[-1])),
+        # over the median of the units that stand before the last two in the final stage
+        "last_over_stage": _last_over_rest(gains[final]),
+        "last_relative_over_stage": _last_over_rest(relative[final]),
         # the final stage by itself: early units may have larger gains than all that come after them
         "largest_in_last_two": share_of_largest_in_last(gains, 2),
         "largest_of_stage_in_last_two": share_of_largest_in_last(gains[final], 2),
@@ -92,6 +95,10 @@ def _of_kind(sizes: Array, states: Array, stages: Array) -> dict[str, Any]:
         "relative_largest_of_stage_in_last_two": share_of_largest_in_last(relative[final], 2),
         "growth": float(np.median(sizes[-1] / sizes[1])),
     }
+
+
+def _last_over_rest(gains: Array) -> float:
+    return float(np.median(gains[-1] / np.median(gains[:-2], axis=0)))
 
 
 def _medians(values: Array) -> list[float]:

@@ -4,9 +4,9 @@ r"""Experiment 7b, beyond the paper: units of a Transformer encoder, a residual 
 
 Each layer of an encoder with ``norm_first`` has two residual units, :math:`x' = x + g(x)`: attention, which mixes
 tokens, and a feed-forward network, which acts on each token alone. The linearization is J = I + G with the branch's
-Jacobian G; at least n − 2 rank(G) singular values are exactly 1. In a convolutional unit few inner ReLUs fire and the
-rank is small; how large is it here, and how many singular values are near 1 nevertheless? The net is trained on the
-digits of scikit-learn, cut into patches of 2×2 pixels.
+Jacobian G; at least n − 2 rank(G) singular values are exactly 1, in a feed-forward unit token by token. In a
+convolutional unit few inner ReLUs fire and the rank is small; how large is it here, and how many singular values are
+near 1 nevertheless? The net is trained on the digits of scikit-learn, cut into patches of 2×2 pixels.
 """
 
 from dataclasses import dataclass
@@ -118,16 +118,26 @@ def _trained(net: Classifier, train: Any, test: Any, config: Config) -> float:
 
 
 def _spectra(net: Classifier, images: Array, run: Run) -> dict[str, Array]:
-    """Of all units at all images: singular values (unit, image, n), and ranks of the branches (unit, image)."""
+    """Singular values (unit, image, n); ranks of the branches and how many ones they force (unit, image)."""
     network = resdyn.networks.unroll(net, images[:1], dtype=torch.float64)
     state = network.stem(images.astype(np.float64))
-    values, ranks = [], []
+    values, ranks, forced = [], [], []
     for unit in run.progress(network.units, "units of the encoder"):
         jacobians = [resdyn.networks.linearize(unit, x, method="dense").to_dense() for x in state]
         values.append([np.linalg.svd(J, compute_uv=False) for J in jacobians])
-        ranks.append([np.linalg.matrix_rank(J - np.eye(len(J))) for J in jacobians])
+        of_parts = [_parts(J - np.eye(len(J)), len(x)) for J, x in zip(jacobians, state, strict=True)]
+        ranks.append([sum(rank for _, rank in parts) for parts in of_parts])
+        forced.append([sum(max(size - 2 * rank, 0) for size, rank in parts) for parts in of_parts])
         state = unit(state)
-    return {"values": np.array(values), "ranks": np.array(ranks)}
+    return {"values": np.array(values), "ranks": np.array(ranks), "forced": np.array(forced)}
+
+
+def _parts(G: Array, tokens: int) -> list[tuple[int, int]]:
+    """Size and rank of each token's block of G where G mixes no tokens; else of G as one."""
+    blocks = G.reshape(tokens, len(G) // tokens, tokens, -1).swapaxes(1, 2)
+    apart = not blocks[~np.eye(tokens, dtype=bool)].any()
+    parts = [blocks[token, token] for token in range(tokens)] if apart else [G]
+    return [(len(part), int(np.linalg.matrix_rank(part))) for part in parts]
 
 
 def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
@@ -135,9 +145,9 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
     n = arrays["values"].shape[-1]
     summary: dict[str, Any] = {"n": n, "images": config.images, "accuracy": float(arrays["accuracy"])}
     for k, state in enumerate(STATES):
-        values, ranks = arrays["values"][k], arrays["ranks"][k]
+        values, ranks, forced = (arrays[name][k] for name in ("values", "ranks", "forced"))
         units = {
-            f"{j // 2 + 1} {'feed-forward' if j % 2 else 'attention'}": _of_unit(values[j], ranks[j])
+            f"{j // 2 + 1} {'feed-forward' if j % 2 else 'attention'}": _of_unit(values[j], ranks[j], forced[j])
             for j in range(len(values))
         }
         near = {f"within_{width:g}": float((abs(values - 1) <= width).mean()) for width in WIDTHS}
@@ -147,11 +157,11 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
     return summary
 
 
-def _of_unit(values: Array, ranks: Array) -> dict[str, float]:
+def _of_unit(values: Array, ranks: Array, forced: Array) -> dict[str, float]:
     n = values.shape[-1]
     return {
         "rank": float(np.median(ranks) / n),
-        "forced_ones": float(np.maximum(1 - 2 * ranks / n, 0).mean()),
+        "forced_ones": float(forced.mean() / n),
         "exact_ones": float((abs(values - 1) <= 1e-10).mean()),
         **{f"within_{width:g}": float((abs(values - 1) <= width).mean()) for width in WIDTHS},
         "largest": float(np.median(values[:, 0])),
