@@ -87,6 +87,17 @@ def nonnegative(value: Any, name: str) -> float:
     return number
 
 
+def finite(value: Any, name: str) -> float:
+    """``value`` as a finite float."""
+    try:
+        number = float(value)
+    except (TypeError, ValueError):
+        raise TypeError(f"{name} must be a number, but is {value!r} of type {type(value).__name__}.") from None
+    if not np.isfinite(number):
+        raise ValueError(f"{name} must be a finite number, but is {number!r}.")
+    return number
+
+
 def within(value: Any, name: str, first: float, last: float) -> float:
     """``value`` as a float between two ends, given in either order."""
     try:

@@ -6,16 +6,14 @@ and after a fork. A BLAS call inside a block must not start threads of its own: 
 than a factor of ten.
 """
 
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from functools import cache
 from itertools import pairwise
 from typing import Any
 
 import numba
-from threadpoolctl import ThreadpoolController
+
+from resdyn.kernels.blas import single_threaded_blas
 
 # several ranges for each thread, so that a thread that is done early finds more to do
 _RANGES_PER_THREAD = 4
@@ -30,7 +28,7 @@ def thread_count(threads: int | None) -> int:
 def run_blocks(kernel: Callable[..., None], n_blocks: int, threads: int | None, *arguments: Any) -> None:
     """Call ``kernel(first, last, *arguments)`` on ranges that cover 0 … n_blocks, side by side."""
     count = min(thread_count(threads), n_blocks)
-    with _single_threaded_blas():
+    with single_threaded_blas():
         if count <= 1:
             kernel(0, n_blocks, *arguments)
             return
@@ -40,33 +38,3 @@ def run_blocks(kernel: Callable[..., None], n_blocks: int, threads: int | None, 
             futures = [pool.submit(kernel, low, high, *arguments) for low, high in pairwise(edges)]
         for future in futures:
             future.result()
-
-
-@cache
-def _blas() -> ThreadpoolController:
-    import scipy.linalg  # noqa: F401  numba's np.dot calls the BLAS that SciPy loads
-
-    return ThreadpoolController()
-
-
-_lock = threading.Lock()
-_inside = 0
-_limiter: Any = None
-
-
-@contextmanager
-def _single_threaded_blas() -> Iterator[None]:
-    """One BLAS thread while any caller is inside; the first one in sets it, the last one out restores it."""
-    global _inside, _limiter
-    with _lock:
-        if _inside == 0:
-            _limiter = _blas().limit(limits=1, user_api="blas")
-        _inside += 1
-    try:
-        yield
-    finally:
-        with _lock:
-            _inside -= 1
-            if _inside == 0:
-                _limiter.restore_original_limits()
-                _limiter = None

@@ -1,22 +1,239 @@
-"""Exact counts of singular values, by inertia."""
+r"""Exact counts of singular values, by inertia (Sylvester's law), with guards.
 
+The number of singular values above t is an integer that the signs of pivots tell (see
+:mod:`~resdyn.networks.linearization.pencils`); no singular value is computed, and J is not formed. Pivots near zero and large
+pivots say that rounding may have changed a sign. Then the count is repeated with other panels, at thresholds beside t, and
+at last read off from all singular values. Counts may not grow with t, and by Weyl's inequality they differ from
+:math:`\#(e > t^2)` by at most p.
+
+Resolution: a singular value that differs from t by less than :data:`RESOLUTION`, relatively, may be counted on either side
+of t, unless t is a value of the skip path (an atom; J may have it with a high multiplicity): there, and within the
+resolution of it, the atom is counted exactly as t says. Values below :data:`FLOOR` times a bound of the norm of J count as
+zero: squares of singular values have no more digits.
+"""
+
+import threading
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cached_property
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+
+from resdyn.kernels.blas import single_threaded_blas
 from resdyn.networks.linearization.factors import Factors
+from resdyn.networks.linearization.pencils import Count, GramPencil, ReducedPencil
 from resdyn.networks.linearization.spectrum import spectrum_of_factors, spectrum_of_matrix
+
+Array = NDArray[Any]
+
+RESOLUTION = 1e-9
+"""Relative distance from an atom at which the one-sided limit of the count is taken."""
+
+FLOOR = 1e-7
+"""Thresholds below this times a bound of the norm are raised to it."""
+
+SMALL = 400
+"""Up to so many singular values, all are computed: counting takes longer."""
+
+PANELS = (128, 96, 192)
+"""Sizes of panels of the first attempt and of its repetitions."""
+
+TRUSTED_GROWTH = 1e4
+"""With pivots larger than this times the largest entry a count is repeated."""
+
+TRUSTED_PIVOT = 1e-12
+"""With pivots smaller than this times the largest entry (and the growth) a count is repeated."""
+
+JITTER = 1e-12
+"""Relative distance from t of the thresholds at which a doubtful count is repeated."""
 
 
 class Counter:
-    """Counts singular values of J = D (a S + U V), or of a matrix."""
+    """Counts singular values of J = D (a S + U V), or of a matrix.
+
+    Parameters
+    ----------
+    factors : Factors, optional
+    matrix : array or sparse array, optional
+        J, where there are no factors.
+    """
 
     def __init__(self, factors: Factors | None, matrix: Any = None) -> None:
-        spectrum = spectrum_of_matrix(matrix) if factors is None else spectrum_of_factors(factors)
-        self._values = spectrum.values
+        self._factors, self._matrix = factors, matrix
+        self._size = min(factors.shape if factors is not None else matrix.shape)
+        self._counted: dict[float, int] = {}
+        self._lock = threading.Lock()
+        self._values: Array | None = None
+        """All singular values, once they had to be computed."""
+
+    @property
+    def computed_values(self) -> bool:
+        """Whether counts are read off from all singular values: for small J, and after guards failed."""
+        return self._values is not None
 
     def count_above(self, t: float) -> int:
         """How many are greater than t."""
-        return int((self._values > t).sum())
+        t = float(t)
+        if np.isnan(t):
+            raise ValueError("t is not a number; pass a threshold.")
+        if t < 0:
+            return self._size
+        if np.isinf(t):
+            return 0
+        atom = self._atom_at(t)
+        return self._count(t if atom is None else atom * (1 + RESOLUTION if t >= atom else 1 - RESOLUTION))
 
     def count_within(self, center: float, width: float) -> int:
         """How many are at most ``width`` from ``center``."""
-        return int((abs(self._values - center) <= width).sum())
+        if not width >= 0 or np.isnan(center):
+            raise ValueError(f"center is {center}, width {width}; pass numbers, width ≥ 0.")
+        return self._count_from(center - width) - self.count_above(center + width)
+
+    def counts(self, thresholds: Any, *, workers: int = 1) -> NDArray[np.int64]:
+        """How many are greater than each threshold, those that follow from others without an elimination.
+
+        Parameters
+        ----------
+        thresholds : array
+        workers : int
+            Threads; each counts at a threshold of its own.
+
+        Returns
+        -------
+        integer array, of the shape of ``thresholds``
+        """
+        t = np.asarray(thresholds, dtype=float)
+        wanted = np.unique(t)
+        # Setting up in one thread: all use the same matrices.
+        found = (
+            {float(value): self.count_above(value) for value in wanted[[0, -1][: len(wanted)]]} if len(wanted) else {}
+        )
+        rest = [float(wanted[i]) for i in _bisecting(1, len(wanted) - 1)]
+        with ThreadPoolExecutor(max(1, workers)) as pool:
+            found.update(zip(rest, pool.map(self.count_above, rest), strict=True))
+        return np.array([found[float(value)] for value in t.ravel()], dtype=np.int64).reshape(t.shape)
+
+    # --- thresholds ------------------------------------------------------------------------------
+
+    def _count_from(self, t: float) -> int:
+        """How many are t or greater."""
+        atom = self._atom_at(t) if t > 0 else None
+        if t <= 0:
+            return self._size
+        return self.count_above(t) if atom is None else self._count(atom * (1 - RESOLUTION))
+
+    @cached_property
+    def _atoms(self) -> Array:
+        """Values of the skip path, ascending, without zero."""
+        squares = None if self._factors is None else self._factors.squares
+        values = np.zeros(0) if squares is None else np.sqrt(np.unique(squares))
+        return values[values > 0]
+
+    def _atom_at(self, t: float) -> float | None:
+        """The value of the skip path from which t cannot be told."""
+        if not len(self._atoms):
+            return None
+        i = int(np.searchsorted(self._atoms, t))
+        nearest = min(self._atoms[max(i - 1, 0) : i + 1], key=lambda atom: abs(atom - t))
+        return float(nearest) if abs(nearest - t) < RESOLUTION * nearest else None
+
+    # --- counting --------------------------------------------------------------------------------
+
+    def _count(self, t: float) -> int:
+        """How many are greater than t, which is not an atom."""
+        pencil = self._pencil
+        if pencil is None:
+            return self._count_values(t)
+        t = max(t, FLOOR * pencil.norm_bound, float(np.finfo(float).tiny) ** 0.5)
+        low, high = self._bounds(t)
+        if low == high:
+            return low
+        with single_threaded_blas():
+            above = self._guarded(t)
+        if above is None:
+            return self._count_values(t)
+        with self._lock:
+            self._counted[t] = above
+        return above
+
+    def _guarded(self, t: float) -> int | None:
+        """A count that can be trusted; None if there is none."""
+        first = self._attempt(t, PANELS[0])
+        if self._trusted(first, t):
+            return first.above
+        # A pivot near zero: t is a singular value, or nearly, and not greater than itself.
+        beside = t * (1 + RESOLUTION)
+        if first.growth <= TRUSTED_GROWTH and self._trusted(found := self._attempt(beside, PANELS[0]), beside):
+            return found.above
+        jittered = [
+            self._attempt(t * (1 + sign * JITTER), panel) for sign, panel in zip((1, -1), PANELS[1:], strict=True)
+        ]
+        agree = jittered[0].above == jittered[1].above
+        return jittered[0].above if agree and self._possible(jittered[0].above, t) else None
+
+    def _attempt(self, t: float, panel: int) -> Count:
+        pencil = self._pencil
+        assert pencil is not None
+        return pencil.count(t, panel)
+
+    def _trusted(self, found: Count, t: float) -> bool:
+        safe = found.growth <= TRUSTED_GROWTH and found.smallest >= TRUSTED_PIVOT * max(found.growth, 1.0)
+        return safe and self._possible(found.above, t)
+
+    def _possible(self, above: int, t: float) -> bool:
+        low, high = self._bounds(t)
+        return low <= above <= high
+
+    def _bounds(self, t: float) -> tuple[int, int]:
+        """Between which numbers a count must be, because of other counts and by Weyl's inequality."""
+        low, high = 0, self._size
+        if self._factors is not None and self._factors.squares is not None:
+            above = int((self._factors.squares > t**2).sum())
+            low, high = max(low, above - self._factors.p), min(high, above + self._factors.p)
+        with self._lock:
+            low = max([low, *(count for other, count in self._counted.items() if other >= t)])
+            high = min([high, *(count for other, count in self._counted.items() if other <= t)])
+        return low, high
+
+    @cached_property
+    def _pencil(self) -> ReducedPencil | GramPencil | None:
+        """What is counted by inertia; None where all singular values are computed."""
+        if self._size <= SMALL or (self._factors is None and not sparse.issparse(self._matrix)):
+            return None
+        if self._factors is None:
+            return GramPencil(self._matrix)
+        if self._factors.squares is None:
+            return GramPencil(self._factors.active_matrix, _places(self._factors))
+        return ReducedPencil(self._factors)
+
+    def _count_values(self, t: float) -> int:
+        if self._values is None:
+            exact = spectrum_of_matrix(self._matrix) if self._factors is None else spectrum_of_factors(self._factors)
+            self._values = exact.values
+        values = self._values
+        zero = max(self._factors.shape if self._factors is not None else self._matrix.shape) * np.finfo(float).eps
+        return int((values > max(t, zero * values.max(initial=0.0))).sum())
+
+
+def _places(factors: Factors) -> Array:
+    """For each active row, the mean place of the inner units that reach it."""
+    U = sparse.csr_array(factors.active_U != 0).astype(float)
+    degrees = np.maximum(np.asarray(U.sum(1)).ravel(), 1.0)
+    return np.asarray(U @ factors.place.astype(float)) / degrees
+
+
+def _bisecting(low: int, high: int) -> Sequence[int]:
+    """The integers from low to high, each in the middle of those that are left around it."""
+    ranges, order = [(low, high)], []
+    while ranges:
+        following = []
+        for first, stop in ranges:
+            if first < stop:
+                middle = (first + stop) // 2
+                order.append(middle)
+                following += [(first, middle), (middle + 1, stop)]
+        ranges = following
+    return order

@@ -1,21 +1,21 @@
 """``linearize``: the Jacobian of a unit, a stage or a network at one state."""
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
-import numpy as np
-import torch
-from torch import Tensor
-
 from resdyn import _validation as validate
+from resdyn.networks.linearization.reading.choosing import found
+from resdyn.networks.linearization.reading.subjects import Scales, Subject, subject_of
 from resdyn.networks.linearization.stages import LinearizedNetwork, LinearizedStage
 from resdyn.networks.linearization.unit import LinearizedUnit, Reading
-from resdyn.networks.unrolling.placement import Placed, Placement
 from resdyn.networks.unrolling.stage import Stage
-from resdyn.networks.unrolling.unit import Part
+from resdyn.networks.unrolling.unit import Part, Unit
 from resdyn.networks.unrolling.unrolled import UnrolledNetwork
 
 Masks = Literal["held", "recomputed"]
-Method = Literal["auto", "factored", "coloured", "dense"]
+Method = Literal["auto", "factored", "closed form", "coloured", "dense"]
+
+_METHODS = ("auto", "factored", "closed form", "coloured", "dense")
 
 
 def linearize(
@@ -30,7 +30,9 @@ def linearize(
 ) -> Any:
     r"""The Jacobian of a residual unit at one state, factored: :math:`J = D\,(a S + U V)`; of a stage, of a network.
 
-    All is computed in double precision, whatever the network runs in.
+    All is computed in double precision, whatever the network runs in. The unit is run once, and its layers, its
+    activations and its addition are read off that run; what is found is compared with a directional derivative of the
+    unit, and where the two differ, or the unit does something else, the next method is taken, and ``notes`` say why.
 
     Parameters
     ----------
@@ -42,13 +44,16 @@ def linearize(
     reading : "after" or "before"
         Whether the last activation, after the addition, is included. Both are equal where there is none.
     skip_scale, weight_scale : float
-        α and β, factors of the skip path and of the branch: :math:`D\,(\alpha a S + \beta U V)`.
+        α and β, factors of the skip path and of the branch: :math:`D\,(\alpha a S + \beta U V)`. In a stage or a
+        network they are those of each unit, and stem and head have none.
     masks : "held" or "recomputed"
         With scales: whether D stays what it is in the network as it was trained, or is that of the scaled unit.
-        Activations inside the branch do not see the scales.
-    method : "auto", "factored", "coloured" or "dense"
-        "factored" reads the layers; "coloured" takes JVPs of many pixels at once, where outputs depend on inputs
-        nearby; "dense" one JVP per input variable. "auto" takes the first that applies.
+        Activations inside the branch do not see the scales. In a stage or a network the states after the first unit
+        are those of the trained network, or of the scaled one.
+    method : "auto", "factored", "closed form", "coloured" or "dense"
+        "factored" reads the layers; "closed form" does so where all of them are dense, and multiplies them out;
+        "coloured" takes JVPs of many pixels at once, where outputs depend on inputs nearby; "dense" one JVP per input
+        variable, or one VJP per output. "auto" takes the first that applies.
 
     Returns
     -------
@@ -59,39 +64,46 @@ def linearize(
     TypeError, ValueError
         For what is no unit, no state of it or more than one, unknown words, a method that does not apply, scales of a
         unit whose skip path is not known.
+    MemoryError
+        For a dense Jacobian that does not fit.
     """
-    options = {"reading": reading, "skip_scale": skip_scale, "weight_scale": weight_scale, "masks": masks}
+    validate.choice(reading, "reading", ("after", "before"))
+    validate.choice(masks, "masks", ("held", "recomputed"))
+    validate.choice(method, "method", _METHODS)
+    scales = Scales(validate.finite(skip_scale, "skip_scale"), validate.finite(weight_scale, "weight_scale"), masks)
     if isinstance(source, UnrolledNetwork):
         parts = [source.stem, *source.units, source.head]
-        return LinearizedNetwork(source.name, _along(parts, x, method, options))
+        return LinearizedNetwork(source.name, _along(parts, x, method, reading, scales))
     if isinstance(source, Stage):
-        return LinearizedStage(source.name, _along(source.units, x, method, options))
-    return _linearized(source, x, method, options)
+        return LinearizedStage(source.name, _along(source.units, x, method, reading, scales))
+    return _linearized(subject_of(source, x), method, reading, scales)
 
 
-def _along(parts: Any, x: Any, method: Method, options: dict[str, Any]) -> list[LinearizedUnit]:
-    linearized, state = [], np.asarray(x, dtype=np.float64)
-    state = state[0] if state.shape == (1, *parts[0].shape_before) else state
+def _along(parts: Sequence[Part], x: Any, method: Method, reading: Reading, scales: Scales) -> list[LinearizedUnit]:
+    """Of parts one after another, each at the state that reaches it: stems and heads without scales and readings."""
+    linearized: list[LinearizedUnit] = []
+    state = x
     for part in parts:
-        linearized.append(_linearized(part, state, method, options))
-        double = Placed(part.function.module, Placement(part.function.module, dtype=torch.float64))
-        with torch.no_grad():
-            state = double(torch.from_numpy(state)[None])[0].numpy()
+        is_unit = isinstance(part, Unit)
+        subject = subject_of(part, state)
+        own = scales if is_unit else Scales()
+        linearized.append(_linearized(subject, method, reading if is_unit else "after", own))
+        state = subject.next_state(own)
     return linearized
 
 
-def _linearized(unit: Part, x: Any, method: Method, options: dict[str, Any]) -> LinearizedUnit:
-    array = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
-    array = array[0] if array.shape == (1, *unit.shape_before) else array
-    state = validate.one_state(array, unit.shape_before, unit.name).astype(np.float64)
-    module = unit.function.module
-    if options["reading"] == "before" and getattr(unit, "piece", None) is not None and unit.piece.before is not None:  # type: ignore[attr-defined]
-        module = unit.piece.before  # type: ignore[attr-defined]
-    double = Placed(module, Placement(module, dtype=torch.float64))
-    at = torch.from_numpy(state)[None]
-
-    def flat(v: Tensor) -> Tensor:
-        return double(v.reshape(1, *unit.shape_before)).reshape(-1)
-
-    matrix = torch.func.jacfwd(flat)(at.reshape(-1)).detach().numpy()
-    return LinearizedUnit(unit.name, state, shape_after=unit.shape_after, method="dense", matrix=matrix, **options)
+def _linearized(subject: Subject, method: Method, reading: Reading, scales: Scales) -> LinearizedUnit:
+    how = found(subject, method, reading, scales)
+    return LinearizedUnit(
+        subject.name,
+        subject.state,
+        shape_after=subject.shape_after,
+        reading=reading,
+        skip_scale=scales.skip,
+        weight_scale=scales.weight,
+        masks=scales.masks,
+        method=how.method,
+        factors=how.factors,
+        matrix=how.matrix,
+        notes=how.notes,
+    )

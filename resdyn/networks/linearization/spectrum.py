@@ -1,12 +1,27 @@
-"""Complete spectra with their atoms."""
+r"""Complete spectra with their atoms.
+
+Singular values of :math:`J = D\,(a S + U V)` from the active rows :math:`J_A J_A^{\mathsf T} = E + C M C^{\mathsf T}`
+(:mod:`resdyn.networks.linearization.factors`): by the reduction to order 2p where E is a multiple of I and 2p < s, by
+:math:`J_A J_A^{\mathsf T}` or :math:`J_A^{\mathsf T} J_A`, whichever is smaller, where not; with a = 0, of order p.
+"""
 
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy import sparse
 
+from resdyn.networks.linearization.atoms import Structure, forced_atoms
 from resdyn.networks.linearization.factors import Factors
+from resdyn.networks.linearization.matrices import (
+    RANK_TOLERANCE,
+    cholesky_solver,
+    matrix_singular_values,
+
+)
+from resdyn.networks.linearization.reduction import Reduction
+from resdyn.networks.linearization.symmetric import require_eigenvalues, roots, symmetric_eigenvalues
 from resdyn.networks.linearization.values import Atom
 
 Array = NDArray[Any]
@@ -21,15 +36,83 @@ class Spectrum:
     rank: int
 
 
-def spectrum_of_factors(factors: Factors) -> Spectrum:
-    """Of J = D (a S + U V)."""
-    values = np.zeros(min(factors.shape))
-    found = np.linalg.svd(factors.active_matrix.toarray(), compute_uv=False)
+def spectrum_of_factors(factors: Factors, device: Any = None) -> Spectrum:
+    r"""All singular values of :math:`J = D\,(a S + U V)`, exact to rounding, with their atoms.
+
+    Parameters
+    ----------
+    device : str or torch.device, optional
+        Where eigenvalues are found; left out: the CPU.
+
+    Returns
+    -------
+    Spectrum
+        ``values`` has shape (min(n, m),); values that belong to an atom are exactly equal to it. ``rank`` is that of
+        D U V.
+
+    Raises
+    ------
+    MemoryError
+        If the matrix of which eigenvalues are needed cannot be had.
+    """
+    structure = Structure(factors)
+    reduced = _reduced(structure, device)
+    atoms = forced_atoms(structure)
+    if reduced is None:
+        zeros = sum(atom.multiplicity for atom in atoms if atom.value == 0) - structure.lost
+        reduced = matrix_singular_values(factors.active_matrix, device, zeros=max(zeros, 0))
+    return Spectrum(_with_atoms(reduced, atoms, min(factors.shape)), atoms, structure.rank)
+
+
+def spectrum_of_matrix(matrix: Any, device: Any = None) -> Spectrum:
+    """All singular values of a dense or sparse J without known structure; the rank is that of J."""
+    values = matrix_singular_values(matrix, device)
+    return Spectrum(values, (), int((values > RANK_TOLERANCE * values.max(initial=0.0)).sum()))
+
+
+def _reduced(structure: Structure, device: Any) -> Array | None:
+    """The singular values of J_A by a smaller matrix, where there is one."""
+    if structure.reduction is not None:
+        return _by_reduction(structure, structure.reduction, device)
+    if structure.without_skip and structure.p < min(structure.s, structure.shape[1]):
+        return _without_skip(structure, device)
+    return None
+
+
+def _by_reduction(structure: Structure, reduction: Reduction, device: Any) -> Array:
+    e = structure.constant
+    assert e is not None
+    require_eigenvalues(reduction.order, f"a unit with {structure.p} active inner units")
+    squares = e + symmetric_eigenvalues(reduction.matrix(), device)
+    rest = np.full(structure.s - reduction.order, np.sqrt(e))
+
+    def transposed(Q: Array) -> Array:
+        return structure.skip.T @ Q + structure.V.T @ (structure.U.T @ Q)
+
+    values = roots(squares, structure.s, transposed, lambda shift: reduction.solver(e + shift))
+    return np.concatenate([values, rest])
+
+
+def _without_skip(structure: Structure, device: Any) -> Array:
+    """Of U_A V = Q R V: those of R V, of which there are p."""
+    require_eigenvalues(structure.p, f"a unit with {structure.p} active inner units")
+    R = np.linalg.qr(structure.U.toarray(), mode="r")
+    gram = (R @ (structure.V @ structure.V.T)) @ R.T
+    squares = symmetric_eigenvalues(gram, device)
+    return roots(
+        squares,
+        structure.p,
+        lambda Q: structure.V.T @ (R.T @ Q),
+        lambda shift: cholesky_solver(gram, shift),
+        spare=structure.p - structure.rank,
+    )
+
+
+def _with_atoms(found: Array, atoms: tuple[Atom, ...], size: int) -> Array:
+    """``size`` values, descending, with each atom's nearest ones set to it."""
+    values = np.zeros(size)
     values[: len(found)] = found
-    return Spectrum(values, (), int(np.linalg.matrix_rank((factors.active_U @ factors.V).toarray())))
-
-
-def spectrum_of_matrix(matrix: Any) -> Spectrum:
-    """Of a dense or sparse J without known structure."""
-    dense = matrix.toarray() if hasattr(matrix, "toarray") else matrix
-    return Spectrum(np.linalg.svd(dense, compute_uv=False), (), int(np.linalg.matrix_rank(dense)))
+    for atom in atoms:
+        nearest = np.argsort(np.abs(values - atom.value), kind="stable")[: atom.multiplicity]
+        values[nearest] = atom.value
+    return np.sort(values)[::-1]

@@ -31,6 +31,8 @@ class LinearizedUnit(Linearization):
         How J was found: "factored", "coloured", "dense", "closed form".
     factors : Factors or None
         J = D (a S + U V), with method "factored".
+    notes : tuple of str
+        Why methods that come before this one do not apply.
     """
 
     def __init__(
@@ -46,12 +48,13 @@ class LinearizedUnit(Linearization):
         method: str,
         factors: Factors | None = None,
         matrix: Any = None,
+        notes: tuple[str, ...] = (),
     ) -> None:
         super().__init__((int(np.prod(shape_after)), int(np.prod(x.shape))))
         self.name, self.x, self.shape_before, self.shape_after = name, x, x.shape, shape_after
         self.reading, self.masks, self.method = reading, masks, method
         self.skip_scale, self.weight_scale = skip_scale, weight_scale
-        self.factors = factors
+        self.factors, self.notes = factors, notes
         self._matrix = matrix
         """J, sparse or dense, where there are no factors."""
 

@@ -63,10 +63,10 @@ def declared_pieces(network: ResidualNetwork) -> Pieces:
     units = []
     for s, stage in enumerate(network.stages):
         if stage.entry is not None:
-            units.append(_unit(f"stages.{s}.entry", stage.entry))
+            units.append(declared_piece(f"stages.{s}.entry", stage.entry))
         for k, block in enumerate(stage.blocks):
             path = f"block[{k}]" if isinstance(stage, SharedStage) else f"blocks.{k}"
-            units.append(_unit(f"stages.{s}.{path}", block))
+            units.append(declared_piece(f"stages.{s}.{path}", block))
     return Pieces(_whole("stem", network.stem), tuple(units), _whole("head", network.head))
 
 
@@ -81,7 +81,8 @@ def _whole(name: str, module: nn.Module) -> Piece:
     return Piece(name, module, module)
 
 
-def _unit(name: str, module: nn.Module) -> Piece:
+def declared_piece(name: str, module: nn.Module) -> Piece:
+    """A unit with what its block says about its parts."""
     if isinstance(module, DenseBlock):
         damped = module.damping != 0
         return Piece(

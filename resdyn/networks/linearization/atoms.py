@@ -1,0 +1,168 @@
+r"""Singular values that the structure of a unit forces upon its Jacobian, with whole subspaces.
+
+With :math:`J_A J_A^{\mathsf T} = E + C M C^{\mathsf T}`, a vector u on the rows where E is e, orthogonal to the columns
+of C, has :math:`J_A J_A^{\mathsf T} u = e u`: the singular value :math:`\sqrt e` occurs at least
+
+.. math:: \#\{i : E_{ii} = e\} - \operatorname{rank} C_e
+
+times, :math:`C_e` those rows of C. And :math:`J_A = [S_A, U_A] [I; V]` has a rank of at most
+:math:`\operatorname{rank}[S_A, U_A]` and of at most :math:`\operatorname{rank} S_A + \operatorname{rank} U_A V`; what
+is missing to min(n, m) are zeros.
+
+Where E is not diagonal but falls into small blocks, as for a projection by a convolution of size 1 with one block for
+each pixel, a rotation of each block's rows makes it so; singular values do not see it.
+"""
+
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.csgraph import connected_components
+
+from resdyn.networks.linearization.factors import Factors
+from resdyn.networks.linearization.matrices import column_lengths, verified_rank
+from resdyn.networks.linearization.reduction import Reduction
+from resdyn.networks.linearization.values import Atom
+
+Array = NDArray[Any]
+
+
+BLOCK = 600
+"""Rows of the largest block of E that is rotated to a diagonal one."""
+
+LEVEL = 1e-13
+"""Diagonal entries of E that differ by less than this part are equal but for rounding."""
+
+
+class Structure:
+    """The active rows of factors, without inner units that reach no active output or see no input."""
+
+    def __init__(self, factors: Factors) -> None:
+        self.shape = factors.shape
+        self.skip, U, self.squares = factors.active_skip, factors.active_U, factors.squares
+        if self.squares is None:
+            self.skip, U, self.squares = _rotated(self.skip, U)
+        alive = (column_lengths(U) > 0) & (column_lengths(sparse.csr_array(factors.V).T) > 0)
+        units = factors.order[alive[factors.order]]
+        self.U = sparse.csc_array(U)[:, units]
+        self.V = sparse.csr_array(factors.V)[units]
+
+    @property
+    def p(self) -> int:
+        return int(self.V.shape[0])
+
+    @property
+    def s(self) -> int:
+        return int(self.U.shape[0])
+
+    @property
+    def without_skip(self) -> bool:
+        return bool(self.skip.nnz == 0)
+
+    @cached_property
+    def levels(self) -> tuple[Array, NDArray[np.int64]]:
+        """The distinct entries of E, if that is diagonal, ascending, and which of them each row has."""
+        if self.squares is None:
+            return np.zeros(0), np.zeros(self.s, dtype=np.int64)
+        return distinct_levels(self.squares)
+
+    @property
+    def constant(self) -> float | None:
+        """e > 0, where E = e I."""
+        values, _ = self.levels
+        return float(values[0]) if len(values) == 1 and values[0] > 0 else None
+
+    @cached_property
+    def reduction(self) -> Reduction | None:
+        """To order 2p, where E = e I and that is smaller than s."""
+        if self.constant is None or 2 * self.p >= self.s:
+            return None
+        return Reduction(self.skip @ self.V.T, self.U, self.V)
+
+    @cached_property
+    def rank(self) -> int:
+        """Of :math:`U_A V`, verified."""
+        if self.reduction is not None and self.reduction.root is not None:
+            return self.p  # columns of [S_A Vᵀ, U_A] are independent, so those of Vᵀ and of U_A are
+        rank_U, rank_V = verified_rank(self.U), verified_rank(self.V)
+        if self.p in (rank_U, rank_V):
+            return min(rank_U, rank_V)
+        return verified_rank(self.U @ self.V)
+
+    @property
+    def lost(self) -> int:
+        """How many of the min(n, m) singular values are zero because rows are not active."""
+        return min(self.shape) - min(self.s, self.shape[1])
+
+    @property
+    def independent(self) -> int:
+        """How many columns of C are independent, where J_A is reduced."""
+        assert self.reduction is not None
+        return self.reduction.order if self.reduction.root is not None else verified_rank(self.reduction.C)
+
+
+def forced_atoms(structure: Structure) -> tuple[Atom, ...]:
+    """Descending; those of multiplicity zero are left out."""
+    found = [*_positive_atoms(structure), Atom(0.0, min(structure.shape) - _bound_of_rank(structure))]
+    return tuple(sorted((atom for atom in found if atom.multiplicity > 0), reverse=True))
+
+
+def _positive_atoms(structure: Structure) -> list[Atom]:
+    values, level = structure.levels
+    if structure.reduction is not None:
+        return [Atom(float(np.sqrt(values[0])), structure.s - structure.independent)]
+    if structure.without_skip or not len(values):
+        return []
+    C = sparse.csr_array(sparse.hstack([structure.skip @ structure.V.T, structure.U]))
+    sizes = np.bincount(level, minlength=len(values))
+    # a level of one row is an atom only if nothing is in that row
+    single = sizes == 1
+    free = sizes - np.where(single, np.bincount(level, weights=np.diff(C.indptr) > 0, minlength=len(values)), 0)
+    for which in np.flatnonzero(~single & (values > 0)):
+        free[which] = sizes[which] - verified_rank(C[level == which])
+    return [Atom(float(np.sqrt(value)), int(number)) for value, number in zip(values, free, strict=True) if value > 0]
+
+
+def _bound_of_rank(structure: Structure) -> int:
+    """Above which the rank of J cannot be."""
+    s, m = structure.s, structure.shape[1]
+    if structure.without_skip:
+        return structure.rank
+    if structure.squares is not None:
+        with_skip = structure.squares > 0
+        rank_skip = int(with_skip.sum())
+        if rank_skip == s:
+            return s
+        rank_left = rank_skip + verified_rank(sparse.csr_array(structure.U)[~with_skip])
+    else:
+        rank_skip = verified_rank(structure.skip)
+        rank_left = verified_rank(sparse.hstack([structure.skip, structure.U]))
+    return min(s, m, rank_left, rank_skip + structure.rank)
+
+
+def distinct_levels(values: Array) -> tuple[Array, NDArray[np.int64]]:
+    """The distinct numbers, ascending, and which of them each is; rounding makes no difference."""
+    distinct, which = np.unique(values, return_inverse=True)
+    if not distinct.size:
+        return distinct, which
+    begins = np.diff(distinct, prepend=-np.inf) > LEVEL * distinct
+    return distinct[begins], (np.cumsum(begins) - 1)[which]
+
+
+def _rotated(skip: Any, U: Any) -> tuple[Any, Any, Array | None]:
+    """Rows rotated block by block, so that those of the skip path are orthogonal, and their squared lengths."""
+    number, block = connected_components(sparse.csr_array(skip @ skip.T), directed=False)
+    if np.bincount(block).max() > BLOCK:
+        return skip, U, None
+    rotation, rotated = sparse.lil_array((skip.shape[0],) * 2), sparse.lil_array(skip.shape)
+    for rows in (np.flatnonzero(block == which) for which in range(number)):
+        columns = np.unique(skip[rows].indices)
+        W, lengths, Z = np.linalg.svd(skip[rows][:, columns].toarray())
+        lengths[lengths < LEVEL * lengths.max(initial=0.0)] = 0.0
+        rotation[np.ix_(rows, rows)] = W.T
+        rotated[np.ix_(rows[: len(lengths)], columns)] = lengths[:, None] * Z[: len(lengths)]
+    skip = sparse.csr_array(rotated)
+    skip.eliminate_zeros()
+    return skip, sparse.csr_array(rotation) @ U, column_lengths(skip.T) ** 2

@@ -1,0 +1,135 @@
+r"""Singular values of an explicit matrix, through the eigenvalues of its smaller Gram matrix; and ranks."""
+
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+from scipy import sparse
+
+from resdyn.networks.linearization.symmetric import Product, require_eigenvalues, roots, symmetric_eigenvalues
+
+Array = NDArray[Any]
+
+DIRECT_UP_TO = 500
+"""Order up to which a dense singular value decomposition costs nothing worth saving."""
+
+RANK_TOLERANCE = 1e-11
+"""Singular values below this part of the largest count as zero: ten times what they are exact to."""
+
+
+def matrix_singular_values(matrix: Any, device: Any = None, *, zeros: int = 0) -> Array:
+    """All singular values, descending, of a dense or sparse matrix, exact to rounding.
+
+    Parameters
+    ----------
+    device : optional
+        Where the eigenvalues are found.
+    zeros : int
+        How many of the min(n, m) values are known to be zero.
+    """
+    n, m = matrix.shape
+    wide = _without_zeros(matrix)
+    values = np.zeros(min(n, m))
+    found = _of_wide(wide if wide.shape[0] <= wide.shape[1] else wide.T, device, zeros)
+    values[: len(found)] = found
+    return values
+
+
+def _of_wide(matrix: Any, device: Any, zeros: int) -> Array:
+    order = matrix.shape[0]
+    if order <= DIRECT_UP_TO:
+        return np.linalg.svd(_dense(matrix), compute_uv=False) if order else np.zeros(0)
+    require_eigenvalues(order, f"a matrix of shape {matrix.shape}")
+    gram = _dense(matrix @ matrix.T)
+    squares = symmetric_eigenvalues(gram, device)
+    return roots(squares, order, lambda Q: matrix.T @ Q, lambda shift: cholesky_solver(gram, shift), zeros)
+
+
+def cholesky_solver(matrix: Array, shift: float) -> Product:
+    """X ↦ (matrix + shift I)⁻¹ X."""
+    shifted = matrix.copy()
+    shifted[np.diag_indices_from(shifted)] += shift
+    try:
+        factor = scipy.linalg.cho_factor(shifted, lower=True, overwrite_a=True, check_finite=False)
+    except np.linalg.LinAlgError:  # rounding reached below −shift
+        return cholesky_solver(matrix, 10 * shift)
+    return lambda X: scipy.linalg.cho_solve(factor, X, check_finite=False)
+
+
+def verified_rank(matrix: Any) -> int:
+    r"""The rank of a sparse or dense matrix, whatever the lengths of its rows and columns.
+
+    Vectors of the shorter side are scaled to length 1; if a Cholesky decomposition of their Gram matrix less a bound
+    of all rounding errors succeeds, the rank is full for certain. Else singular values above 1e-11 of the largest are
+    counted.
+    """
+    kept = _without_zeros(matrix)
+    if kept.shape[0] < kept.shape[1]:
+        kept = kept[_along_columns(kept)].T
+    order = int(kept.shape[1])
+    if not order:
+        return 0
+    unit = _with_unit_columns(kept)
+    if _is_definite(unit.T @ unit):
+        return order
+    values = matrix_singular_values(unit)
+    return int((values > RANK_TOLERANCE * values[0]).sum())
+
+
+def _along_columns(matrix: Any) -> Any:
+    """Rows in the order of the columns they hold, so that products of neighbours only are not zero."""
+    if not sparse.issparse(matrix):
+        return np.arange(matrix.shape[0])
+    filled = matrix != 0
+    return np.argsort((filled @ np.arange(matrix.shape[1])) / filled.sum(axis=1), kind="stable")
+
+
+def _is_definite(gram: Any) -> bool:
+    """Whether a Gram matrix of unit vectors is positive definite for certain."""
+    bands = lower_bands(gram)
+    # the errors of products and of the decomposition are each below n ε times the norm
+    bands[0] -= 4 * gram.shape[0] * np.finfo(float).eps * abs(gram).sum(axis=1).max()
+    return scipy.linalg.lapack.dpbtrf(bands, lower=True, overwrite_ab=True)[1] == 0
+
+
+def lower_bands(matrix: Any) -> Array:
+    """The bands of a symmetric matrix below its diagonal, as LAPACK stores them."""
+    entries = sparse.coo_array(sparse.tril(matrix))
+    row, column = entries.coords
+    bands = np.zeros((int((row - column).max(initial=0)) + 1, matrix.shape[0]), order="F")
+    bands[row - column, column] = entries.data
+    return bands
+
+
+def _with_unit_columns(matrix: Any) -> Any:
+    lengths = column_lengths(matrix)
+    return sparse.csc_array(matrix) @ sparse.diags_array(1 / lengths) if sparse.issparse(matrix) else matrix / lengths
+
+
+def column_lengths(matrix: Any) -> Array:
+    squared = matrix.multiply(matrix) if sparse.issparse(matrix) else matrix**2
+    return np.sqrt(np.asarray(squared.sum(axis=0)).ravel())
+
+
+def _without_zeros(matrix: Any) -> Any:
+    """Without the rows and columns that are zero."""
+    if sparse.issparse(matrix):
+        matrix = sparse.csr_array(matrix)
+        matrix.eliminate_zeros()
+    rows, columns = (np.flatnonzero(_any(matrix, axis)) for axis in (1, 0))
+    if (len(rows), len(columns)) == matrix.shape:
+        return matrix
+    return matrix[rows][:, columns]
+
+
+def _any(matrix: Any, axis: int) -> Array:
+    if not sparse.issparse(matrix):
+        return np.asarray(matrix != 0).any(axis=axis)
+    return matrix.count_nonzero(axis=axis) > 0
+
+
+def _dense(matrix: Any) -> Array:
+    return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
+
+

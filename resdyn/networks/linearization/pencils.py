@@ -1,0 +1,215 @@
+r"""Matrices whose inertia tells how many singular values exceed a threshold t.
+
+For a Jacobian in factors whose skip path has orthogonal rows, :math:`J_A J_A^{\mathsf T} = E + C M C^{\mathsf T}` (see
+:mod:`~resdyn.networks.linearization.factors`). The matrix
+
+.. math:: T = \begin{pmatrix} E - t^2 & C \\ C^{\mathsf T} & -M^{-1} \end{pmatrix}
+
+has the Schur complement :math:`J_A J_A^{\mathsf T} - t^2` on its first variables, and inertias add up (Haynsworth), so
+:math:`\#(\sigma > t) = \mathrm{pos}(T) - \mathrm{pos}(-M^{-1}) = \mathrm{pos}(T) - p`. Eliminating the diagonal rows F that
+are not near to :math:`t^2` instead leaves 2p variables, and as many as rows Z are near:
+
+.. math:: \#(\sigma > t) = \#(e_F > t^2) + \mathrm{pos} \begin{pmatrix} E_Z - t^2 & C_Z \\ C_Z^{\mathsf T} & -N \end{pmatrix} - p,
+    \qquad N = M^{-1} + C_F^{\mathsf T} (E_F - t^2)^{-1} C_F .
+
+If E is a multiple e of the identity, no row need be kept: :math:`(e - t^2) N = K + (e - t^2) M^{-1}` with
+:math:`K = C^{\mathsf T} C` is regular at :math:`t^2 = e` too, and a multiplication by a number below 0 exchanges the signs.
+Other matrices are counted by :math:`J J^{\mathsf T} - t^2` itself.
+
+All are banded if the variables are taken from pixel to pixel: two inner units meet in an entry of N only if they are at most
+two pixels apart (convolutions of 3 × 3).
+"""
+
+from functools import cached_property
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse import csgraph
+
+from resdyn.networks.linearization.banded import BandedLDL, Envelope
+from resdyn.networks.linearization.factors import Factors
+
+Array = NDArray[Any]
+
+NEAR = 1e-4
+"""Rows of E that are nearer to t² than this, relative to the largest, are kept: N would have a pole there."""
+
+CLASSES = 4
+"""Up to this many different values of E, their Gram matrices are kept."""
+
+
+class Count(NamedTuple):
+    """A count by inertia, with what tells whether it can be trusted."""
+
+    above: int
+    growth: float
+    smallest: float
+
+
+class ReducedPencil:
+    """J = D (a S + U V) with a diagonal E, counted by matrices of order 2p."""
+
+    def __init__(self, factors: Factors) -> None:
+        squares = factors.squares
+        assert squares is not None, "E is not diagonal: the caller takes a GramPencil"
+        self._squares, self._p = squares, factors.p
+        order = factors.order
+        V = sparse.csr_array(factors.V)[order]
+        U = sparse.csr_array(factors.active_U.T)[order]
+        self._C = _interleaved(sparse.csr_array(V @ factors.active_skip.T), U)
+        self._inverse_M = _inverse_M(V)
+        self._ends = 2 * np.flatnonzero(np.diff(factors.place[order])) + 2
+        self._no_skip = factors.active_skip.nnz == 0
+        bounds = _norm_bound(factors.active_U) * _norm_bound(V)
+        self.norm_bound = float(np.sqrt(squares.max(initial=0.0))) + bounds
+
+    @cached_property
+    def _pattern(self) -> "Pattern":
+        magnitude = abs(self._C)
+        return Pattern(sparse.csc_array(magnitude @ magnitude.T) + abs(self._inverse_M), self._ends)
+
+    @cached_property
+    def _values(self) -> Array:
+        """The different values of E."""
+        return np.unique(self._squares)
+
+    @cached_property
+    def _grams(self) -> list[Array]:
+        """K for each value of E, as entries of the pattern."""
+        rows = [np.flatnonzero(self._squares == value) for value in self._values]
+        return [self._pattern.align(self._C[:, chosen] @ self._C[:, chosen].T) for chosen in rows]
+
+    @cached_property
+    def _aligned_inverse_M(self) -> Array:
+        return self._pattern.align(self._inverse_M)
+
+    def count(self, t: float, panel: int) -> Count:
+        """How many singular values are greater than t > 0."""
+        gaps = self._squares - t**2
+        if self._p == 0 or not len(gaps):
+            return Count(int((gaps > 0).sum()), 1.0, np.inf)
+        if len(self._values) == 1:
+            return self._count_uniform(float(gaps[0]), panel)
+        near = abs(gaps) <= NEAR * max(self._values[-1], t**2)
+        if near.any():
+            return self._count_kept(gaps, near, panel)
+        if len(self._values) <= CLASSES:
+            weighted = sum(gram / (value - t**2) for gram, value in zip(self._grams, self._values, strict=True))
+        else:
+            weighted = self._pattern.align(self._C @ sparse.diags_array(1 / gaps) @ self._C.T)
+        found = BandedLDL(envelope=self._pattern.envelope(panel), values=weighted + self._aligned_inverse_M, keep=False)
+        return _count(int((gaps > 0).sum()) - self._p + found.inertia[0], found)
+
+    def _count_uniform(self, gap: float, panel: int) -> Count:
+        values = self._grams[0] + gap * self._aligned_inverse_M
+        if self._no_skip:
+            # K is zero but for one block, and the others vanish with t²: bring them to the same size.
+            scale = np.where(np.arange(2 * self._p) % 2 == 0, 1 / np.sqrt(abs(gap)), 1.0)
+            values = values * scale[self._pattern.rows] * scale[self._pattern.columns]
+        found = BandedLDL(envelope=self._pattern.envelope(panel), values=values, keep=False)
+        negative, _, positive = found.inertia
+        if gap > 0:
+            return _count(len(self._squares) - self._p + negative, found)
+        return _count(positive - self._p, found)
+
+    def _count_kept(self, gaps: Array, near: NDArray[np.bool_], panel: int) -> Count:
+        """With the rows near to a pole among the variables, each beside the inner units that it belongs to."""
+        far = ~near
+        N = self._inverse_M + self._C[:, far] @ sparse.diags_array(1 / gaps[far]) @ self._C[:, far].T
+        C = sparse.csc_array(self._C[:, near])
+        neighbours = np.diff(C.indptr)
+        joined = neighbours > 0
+        alone = int((gaps[near][~joined] > 0).sum())
+        C, kept = C[:, joined], gaps[near][joined]
+        places = np.add.reduceat(C.indices, C.indptr[:-1]) / neighbours[joined] if len(kept) else np.zeros(0)
+        T = sparse.block_array([[sparse.diags_array(kept), C.T], [C, -N]], format="csc") if len(kept) else -N
+        order = np.argsort(np.append(places, np.arange(2 * self._p)), kind="stable")
+        found = BandedLDL(envelope=Envelope(_permuted(T, order), panel=panel), keep=False)
+        return _count(int((gaps[far] > 0).sum()) + alone - self._p + found.inertia[2], found)
+
+
+class GramPencil:
+    """Any sparse J, counted by J Jᵀ − t² (or Jᵀ J − t², if that is smaller)."""
+
+    def __init__(self, matrix: Any, places: Array | None = None) -> None:
+        J = sparse.csr_array(matrix)
+        if J.shape[0] > J.shape[1]:
+            J, places = sparse.csr_array(J.T), None
+        gram = sparse.csc_array(J @ J.T)
+        if places is None:
+            order = np.asarray(csgraph.reverse_cuthill_mckee(gram, symmetric_mode=True))
+        else:
+            order = np.argsort(places, kind="stable")
+        gram = _permuted(gram, order)
+        size = gram.shape[0]
+        self._pattern = Pattern(gram + sparse.eye_array(size, format="csc"), None)
+        self._gram = self._pattern.align(gram)
+        self._identity = self._pattern.align(sparse.eye_array(size, format="csc"))
+        self.norm_bound = _norm_bound(J)
+
+    def count(self, t: float, panel: int) -> Count:
+        """How many singular values are greater than t > 0."""
+        values = self._gram - t**2 * self._identity
+        found = BandedLDL(envelope=self._pattern.envelope(panel), values=values, keep=False)
+        return _count(found.inertia[2], found)
+
+
+class Pattern:
+    """The places of entries that all matrices of a pencil share."""
+
+    def __init__(self, magnitude: Any, ends: Any) -> None:
+        self._lower = sparse.csc_array(sparse.tril(magnitude))
+        self._lower.sort_indices()
+        self._ends = ends
+        self._envelopes: dict[int, Envelope] = {}
+        self.size = int(self._lower.shape[0])
+        self.rows = self._lower.indices.astype(np.int64)
+        self.columns = np.repeat(np.arange(self.size), np.diff(self._lower.indptr))
+        self._keys = self.rows + self.columns * self.size
+
+    def envelope(self, panel: int) -> Envelope:
+        """Its panels, found once for each size."""
+        if panel not in self._envelopes:
+            self._envelopes[panel] = Envelope(self._lower, panel=panel, ends=self._ends)
+        return self._envelopes[panel]
+
+    def align(self, matrix: Any) -> Array:
+        """Entries of the lower triangle of a matrix, with zeros where the pattern has more."""
+        lower = sparse.coo_array(sparse.tril(matrix))
+        row, column = lower.coords
+        values = np.zeros(len(self._keys))
+        values[np.searchsorted(self._keys, row.astype(np.int64) + column.astype(np.int64) * self.size)] = lower.data
+        return values
+
+
+def _count(above: int, found: BandedLDL) -> Count:
+    return Count(above, found.growth, found.smallest if found.inertia[1] == 0 else 0.0)
+
+
+def _interleaved(first: Any, second: Any) -> Any:
+    """Rows of two matrices in turn (CSR)."""
+    both = sparse.vstack([first, second], format="csr")
+    return both[np.arange(both.shape[0]).reshape(2, -1).T.ravel()]
+
+
+def _inverse_M(V: Any) -> Any:
+    """[[−V Vᵀ, I], [I, 0]], its two halves interleaved."""
+    p = V.shape[0]
+    H = sparse.coo_array(V @ V.T)
+    first = 2 * np.arange(p)
+    rows = np.concatenate([2 * H.coords[0], first, first + 1])
+    columns = np.concatenate([2 * H.coords[1], first + 1, first])
+    return sparse.csc_array((np.concatenate([-H.data, np.ones(2 * p)]), (rows, columns)), shape=(2 * p, 2 * p))
+
+
+def _permuted(matrix: Any, order: Array) -> Any:
+    """Rows and columns in another order."""
+    return sparse.csc_array(sparse.csr_array(matrix)[order][:, order])
+
+
+def _norm_bound(matrix: Any) -> float:
+    """Not less than the largest singular value."""
+    magnitude = abs(sparse.csr_array(matrix))
+    return float(np.sqrt(magnitude.sum(0).max(initial=0.0) * magnitude.sum(1).max(initial=0.0)))
