@@ -1,6 +1,7 @@
-"""Claims of papers beside our numbers: one row each, on the terminal, in README files and in the docs."""
+"""Claims of papers beside our numbers: one row each, on the terminal, in README files and in pages of the docs."""
 
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,13 @@ from resdyn._storage import written_whole
 
 Summary = dict[str, Any]
 NOT_RUN = "not run"
-BEGIN, END = "<!-- claims: begin -->", "<!-- claims: end -->"
+# it shows that the script works, on a network for which the paper claims nothing
+NO_VERDICT = "no verdict from a smoke run"
+# by file name ending
+MARKERS = {
+    ".md": ("<!-- claims: begin -->", "<!-- claims: end -->"),
+    ".rst": (".. claims: begin", ".. claims: end"),
+}
 HEADER = ("Claim", "Statement", "Paper", "Ours", "Preset", "Verdict")
 
 
@@ -34,7 +41,7 @@ class Claim:
         Our numbers with their spread, from the summary.
     verdict : callable
         "confirmed", "qualified", "not confirmed" or another short judgement, from the numbers; thresholds have their
-        reason beside them.
+        reason beside them. It is not asked about a smoke run.
     presets : tuple of str
         That count, from the smallest to the largest; the row shows the largest that was run.
     """
@@ -85,7 +92,8 @@ def _row(claim: Claim, scripts: dict[str, Experiment], key: str, results: Path |
     for preset in reversed(claim.presets):
         summary = summary_of(scripts[claim.script], preset, results)
         if summary is not None:
-            return Row(*head, claim.measured(summary), preset, claim.verdict(summary))
+            verdict = NO_VERDICT if preset == "smoke" else claim.verdict(summary)
+            return Row(*head, claim.measured(summary), preset, verdict)
     return Row(*head, "—", "—", NOT_RUN)
 
 
@@ -96,40 +104,56 @@ def summary_of(experiment: Experiment, preset: str, results: Path | None) -> Sum
 
 
 def markdown(table: list[Row]) -> str:
-    """The rows as a table."""
+    """The rows as a table of a README."""
     lines = [HEADER, ("---",) * len(HEADER), *table]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
 
-def readme(paper: str, root: Path = ROOT) -> Path:
-    """With the markers between which the table stands."""
-    return root / paper / "README.md"
+def restructured(table: list[Row]) -> str:
+    """The rows as a table of a page of the docs."""
+    lines = [".. list-table::", "   :header-rows: 1", ""]
+    for line in [HEADER, *table]:
+        cells = [re.sub(r"([\\*`|_])", r"\\\1", cell) for cell in line]
+        lines += [f"   {'  ' if k else '* '}- {cell}" for k, cell in enumerate(cells)]
+    return "\n".join(lines)
+
+
+FORMS = {".md": markdown, ".rst": restructured}
+
+
+def pages(paper: str, root: Path = ROOT) -> list[Path]:
+    """Where the table of a paper stands: its README, and its page in the docs if there is one."""
+    page = root.parent / "docs" / "experiments" / f"{paper}.rst"
+    return [root / paper / "README.md", *[page] * page.is_file()]
 
 
 def table_in(path: Path) -> str:
-    """What stands between the markers of a README."""
+    """What stands between the markers of a page."""
     return _split(path)[1].strip("\n")
 
 
-def write_table(paper: str, root: Path = ROOT) -> bool:
-    """Write the table of the kept results into the README of a paper; whether it changed."""
-    path = readme(paper, root)
-    before, old, after = _split(path)
-    new = f"\n{markdown(rows(paper, root=root, results=None))}\n"
-    if new == old:
-        return False
-    with written_whole(path) as handle:
-        handle.write(f"{before}{BEGIN}{new}{END}{after}".encode())
-    return True
+def write_tables(paper: str, root: Path = ROOT) -> list[Path]:
+    """Write the table of the kept results into the pages of a paper; returns those that changed."""
+    table, changed = rows(paper, root=root, results=None), []
+    for path in pages(paper, root):
+        before, old, after = _split(path)
+        new = f"\n\n{FORMS[path.suffix](table)}\n\n"
+        if new != old:
+            with written_whole(path) as handle:
+                handle.write(f"{before}{new}{after}".encode())
+            changed.append(path)
+    return changed
 
 
 def _split(path: Path) -> tuple[str, str, str]:
+    """Up to the first marker and with it, between, and from the second one."""
     text = path.read_text(encoding="utf-8")
-    if text.count(BEGIN) != 1 or text.count(END) != 1:
-        raise ValueError(f"{path.name} needs the lines {BEGIN} and {END}, once each, where the table is to stand.")
-    before, rest = text.split(BEGIN)
-    table, after = rest.split(END)
-    return before, table, after
+    begin, end = MARKERS[path.suffix]
+    if text.count(begin) != 1 or text.count(end) != 1:
+        raise ValueError(f"{path.name} needs the lines {begin} and {end}, once each, where the table is to stand.")
+    before, rest = text.split(begin)
+    table, after = rest.split(end)
+    return before + begin, table, end + after
 
 
 def report(paper: str | None = None, *, root: Path = ROOT, results: Path | None = RESULTS) -> list[Row]:

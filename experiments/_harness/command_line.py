@@ -123,11 +123,11 @@ def all_experiments(arguments: Sequence[str] | None = None, *, root: Path = ROOT
             paper: Only this one, by its folder or its key.
             kept: Read only what is kept in the repository.
             markdown: As a table.
-            write: Write the tables of what is kept into the README files.
+            write: Write the tables of what is kept into the README files and pages of the docs.
         """
         if write:
-            for name in papers(root):
-                print(f"{name}/README.md {'written' if claims.write_table(name, root) else 'was up to date'}")
+            changed = [path for name in papers(root) for path in claims.write_tables(name, root)]
+            print("\n".join(str(path.relative_to(root.parent)) for path in changed) or "all tables were up to date")
             return
         table = claims.report(paper, root=root, results=None if kept else out)
         print(claims.markdown(table) if markdown else "\n".join(map(str, table)))

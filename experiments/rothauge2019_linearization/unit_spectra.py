@@ -1,8 +1,9 @@
 """Singular values of the residual units of a trained network, before and after the last activation.
 
-How many are exactly 1, near 1, zero; the extremes; how much this differs between images; and the sparsity that explains
-it: with p active inner units and s active outputs, s − 2p values are exactly 1 if 2p < s. Units of ``exact_stages`` have
-complete spectra; the others have exact counts at thresholds, beside the estimate by stochastic Lanczos quadrature.
+How many are exactly 1, near 1, zero; the extremes; how much this differs between images; and the sparsity that
+explains it: with p active inner units and s active outputs, s − 2p values are exactly 1 if 2p < s. Units of
+``exact_stages`` have complete spectra; the others have exact counts at thresholds, beside the estimate by stochastic
+Lanczos quadrature.
 """
 
 from dataclasses import dataclass

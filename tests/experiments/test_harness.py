@@ -63,7 +63,7 @@ CLAIMS = """
     CLAIMS = (
         Claim(
             "growth",
-            "Squares grow without bound",
+            "Squares *grow_ without` bound",
             "larger than 20",
             "squares",
             lambda summary: f"{summary['largest']}",
@@ -76,7 +76,8 @@ MORE_CLAIMS = """
 
     CLAIMS = (Claim("elsewhere", "Of others", "so | so", "squares", str, str, presets=("gpu",)),)
 """
-README = f"# Toy\n\nBefore.\n\n{claims.BEGIN}\n{claims.END}\n\nAfter.\n"
+README = "# Toy\n\nBefore.\n\n<!-- claims: begin -->\n<!-- claims: end -->\n\nAfter.\n"
+PAGE = "Toy\n===\n\n.. claims: begin\n\n.. claims: end\n\nAfter.\n"
 FILES = ["arrays.npz", "figure.pdf", "figure.png", "provenance.json", "summary.json"]
 
 
@@ -94,6 +95,9 @@ def root(tmp_path, monkeypatch):
     }.items():
         path.write_text(textwrap.dedent(text))
     (paper / "README.md").write_text(README)
+    page = tmp_path / "docs" / "experiments" / "toy1999_squares.rst"
+    page.parent.mkdir(parents=True)
+    page.write_text(PAGE)
     for folder in (root, paper):
         (folder / "__init__.py").touch()
     monkeypatch.syspath_prepend(tmp_path)
@@ -277,9 +281,9 @@ def test_the_report_shows_the_largest_preset_that_was_run(root, capsys):
         command_line.all_experiments(["report", "--paper", "toy1999"], root=root)
         return capsys.readouterr().out.splitlines()
 
-    assert reported()[0] == "toy1999 growth · Squares grow without bound · paper: larger than 20 · — · not run"
+    assert reported()[0] == "toy1999 growth · Squares *grow_ without` bound · paper: larger than 20 · — · not run"
     finished(experiment, "smoke")
-    assert reported()[0].endswith("ours (smoke): 4 · not confirmed")
+    assert reported()[0].endswith("ours (smoke): 4 · no verdict from a smoke run")
     finished(experiment, "paper")
     finished(experiment, "laptop")
     assert reported()[0].endswith("ours (paper): 64 · confirmed")
@@ -299,7 +303,7 @@ def test_a_fresh_clone_reports_what_is_kept_and_readme_says_the_same(root, capsy
     assert claims.rows("toy1999_squares", root=root, results=None)[0].ours == "16"
 
     command_line.all_experiments(["report", "--write"], root=root)
-    assert "README.md written" in capsys.readouterr().out
+    assert capsys.readouterr().out.split() == ["toys/toy1999_squares/README.md", "docs/experiments/toy1999_squares.rst"]
     text = (root / "toy1999_squares" / "README.md").read_text()
     command_line.all_experiments(["report", "--kept", "--markdown"], root=root)
     table = capsys.readouterr().out
@@ -307,13 +311,27 @@ def test_a_fresh_clone_reports_what_is_kept_and_readme_says_the_same(root, capsy
     assert "so \\| so" in table
     assert text.startswith("# Toy\n\nBefore.\n")
     assert text.endswith("\nAfter.\n")
-    assert not claims.write_table("toy1999_squares", root)
+    assert claims.write_tables("toy1999_squares", root) == []
+
+
+def test_the_page_of_the_docs_has_the_same_rows(root):
+    docutils = pytest.importorskip("docutils.core")
+    experiment = script(root)
+    finished(experiment, "laptop")
+    keeping.keep(experiment, "laptop")
+    page = root.parent / "docs" / "experiments" / "toy1999_squares.rst"
+    claims.write_tables("toy1999_squares", root)
+    read = docutils.publish_doctree(page.read_text(), settings_overrides={"halt_level": 2})
+    (table,) = [node for node in read.findall() if node.tagname == "table"]
+    found = [[entry.astext() for entry in row.children] for row in table.findall() if row.tagname == "row"]
+    assert found == [list(claims.HEADER), *map(list, claims.rows("toy1999_squares", root=root, results=None))]
+    assert found[1][1] == "Squares *grow_ without` bound"
 
 
 def test_a_readme_without_markers_is_refused(root):
     (root / "toy1999_squares" / "README.md").write_text("# Toy\n")
     with pytest.raises(ValueError, match=r"README.md needs the lines <!-- claims: begin -->"):
-        claims.write_table("toy1999_squares", root)
+        claims.write_tables("toy1999_squares", root)
 
 
 def test_nothing_about_the_machine_is_kept(root):
