@@ -90,7 +90,7 @@ def _relative_measured(summary: Summary) -> str:
     return (
         f"last unit, relative to the state: {_range([row['last_relative_gain'] for row in adversarial])} against "
         f"{_range([row['last_relative_gain'] for row in random])} at random, but no more than "
-        f"{max(row['last_relative_over_stage'] for row in adversarial):.2f} times that of the units before in the stage; "
+        f"{max(row['last_relative_over_stage'] for row in adversarial):.2f} times that of units before in the stage; "
         f"{_range(inside, 0)} % of the images have the largest relative gain of the stage in its last two units"
     )
 
@@ -101,6 +101,20 @@ def _relative_verdict(summary: Summary) -> str:
     # a jump is a fifth more than what the units before do, not the last step of a slow rise
     jumps = all(n["adversarial"]["last_relative_over_stage"] > 1.2 for n in attacks)
     return "confirmed" if grows and jumps else "qualified" if grows else "not confirmed"
+
+
+def _excess_measured(summary: Summary) -> str:
+    def each(words: str, n: Summary) -> str:
+        low, high = n["excess"]["pooled_quartiles"]
+        return f"{words}: {n['excess']['pooled']:.1f} ({low:.1f}–{high:.1f})"
+
+    return "; ".join(each(words, n) for words, n in summary["attacks"].items())
+
+
+def _excess_verdict(summary: Summary) -> str:
+    """Whether it depends on the attack more than by a factor of two."""
+    found = [n["excess"]["pooled"] for n in summary["attacks"].values()]
+    return "depends on the attack" if max(found) > 2 * min(found) else "alike for all attacks"
 
 
 PERTURBATIONS = (

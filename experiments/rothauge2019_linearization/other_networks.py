@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.sparse.linalg import svds
 
 import resdyn
 from experiments._harness import Run, main
@@ -82,7 +83,9 @@ def compute(config: Config, run: Run) -> dict[str, Array]:
         network = resdyn.networks.unroll(net, inputs[:1], dtype=torch.float64)
         for name, array in _of_blocks(network, inputs, config, run, weights).items():
             arrays[f"{k}_{name}"] = array
-        scaled = run.part(f"{weights}-scaled", lambda: _scaled(network, inputs[:1], config))  # noqa: B023
+        # a damped skip path is scaled already
+        damped = skip_gain(network.units[-1]) != 1
+        scaled = {} if damped else run.part(f"{weights}-scaled", lambda: _scaled(network, inputs[:1], config))  # noqa: B023
         moved = run.part(f"{weights}-moved", lambda: _moved(net, pixels, labels, config))  # noqa: B023
         arrays |= {f"{k}_{name}": array for name, array in (scaled | moved).items()}
         arrays[f"{k}_stages"] = np.array([i for i, stage in enumerate(network.stages, 1) for _ in stage.units])
@@ -125,6 +128,8 @@ def _of_block(unit: Any, x: Array, *, exact: bool) -> dict[str, Array]:
     values = J.singular_values() if exact else None
 
     def above(t: float) -> float:
+        if t < 0:
+            return 1.0
         return float((values > t).sum() if values is not None else J.count_above(t)) / n
 
     def within(center: float, width: float) -> float:
@@ -139,9 +144,13 @@ def _of_block(unit: Any, x: Array, *, exact: bool) -> dict[str, Array]:
         "near_one": np.array([within(1.0, width) for width in WIDTHS]),
         "above_one": np.array(above(1.0 + EXACT)),
         "above_atom": np.array(above(a + EXACT)),
-        "largest": np.array(values[0] if values is not None else J.triplets(1).values[0]),
+        "largest": np.array(_largest(J) if values is None else values[0]),
         "quantiles": np.full(len(QUANTILES), np.nan) if values is None else np.quantile(values, QUANTILES),
     }
+
+
+def _largest(J: Any) -> float:
+    return float(svds(J, k=1, v0=np.ones(min(J.shape)), return_singular_vectors=False)[0])
 
 
 QUANTILES = tuple(float(q) for q in np.linspace(0, 1, 201))
@@ -149,11 +158,12 @@ QUANTILES = tuple(float(q) for q in np.linspace(0, 1, 201))
 
 def skip_gain(unit: Any) -> float:
     """a, by which the skip path of a unit of ours is multiplied: 1 − λ, or 1."""
-    return float(unit.module.gains()[0])
+    with torch.no_grad():
+        return float(unit.module.gains()[0])
 
 
 def _scaled(network: Any, inputs: Array, config: Config) -> dict[str, Array]:
-    """Singular values of the last unit at the first image, its skip path or its branch scaled: (scale, n)."""
+    """Singular values of the last unit, whose skip gain is 1, at one image, skip path or branch scaled: (scale, n)."""
     unit, state = network.units[-1], network.stem(inputs)
     for before in network.units[:-1]:
         state = before(state)
@@ -165,7 +175,6 @@ def _scaled(network: Any, inputs: Array, config: Config) -> dict[str, Array]:
     return {
         "skip_scaled": np.stack([values(scale, 1.0) for scale in config.scales]),
         "branch_scaled": np.stack([values(1.0, scale) for scale in config.scales]),
-        "last_gain": np.array(skip_gain(unit)),
     }
 
 
@@ -196,7 +205,7 @@ def _of_network(own: dict[str, Array], config: Config) -> dict[str, Any]:
         "accuracy": float(own["accuracy"]),
         "units": {str(place + 1): _of_row(own, j) for j, (place, _) in enumerate(own["blocks"])},
         "stages": {str(i + 1): _of_stage(own, stage_of == i) for i in np.unique(stage_of)},
-        "scaling": _of_scaling(own, config),
+        "scaling": _of_scaling(own, config) if "skip_scaled" in own else None,
         "perturbations": numbers_of(moved, own["stages"], last=config.last),
     }
 
@@ -236,14 +245,13 @@ def _of_stage(own: dict[str, Array], chosen: Array) -> dict[str, Any]:
 
 def _of_scaling(own: dict[str, Array], config: Config) -> dict[str, Any]:
     """The share of values that are exactly what the skip path is multiplied by, and the largest."""
-    a = abs(float(own["last_gain"]))
 
     def row(values: Array, at: float) -> dict[str, float]:
         return {"at": at, "atom": float((abs(values - at) <= EXACT).mean()), "largest": float(values[0])}
 
     return {
-        "skip": {f"{s:g}": row(v, a * s) for s, v in zip(config.scales, own["skip_scaled"], strict=True)},
-        "branch": {f"{s:g}": row(v, a) for s, v in zip(config.scales, own["branch_scaled"], strict=True)},
+        "skip": {f"{s:g}": row(v, s) for s, v in zip(config.scales, own["skip_scaled"], strict=True)},
+        "branch": {f"{s:g}": row(v, 1.0) for s, v in zip(config.scales, own["branch_scaled"], strict=True)},
     }
 
 
