@@ -49,8 +49,8 @@ def written_whole(target: Path) -> Iterator[IO[bytes]]:
 def read_npz(path: str | os.PathLike[str], kind: str) -> tuple[dict[str, Array], dict[str, Any]]:
     """The arrays and the description of a file that :func:`write_npz` wrote for this kind of result."""
     try:
-        # opened here: np.load leaves a damaged file open
-        with Path(path).open("rb") as handle, np.load(handle, allow_pickle=False) as stored:
+        # opened here, because numpy leaves a damaged file open
+        with open(path, "rb") as handle, np.load(handle, allow_pickle=False) as stored:
             arrays = {name: stored[name] for name in stored.files}
     except FileNotFoundError:
         raise FileNotFoundError(f"no file {str(path)!r}.") from None

@@ -224,3 +224,11 @@ def test_levels_that_differ_by_rounding_are_one():
     )
     assert len(np.unique(f.squares)) == 2
     assert len(assembly.gram_matrices(f).levels) == 1
+
+
+def test_the_matrix_of_a_unit_is_the_sum_of_its_paths(unit):
+    S = np.eye(*unit.shape) if unit.skip is None else unit.skip.toarray()
+    J = unit.outer[:, None] * (unit.a * S + unit.U.toarray() @ unit.V.toarray())
+    assert np.allclose(assembly.full_matrix(unit).toarray(), J, atol=1e-14)
+    assert np.allclose(unit.active_matrix.toarray(), J[unit.rows], atol=1e-14)
+    assert in_order(unit.active_matrix)

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from resdyn.networks.linearization import matrices, reduction, symmetric
+from resdyn.networks.linearization.atoms import Structure
 from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.matrices import matrix_singular_values, verified_rank
 from resdyn.networks.linearization.spectrum import spectrum_of_factors, spectrum_of_matrix
@@ -32,7 +33,7 @@ def unit(
     n, m = int(np.prod(after)), int(np.prod(before))
     first = rng.standard_normal((after[0], channels, 3, 3)) * gain / np.sqrt(9 * channels)
     second = rng.standard_normal((after[0], after[0], 3, 3)) * gain / np.sqrt(9 * after[0])
-    count = int(round(inner * n)) if size is None else size
+    count = round(inner * n) if size is None else size
     fires = np.sort(rng.permutation(n)[:count])
     skip = None
     if widen == "A":
@@ -74,7 +75,7 @@ def changed(factors, **changes):
 
 def dense(factors):
     n, m = factors.shape
-    S = np.eye(n) if factors.skip is None else factors.skip.toarray()
+    S = np.eye(n, m) if factors.skip is None else factors.skip.toarray()
     return factors.outer[:, None] * (factors.a * S + factors.U.toarray() @ factors.V.toarray())
 
 
@@ -140,3 +141,274 @@ def test_spectra_are_those_of_the_dense_matrix(kind, seed):
     check(unit(np.random.default_rng(seed), **KINDS[kind]))
 
 
+@pytest.fixture
+def no_direct(monkeypatch):
+    """Everything takes the way of large matrices."""
+    monkeypatch.setattr(matrices, "DIRECT_UP_TO", 0)
+    monkeypatch.setattr(symmetric, "LAPACK_UP_TO", 20)
+    monkeypatch.setattr(reduction, "PANEL", 6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_way_of_large_matrices_is_as_exact(kind, no_direct):
+    check(unit(np.random.default_rng(3), **KINDS[kind]))
+
+
+@pytest.mark.parametrize("panel", [2, 8, 30, 500])
+def test_panels_do_not_change_the_reduced_matrix(panel, monkeypatch):
+    factors = unit(np.random.default_rng(4), side=9, inner=0.15)
+    whole = spectrum_of_factors(factors).values
+    monkeypatch.setattr(reduction, "PANEL", panel)
+    assert np.abs(spectrum_of_factors(changed(factors)).values - whole).max() < 1e-13
+
+
+def test_the_reduction_is_banded_in_the_order_of_pixels():
+    # rows of pixels that are three apart share nothing: 5 rows of 30, and the rest of a row, in R
+    factors = unit(np.random.default_rng(0), channels=2, side=30, inner=0.2, outer=1.0)
+    found = Structure(factors).reduction
+    assert found.root.width < found.order * 3 / 30
+    matrix = np.tril(found.matrix())
+    rows, columns = np.nonzero(np.abs(matrix) > 1e-12)
+    assert (rows - columns).max() < found.order * 9 / 30
+
+
+# --- small singular values -------------------------------------------------------------------------
+
+
+def with_small_values(rng, small, n=60, p=10, a=1.0):
+    """A unit I + U V of which some singular values are given small numbers; the rest of U V is generic."""
+    # J = a (I − Q Qᵀ) + Q T Qᵀ + generic, on orthogonal subspaces
+    Q, _ = np.linalg.qr(rng.standard_normal((n, p)))
+    T = np.diag(rng.uniform(0.5, 2.0, p))
+    T[: len(small), : len(small)] = np.diag(small)
+    mix, _ = np.linalg.qr(rng.standard_normal((p, p)))
+    return dense_factors(a, Q @ (mix @ T - a * np.eye(p)), Q.T)
+
+
+@pytest.mark.parametrize("a", [1.0, -2.0])
+@pytest.mark.parametrize("small", [[1e-6], [1e-9], [0.0], [0.0, 1e-9, 1e-6, 3e-4], [0.0, 0.0], [1e-5, 1.1e-5, 0.9e-5]])
+@pytest.mark.parametrize("n", [60, 18])
+def test_small_singular_values_are_exact(small, a, n, no_direct):
+    factors = with_small_values(np.random.default_rng(0), small, n=n, a=a)
+    found = spectrum_of_factors(factors).values
+    expected = np.linalg.svd(dense(factors), compute_uv=False)
+    assert np.abs(found - expected).max() < 2e-11  # through JJᵀ alone they are wrong from the eighth digit on
+    assert np.abs(found[-len(small) :] - np.sort(small)[::-1]).max() < 2e-11
+
+
+@pytest.mark.parametrize("widen", [None, "A", "B"])
+@pytest.mark.parametrize("inner", [0.1, 0.8])
+def test_small_singular_values_of_convolutional_units_are_exact(widen, inner, no_direct):
+    rng = np.random.default_rng(5)
+    factors = unit(rng, inner=inner, outer=1.0, widen=widen)
+    J = dense(factors)
+    rank = np.linalg.matrix_rank(J)
+    left, values, right = np.linalg.svd(J)
+    u, v = left[:, rank - 1], right[rank - 1]
+    reached = factors.U.T @ u
+    for aim in (1e-4, 1e-7, 1e-10):
+        # the least change of V that makes Jᵀu = aim v, where Jᵀu was the smallest value times v
+        V = factors.V.toarray() + np.outer(reached, (aim - values[rank - 1]) * v) / (reached @ reached)
+        nearly = changed(factors, V=sparse.csr_array(V))
+        expected = np.linalg.svd(dense(nearly), compute_uv=False)
+        assert expected[rank - 1] < 1.1 * aim
+        assert np.abs(spectrum_of_factors(nearly).values - expected).max() < 1e-11
+
+
+def test_small_singular_values_without_a_skip_path_are_exact(no_direct):
+    rng = np.random.default_rng(0)
+    U, V = rng.standard_normal((40, 12)), rng.standard_normal((12, 50))
+    left, values, right = np.linalg.svd(V, full_matrices=False)
+    values[-2:] = 1e-5, 1e-9
+    factors = dense_factors(0.0, U, (left * values) @ right)
+    found = spectrum_of_factors(factors)
+    assert found.atoms == ((0.0, 28),)
+    assert found.rank == 12
+    assert np.abs(found.values[:40] - np.linalg.svd(dense(factors), compute_uv=False)).max() < 1e-10
+
+
+@pytest.mark.parametrize("shape", [(60, 60), (30, 80), (80, 30)])
+@pytest.mark.parametrize("is_sparse", [False, True])
+@pytest.mark.parametrize("direct", [0, 500])
+def test_singular_values_of_a_matrix(shape, is_sparse, direct, monkeypatch):
+    monkeypatch.setattr(matrices, "DIRECT_UP_TO", direct)
+    rng = np.random.default_rng(0)
+    k = min(shape)
+    left, right = (
+        np.linalg.qr(rng.standard_normal((shape[0], k)))[0],
+        np.linalg.qr(rng.standard_normal((shape[1], k)))[0],
+    )
+    values = np.sort(np.concatenate([rng.uniform(0.1, 3, k - 7), [1e-3, 4e-4, 1e-6, 1e-9, 1e-10, 0, 0]]))[::-1]
+    matrix = (left * values) @ right.T
+    found = spectrum_of_matrix(sparse.csr_array(matrix) if is_sparse else matrix)
+    assert np.abs(found.values - values).max() < 1e-11
+    assert found.rank == k - 2
+    assert found.atoms == ()
+
+
+def test_rows_and_columns_of_zeros_cost_nothing(monkeypatch):
+    matrix = np.zeros((3000, 2000))
+    matrix[1000:1010, 500:520] = np.random.default_rng(0).standard_normal((10, 20))
+    monkeypatch.setattr(matrices, "require_eigenvalues", None)  # not asked for a matrix of order 10
+    found = matrix_singular_values(sparse.csr_array(matrix))
+    assert found.shape == (2000,)
+    assert np.abs(found[:10] - np.linalg.svd(matrix[1000:1010, 500:520], compute_uv=False)).max() < 1e-14
+    assert (found[10:] == 0).all()
+    assert (matrix_singular_values(np.zeros((4, 3))) == 0).all()
+
+
+# --- ranks and atoms -------------------------------------------------------------------------------
+
+
+def with_dead_units(factors, rng, kind):
+    """The same with some inner units that add no direction."""
+    U, V = factors.U.toarray().copy(), factors.V.toarray().copy()
+    some, others = np.split(rng.permutation(factors.p)[:6], 2)
+    if kind == "U zero":
+        U[:, some] = 0
+    elif kind == "V zero":
+        V[some] = 0
+    elif kind == "U repeated":
+        U[:, some] = -2 * U[:, others]
+    elif kind == "V repeated":
+        V[some] = 3 * V[others]
+    elif kind == "both":
+        U[:, some], V[others] = U[:, others], V[some]
+    elif kind == "outputs not active":
+        # what the units see, and what they reach, are rows without an active output
+        V[some] = V[some] * (factors.outer == 0) if V.shape[1] == len(factors.outer) else V[some]
+    return changed(factors, U=sparse.csc_array(U), V=sparse.csr_array(V))
+
+
+@pytest.mark.parametrize("dead", ["U zero", "V zero", "U repeated", "V repeated", "both", "outputs not active"])
+@pytest.mark.parametrize(
+    "kind",
+    ["few inner units", "2p above s", "before", "no skip", "option A, before, few", "projection, few inner units"],
+)
+def test_ranks_and_atoms_are_verified(kind, dead, no_direct):
+    rng = np.random.default_rng(7)
+    options = KINDS[kind] | ({"size": 9} if "widen" in KINDS[kind] else {})
+    check(with_dead_units(unit(rng, **options), rng, dead))
+
+
+def test_an_orthogonal_unit_has_more_ones_than_are_forced():
+    # a product of reflections: all singular values are 1, while C = [Vᵀ, −2Vᵀ] has rank p
+    rng = np.random.default_rng(0)
+    Q, _ = np.linalg.qr(rng.standard_normal((50, 4)))
+    found = check(dense_factors(1.0, -2 * Q, Q.T), generic=False)
+    assert found.atoms == ((1.0, 46),)
+    assert found.rank == 4
+    assert np.abs(found.values - 1).max() < 1e-14
+
+
+def test_the_theorem_about_ones():
+    # before the last ReLU: n − 2p ones, p above and p below; after it: s − 2p, p, p, and n − s zeros
+    factors = unit(np.random.default_rng(1), channels=4, side=8, inner=0.2, outer=1.0)
+    n, p = factors.shape[0], factors.p
+    before = spectrum_of_factors(factors)
+    assert before.atoms == ((1.0, n - 2 * p),)
+    assert ((before.values > 1).sum(), (before.values < 1).sum()) == (p, p)
+    outer = (np.random.default_rng(2).random(n) < 0.6).astype(float)
+    s = int(outer.sum())
+    after = spectrum_of_factors(changed(factors, outer=outer))
+    assert after.atoms == ((1.0, s - 2 * p), (0.0, n - s))
+    assert ((after.values > 1).sum(), ((after.values < 1) & (after.values > 0)).sum()) == (p, p)
+
+
+def test_option_a_has_zeros_where_few_inner_units_reach_the_new_channels():
+    factors = unit(np.random.default_rng(0), widen="A", inner=0.05, outer=1.0)
+    n, p = factors.shape[0], factors.p
+    found = spectrum_of_factors(factors)
+    # half of the rows have no skip path: rank n/2 + p; of the others all but 2p directions pass as they are
+    assert found.atoms == ((1.0, n // 2 - 2 * p), (0.0, n // 2 - p))
+
+
+def test_a_projection_before_its_relu_keeps_values_of_its_weights():
+    factors = unit(np.random.default_rng(0), widen="B", size=1, outer=1.0)
+    found = check(factors)
+    weights = np.linalg.svd(dense(changed(factors, U=0 * factors.U)), compute_uv=False)
+    assert len(found.atoms) == 4  # 3 singular values of the 6 × 3 weights, and zero
+    for value, multiplicity in found.atoms[:3]:
+        # of one for each of nine pixels, one inner unit moves two
+        assert multiplicity == (np.abs(weights - value) < 1e-9).sum() - 2 == 7
+
+
+def test_ranks_do_not_depend_on_lengths():
+    rng = np.random.default_rng(0)
+    matrix = rng.standard_normal((40, 12)) * 10.0 ** -np.arange(12)
+    assert verified_rank(matrix) == verified_rank(matrix.T) == verified_rank(sparse.csr_array(matrix)) == 12
+    matrix[:, 5] = matrix[:, 4] * 1e-5
+    assert verified_rank(matrix) == verified_rank(sparse.csr_array(matrix.T)) == 11
+    matrix[:, 5] += 1e-7 * matrix[:, 4].max() * 1e-5 * rng.standard_normal(40)
+    assert verified_rank(matrix) == 12
+    assert verified_rank(np.zeros((3, 4))) == 0
+    assert verified_rank(sparse.csr_array((5, 0))) == 0
+
+
+def test_badly_conditioned_factors_do_not_spoil_the_reduction():
+    # columns of C within 1e-7 of each other: the root of K would carry errors of 1e-2
+    factors = unit(np.random.default_rng(0), channels=4, side=8, inner=0.1)
+    V = factors.V.toarray()
+    V[1] = V[0] + 1e-7 * V[1]
+    nearly = changed(factors, V=sparse.csr_array(V))
+    assert Structure(nearly).reduction.root is None
+    check(nearly)
+
+
+# --- invariances -----------------------------------------------------------------------------------
+
+
+@settings(max_examples=10, deadline=None)
+@given(seed=st.integers(0, 2**31), kind=st.sampled_from(sorted(KINDS)))
+def test_invariances(seed, kind):
+    rng = np.random.default_rng(seed)
+    factors = unit(rng, **KINDS[kind])
+    found = spectrum_of_factors(factors)
+    close = {"rtol": 0, "atol": 1e-11 * max(1.0, found.values.max(initial=0.0))}
+
+    shuffled = rng.permutation(factors.p)
+    U, V, place = factors.U[:, shuffled], factors.V[shuffled], factors.place[shuffled]
+    other = spectrum_of_factors(changed(factors, U=U, V=V, place=place))
+    assert np.allclose(other.values, found.values, **close)
+    assert (other.atoms, other.rank) == (found.atoms, found.rank)
+
+    # inner units scaled one by one, with either sign; the sign of the whole
+    scale = rng.uniform(0.3, 3, factors.p) * rng.choice([-1, 1], factors.p)
+    U, V = sparse.csc_array(factors.U * scale), sparse.csr_array(factors.V / scale[:, None])
+    other = spectrum_of_factors(changed(factors, U=U, V=V))
+    assert np.allclose(other.values, found.values, **close)
+    other = spectrum_of_factors(changed(factors, a=-factors.a, U=-factors.U))
+    assert np.allclose(other.values, found.values, **close)
+    assert (other.atoms, other.rank) == (found.atoms, found.rank)
+
+    doubled = spectrum_of_factors(changed(factors, a=2 * factors.a, U=2 * factors.U))
+    assert np.allclose(doubled.values, 2 * found.values, **close)
+    assert doubled.atoms == tuple((2 * value, multiplicity) for value, multiplicity in found.atoms)
+
+
+@pytest.mark.parametrize("kind", ["few inner units", "2p above s", "no skip"])
+def test_an_orthogonal_change_of_variables_changes_nothing(kind):
+    factors = unit(np.random.default_rng(0), **KINDS[kind])
+    rows = factors.rows
+    Q = np.eye(factors.shape[0])
+    Q[np.ix_(rows, rows)] = np.linalg.qr(np.random.default_rng(1).standard_normal((len(rows),) * 2))[0]
+    # within the active rows, before and after: D commutes with it
+    other = changed(factors, U=sparse.csc_array(Q @ factors.U), V=sparse.csr_array(factors.V @ Q.T))
+    one, two = spectrum_of_factors(factors), spectrum_of_factors(other)
+    assert np.abs(one.values - two.values).max() < 1e-12
+    assert (one.atoms, one.rank) == (two.atoms, two.rank)
+
+
+# --- memory ----------------------------------------------------------------------------------------
+
+
+def test_too_large_a_matrix_is_refused_before_it_is_made(monkeypatch):
+    from resdyn import _memory
+
+    monkeypatch.setattr(_memory, "available_bytes", lambda: 1000)
+    factors = unit(np.random.default_rng(0))
+    with pytest.raises(MemoryError, match=r"spectral_density\(\) for an estimate or count_above\(t\) for exact counts"):
+        spectrum_of_factors(factors)
+    monkeypatch.setattr(matrices, "DIRECT_UP_TO", 0)
+    with pytest.raises(MemoryError, match=r"the complete spectrum of a matrix of shape \(30, 30\)"):
+        spectrum_of_matrix(np.ones((30, 30)))

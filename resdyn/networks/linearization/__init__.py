@@ -7,7 +7,9 @@ from resdyn.networks.linearization.projection import Projection as Projection
 from resdyn.networks.linearization.projection import project as project
 from resdyn.networks.linearization.stages import LinearizedNetwork as LinearizedNetwork
 from resdyn.networks.linearization.stages import LinearizedStage as LinearizedStage
+from resdyn.networks.linearization.streaming import UnitCounts as UnitCounts
 from resdyn.networks.linearization.streaming import UnitSpectra as UnitSpectra
+from resdyn.networks.linearization.streaming import unit_counts as unit_counts
 from resdyn.networks.linearization.streaming import unit_spectra as unit_spectra
 from resdyn.networks.linearization.unit import LinearizedUnit as LinearizedUnit
 from resdyn.networks.linearization.values import Atom as Atom

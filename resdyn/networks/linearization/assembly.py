@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from resdyn.networks.linearization.block_products import block_product
 from resdyn.networks.linearization.factors import Factors
 
 Array = NDArray[Any]
@@ -219,6 +220,14 @@ def _pair(value: Any) -> tuple[int, int]:
 # --- Gram matrices ---------------------------------------------------------------------------------
 
 
+def full_matrix(factors: Factors) -> Any:
+    """J (CSR, n × m): the active rows in their places; the entries are shared with ``factors.active_matrix``."""
+    active, counts = factors.active_matrix, np.zeros(factors.shape[0] + 1, np.int64)
+    counts[factors.rows + 1] = np.diff(active.indptr)
+    indptr = np.cumsum(counts).astype(active.indptr.dtype)
+    return sparse.csr_array((active.data, active.indices, indptr), shape=factors.shape)
+
+
 class GramMatrices(NamedTuple):
     r"""Products of the factors with themselves, banded: inner units in ``factors.order``, from pixel to pixel.
 
@@ -268,9 +277,9 @@ def _levels(values: Array) -> tuple[Array, NDArray[np.int64]]:
 def weighted_gram_matrix(factors: Factors, weights: Array) -> Any:
     r""":math:`C^{\mathsf T} W C` (CSR, 2p × 2p, interleaved) for a diagonal W, of shape (s,); any signs."""
     C = interleaved_factor(factors)
-    product = sparse.csr_array(C.T @ (sparse.diags_array(np.asarray(weights, dtype=float)) @ C))
-    product.sort_indices()
-    return product
+    weighted = C.copy()
+    weighted.data *= np.repeat(np.asarray(weights, dtype=np.float64), np.diff(C.indptr))
+    return block_product(sparse.csr_array(C.T), weighted)
 
 
 def interleaved_factor(factors: Factors) -> Any:
@@ -291,6 +300,4 @@ def _interleaved_places(p: int) -> NDArray[np.int64]:
 
 def _gram(C: Any) -> Any:
     """CᵀC."""
-    product = sparse.csr_array(sparse.csr_array(C.T) @ C)
-    product.sort_indices()
-    return product
+    return block_product(sparse.csr_array(C.T), sparse.csr_array(C))

@@ -17,12 +17,13 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+import scipy.linalg
 from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.csgraph import connected_components
 
 from resdyn.networks.linearization.factors import Factors
-from resdyn.networks.linearization.matrices import column_lengths, verified_rank
+from resdyn.networks.linearization.matrices import column_lengths, dense_product, verified_rank
 from resdyn.networks.linearization.reduction import Reduction
 from resdyn.networks.linearization.values import Atom
 
@@ -37,17 +38,19 @@ LEVEL = 1e-13
 
 
 class Structure:
-    """The active rows of factors, without inner units that reach no active output or see no input."""
+    """The active rows of factors, with inner units that are independent where fewer than all are."""
 
     def __init__(self, factors: Factors) -> None:
         self.shape = factors.shape
         self.skip, U, self.squares = factors.active_skip, factors.active_U, factors.squares
         if self.squares is None:
             self.skip, U, self.squares = _rotated(self.skip, U)
-        alive = (column_lengths(U) > 0) & (column_lengths(sparse.csr_array(factors.V).T) > 0)
-        units = factors.order[alive[factors.order]]
-        self.U = sparse.csc_array(U)[:, units]
-        self.V = sparse.csr_array(factors.V)[units]
+        V = sparse.csr_array(factors.V)
+        reaching = (column_lengths(U) > 0) & (column_lengths(V.T) > 0)
+        units = factors.order[reaching[factors.order]]
+        self.U, self.V = sparse.csc_array(U)[:, units], V[units]
+        self.reduction = self._reduction()
+        self.rank = self._verified()
 
     @property
     def p(self) -> int:
@@ -74,33 +77,45 @@ class Structure:
         values, _ = self.levels
         return float(values[0]) if len(values) == 1 and values[0] > 0 else None
 
-    @cached_property
-    def reduction(self) -> Reduction | None:
+    def _reduction(self) -> Reduction | None:
         """To order 2p, where E = e I and that is smaller than s."""
         if self.constant is None or 2 * self.p >= self.s:
             return None
         return Reduction(self.skip @ self.V.T, self.U, self.V)
 
-    @cached_property
-    def rank(self) -> int:
-        """Of :math:`U_A V`, verified."""
+    def _verified(self) -> int:
+        """The rank of :math:`U_A V`; where units are dependent, U and V are replaced by as many as are not."""
         if self.reduction is not None and self.reduction.root is not None:
             return self.p  # columns of [S_A Vᵀ, U_A] are independent, so those of Vᵀ and of U_A are
-        rank_U, rank_V = verified_rank(self.U), verified_rank(self.V)
+        rank_U = verified_rank(self.U)
+        if rank_U < min(self.U.shape):
+            self.U, self.V = _independent(self.U, self.V, rank_U)
+        rank_V = verified_rank(self.V)
+        if rank_V < min(self.V.shape):
+            self.V, self.U = (sparse.csr_array(factor.T) for factor in _independent(self.V.T, self.U.T, rank_V))
+            rank_U = verified_rank(self.U)
+        self.reduction = self._reduction()
         if self.p in (rank_U, rank_V):
             return min(rank_U, rank_V)
         return verified_rank(self.U @ self.V)
+
+    def gram_of_rows(self) -> Array:
+        r""":math:`J_A J_A^{\mathsf T}`, dense, without the many products of J_A with itself."""
+        half = sparse.csr_array(self.skip @ self.V.T + 0.5 * (self.U @ (self.V @ self.V.T)))
+        gram = dense_product(half, self.U.T)
+        gram += gram.T.copy()
+        squares = sparse.coo_array(self.skip @ self.skip.T)
+        gram[squares.coords] += squares.data
+        return gram
+
+    def transposed(self, Q: Array) -> Array:
+        r""":math:`J_A^{\mathsf T} Q`."""
+        return self.skip.T @ Q + self.V.T @ (self.U.T @ Q)
 
     @property
     def lost(self) -> int:
         """How many of the min(n, m) singular values are zero because rows are not active."""
         return min(self.shape) - min(self.s, self.shape[1])
-
-    @property
-    def independent(self) -> int:
-        """How many columns of C are independent, where J_A is reduced."""
-        assert self.reduction is not None
-        return self.reduction.order if self.reduction.root is not None else verified_rank(self.reduction.C)
 
 
 def forced_atoms(structure: Structure) -> tuple[Atom, ...]:
@@ -112,7 +127,9 @@ def forced_atoms(structure: Structure) -> tuple[Atom, ...]:
 def _positive_atoms(structure: Structure) -> list[Atom]:
     values, level = structure.levels
     if structure.reduction is not None:
-        return [Atom(float(np.sqrt(values[0])), structure.s - structure.independent)]
+        reduction = structure.reduction
+        independent = reduction.order if reduction.root is not None else verified_rank(reduction.C)
+        return [Atom(float(np.sqrt(values[0])), structure.s - independent)]
     if structure.without_skip or not len(values):
         return []
     C = sparse.csr_array(sparse.hstack([structure.skip @ structure.V.T, structure.U]))
@@ -166,3 +183,11 @@ def _rotated(skip: Any, U: Any) -> tuple[Any, Any, Array | None]:
     skip = sparse.csr_array(rotated)
     skip.eliminate_zeros()
     return skip, sparse.csr_array(rotation) @ U, column_lengths(skip.T) ** 2
+
+
+def _independent(A: Any, B: Any, rank: int) -> tuple[Any, Any]:
+    """A B as a product of which the first factor has as many columns as its rank."""
+    lengths = column_lengths(A)
+    Q, R, chosen = scipy.linalg.qr(A.toarray() / lengths, mode="economic", pivoting=True, check_finite=False)
+    mixed = R[:rank] @ (sparse.diags_array(lengths[chosen]) @ sparse.csr_array(B)[chosen]).toarray()
+    return sparse.csc_array(Q[:, :rank]), sparse.csr_array(mixed)

@@ -1,10 +1,11 @@
 r"""Factorization of symmetric indefinite banded matrices: :math:`A = L D L^{\mathsf T}` with its inertia.
 
-The matrix is eliminated panel by panel. The pivot block P of a panel is factored with Bunch–Kaufman pivoting, B are the
-rows below that reach into the panel, and what remains is :math:`A' - B P^{-1} B^{\mathsf T}`: with n rows of bandwidth b
-and panels of m columns :math:`n b^2 + n b m` operations, all in a window of b + m rows. Rows outside of the panel are no
-candidates for pivots. So the multipliers :math:`B P^{-1}` are watched, and a panel in which they are large is taken
-together with the next one: at worst all of the matrix becomes one panel, with the stability of Bunch and Kaufman.
+The matrix is eliminated panel by panel. The pivot block P of a panel is factored with Bunch–Kaufman pivoting
+[bunch1977]_, B are the rows below that reach into the panel, and what remains is :math:`A' - B P^{-1} B^{\mathsf T}`:
+with n rows of bandwidth b and panels of m columns about :math:`n b^2 + n b m` operations, in a window of b + m rows.
+Rows outside of the panel are no candidates for pivots. So the multipliers :math:`B P^{-1}` are watched, and a panel in
+which they are large is taken together with the next one: at worst all of the matrix becomes one panel, which is then
+factored as Bunch and Kaufman do.
 """
 
 from collections.abc import Iterator
@@ -41,8 +42,8 @@ class Envelope:
     """
 
     def __init__(self, matrix: Any, *, panel: int = PANEL, ends: Any = None) -> None:
-        lower = sparse.csc_array(sparse.tril(matrix))
-        lower.sort_indices()
+        lower = sparse.csc_array(sparse.tril(matrix, format="csc"))
+        lower.sum_duplicates()
         self.size = int(lower.shape[0])
         self.lower = lower
         self.cuts = _cuts(self.size, panel, ends)
@@ -132,7 +133,8 @@ class BandedLDL:
     Attributes
     ----------
     inertia : (int, int, int)
-        How many eigenvalues are negative, zero (to rounding, relative to the largest entry), positive.
+        How many eigenvalues are negative, zero, positive. Zero are those whose pivots are at most n times machine
+        precision times the largest entry: certain only where multipliers and growth are moderate.
     growth : float
         The largest pivot over the largest entry: rounding errors are about this times machine precision times the
         largest entry.
@@ -157,9 +159,9 @@ class BandedLDL:
         self.growth, self.smallest, self.joined = 0.0, np.inf, 0
         self._counts = np.zeros(3, dtype=int)
         self._keep = keep
-        # Pivots of an exactly singular matrix come out as rounding errors of its entries.
         self._largest = max(float(abs(data).max(initial=0.0)), np.finfo(float).tiny)
-        self._zero = 8 * np.finfo(float).eps * self._largest
+        # Pivots of an exactly singular matrix come out as rounding errors of its entries.
+        self._zero = max(self._envelope.size, 64) * np.finfo(float).eps * self._largest
         if not np.isfinite(self._largest):
             raise ValueError("the matrix has entries that are not finite; pass finite ones.")
         self._panels = list(self._eliminate(data))

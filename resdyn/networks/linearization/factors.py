@@ -19,6 +19,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from resdyn.networks.linearization.block_products import add_entries, block_product
+
 Array = NDArray[Any]
 
 
@@ -100,4 +102,4 @@ class Factors:
     @cached_property
     def active_matrix(self) -> Any:
         """:math:`J_A` (CSR, s × m)."""
-        return sparse.csr_array(self.active_skip + self.active_U @ sparse.csr_array(self.V))
+        return add_entries(block_product(self.active_U, sparse.csr_array(self.V)), self.active_skip)

@@ -1,15 +1,14 @@
 r"""Exact counts of singular values, by inertia (Sylvester's law), with guards.
 
 The number of singular values above t is an integer that the signs of pivots tell (see
-:mod:`~resdyn.networks.linearization.pencils`); no singular value is computed, and J is not formed. Pivots near zero and large
-pivots say that rounding may have changed a sign. Then the count is repeated with other panels, at thresholds beside t, and
+:mod:`~resdyn.networks.linearization.pencils`); no singular value is computed, and J is not formed. Pivots near zero and
+large pivots say that rounding may have changed a sign. Then the count is repeated, beside t or with other panels, and
 at last read off from all singular values. Counts may not grow with t, and by Weyl's inequality they differ from
-:math:`\#(e > t^2)` by at most p.
+:math:`\#(e > t^2)` by at most p: a count that breaks this is repeated too.
 
-Resolution: a singular value that differs from t by less than :data:`RESOLUTION`, relatively, may be counted on either side
-of t, unless t is a value of the skip path (an atom; J may have it with a high multiplicity): there, and within the
-resolution of it, the atom is counted exactly as t says. Values below :data:`FLOOR` times a bound of the norm of J count as
-zero: squares of singular values have no more digits.
+Resolution: a singular value nearer to t than :data:`RESOLUTION`, relatively, may be counted on either side of t. The
+values of the skip path are atoms, which J may have often: at a t within this distance from one, it is counted just as
+t says. Values below :data:`FLOOR` times a bound of the norm of J count as zero: their squares are rounding errors.
 """
 
 import threading

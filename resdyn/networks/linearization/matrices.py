@@ -14,6 +14,9 @@ Array = NDArray[Any]
 DIRECT_UP_TO = 500
 """Order up to which a dense singular value decomposition costs nothing worth saving."""
 
+DENSE_FASTER = 50
+"""So many multiplications of a dense product take the time of one of a sparse product."""
+
 RANK_TOLERANCE = 1e-11
 """Singular values below this part of the largest count as zero: ten times what they are exact to."""
 
@@ -41,9 +44,20 @@ def _of_wide(matrix: Any, device: Any, zeros: int) -> Array:
     if order <= DIRECT_UP_TO:
         return np.linalg.svd(_dense(matrix), compute_uv=False) if order else np.zeros(0)
     require_eigenvalues(order, f"a matrix of shape {matrix.shape}")
-    gram = _dense(matrix @ matrix.T)
+    gram = dense_product(matrix, matrix.T)
     squares = symmetric_eigenvalues(gram, device)
     return roots(squares, order, lambda Q: matrix.T @ Q, lambda shift: cholesky_solver(gram, shift), zeros)
+
+
+def dense_product(A: Any, B: Any) -> Array:
+    """A B as an array."""
+    if sparse.issparse(A) and sparse.issparse(B):
+        visits = float(_counts(A, 0) @ _counts(B, 1).astype(float))
+        if visits * DENSE_FASTER < float(A.shape[0]) * A.shape[1] * B.shape[1]:
+            return (A @ B).toarray()
+        A, B = A.toarray(), B.toarray()
+    product = A @ B
+    return product.toarray() if sparse.issparse(product) else product
 
 
 def cholesky_solver(matrix: Array, shift: float) -> Product:
@@ -75,6 +89,12 @@ def verified_rank(matrix: Any) -> int:
         return order
     values = matrix_singular_values(unit)
     return int((values > RANK_TOLERANCE * values[0]).sum())
+
+
+def triangular_factor(matrix: Any) -> Array:
+    """R of an orthogonal decomposition Q R of a tall matrix."""
+    R: Array = np.linalg.qr(_dense(matrix), mode="r")
+    return R
 
 
 def _along_columns(matrix: Any) -> Any:
@@ -117,19 +137,16 @@ def _without_zeros(matrix: Any) -> Any:
     if sparse.issparse(matrix):
         matrix = sparse.csr_array(matrix)
         matrix.eliminate_zeros()
-    rows, columns = (np.flatnonzero(_any(matrix, axis)) for axis in (1, 0))
+    rows, columns = (np.flatnonzero(_counts(matrix, axis)) for axis in (1, 0))
     if (len(rows), len(columns)) == matrix.shape:
         return matrix
     return matrix[rows][:, columns]
 
 
-def _any(matrix: Any, axis: int) -> Array:
-    if not sparse.issparse(matrix):
-        return np.asarray(matrix != 0).any(axis=axis)
-    return matrix.count_nonzero(axis=axis) > 0
+def _counts(matrix: Any, axis: int) -> Array:
+    """Entries that are not zero, along an axis."""
+    return np.asarray(matrix.count_nonzero(axis=axis) if sparse.issparse(matrix) else np.count_nonzero(matrix, axis))
 
 
 def _dense(matrix: Any) -> Array:
     return matrix.toarray() if sparse.issparse(matrix) else np.asarray(matrix)
-
-

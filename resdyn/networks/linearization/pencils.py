@@ -6,18 +6,19 @@ For a Jacobian in factors whose skip path has orthogonal rows, :math:`J_A J_A^{\
 .. math:: T = \begin{pmatrix} E - t^2 & C \\ C^{\mathsf T} & -M^{-1} \end{pmatrix}
 
 has the Schur complement :math:`J_A J_A^{\mathsf T} - t^2` on its first variables, and inertias add up (Haynsworth), so
-:math:`\#(\sigma > t) = \mathrm{pos}(T) - \mathrm{pos}(-M^{-1}) = \mathrm{pos}(T) - p`. Eliminating the diagonal rows F that
-are not near to :math:`t^2` instead leaves 2p variables, and as many as rows Z are near:
+:math:`\#(\sigma > t) = \mathrm{pos}(T) - \mathrm{pos}(-M^{-1}) = \mathrm{pos}(T) - p`. To eliminate the rows F of the
+diagonal matrix that are not near to :math:`t^2` leaves 2p variables, and as many as there are rows Z near to it:
 
-.. math:: \#(\sigma > t) = \#(e_F > t^2) + \mathrm{pos} \begin{pmatrix} E_Z - t^2 & C_Z \\ C_Z^{\mathsf T} & -N \end{pmatrix} - p,
+.. math:: \#(\sigma > t) = \#(e_F > t^2) + \mathrm{pos}
+    \begin{pmatrix} E_Z - t^2 & C_Z \\ C_Z^{\mathsf T} & -N \end{pmatrix} - p,
     \qquad N = M^{-1} + C_F^{\mathsf T} (E_F - t^2)^{-1} C_F .
 
 If E is a multiple e of the identity, no row need be kept: :math:`(e - t^2) N = K + (e - t^2) M^{-1}` with
-:math:`K = C^{\mathsf T} C` is regular at :math:`t^2 = e` too, and a multiplication by a number below 0 exchanges the signs.
-Other matrices are counted by :math:`J J^{\mathsf T} - t^2` itself.
+:math:`K = C^{\mathsf T} C` has no pole at :math:`t^2 = e`, and a factor below 0 exchanges the signs. Other matrices are
+counted by :math:`J J^{\mathsf T} - t^2` itself.
 
-All are banded if the variables are taken from pixel to pixel: two inner units meet in an entry of N only if they are at most
-two pixels apart (convolutions of 3 × 3).
+All are banded if the variables are taken from pixel to pixel: two inner units meet in an entry of N only if they are at
+most two pixels apart (convolutions of 3 × 3).
 """
 
 from functools import cached_property
@@ -36,7 +37,7 @@ Array = NDArray[Any]
 NEAR = 1e-4
 """Rows of E that are nearer to t² than this, relative to the largest, are kept: N would have a pole there."""
 
-CLASSES = 4
+LEVELS = 4
 """Up to this many different values of E, their Gram matrices are kept."""
 
 
@@ -54,10 +55,9 @@ class ReducedPencil:
     def __init__(self, factors: Factors) -> None:
         squares = factors.squares
         assert squares is not None, "E is not diagonal: the caller takes a GramPencil"
-        self._squares, self._p = squares, factors.p
+        self._squares, self._p = _merged(squares), factors.p
         order = factors.order
-        V = sparse.csr_array(factors.V)[order]
-        U = sparse.csr_array(factors.active_U.T)[order]
+        V, U = _balanced(sparse.csr_array(factors.V)[order], sparse.csr_array(factors.active_U.T)[order])
         self._C = _interleaved(sparse.csr_array(V @ factors.active_skip.T), U)
         self._inverse_M = _inverse_M(V)
         self._ends = 2 * np.flatnonzero(np.diff(factors.place[order])) + 2
@@ -66,20 +66,27 @@ class ReducedPencil:
         self.norm_bound = float(np.sqrt(squares.max(initial=0.0))) + bounds
 
     @cached_property
-    def _pattern(self) -> "Pattern":
-        magnitude = abs(self._C)
-        return Pattern(sparse.csc_array(magnitude @ magnitude.T) + abs(self._inverse_M), self._ends)
-
-    @cached_property
-    def _values(self) -> Array:
+    def _levels(self) -> Array:
         """The different values of E."""
         return np.unique(self._squares)
 
     @cached_property
-    def _grams(self) -> list[Array]:
-        """K for each value of E, as entries of the pattern."""
-        rows = [np.flatnonzero(self._squares == value) for value in self._values]
-        return [self._pattern.align(self._C[:, chosen] @ self._C[:, chosen].T) for chosen in rows]
+    def _grams(self) -> list[Any]:
+        """K for each value of E; none where they are too many."""
+        if len(self._levels) > LEVELS:
+            return []
+        rows = [np.flatnonzero(self._squares == level) for level in self._levels]
+        return [sparse.csc_array(self._C[:, chosen] @ self._C[:, chosen].T) for chosen in rows]
+
+    @cached_property
+    def _pattern(self) -> "Pattern":
+        magnitude = abs(self._C)
+        # Where K depends on t, an entry may vanish at one t and not at another.
+        return Pattern([self._inverse_M, *(self._grams or [magnitude @ magnitude.T])], self._ends)
+
+    @cached_property
+    def _aligned_grams(self) -> list[Array]:
+        return [self._pattern.align(gram) for gram in self._grams]
 
     @cached_property
     def _aligned_inverse_M(self) -> Array:
@@ -90,20 +97,21 @@ class ReducedPencil:
         gaps = self._squares - t**2
         if self._p == 0 or not len(gaps):
             return Count(int((gaps > 0).sum()), 1.0, np.inf)
-        if len(self._values) == 1:
+        if len(self._levels) == 1:
             return self._count_uniform(float(gaps[0]), panel)
-        near = abs(gaps) <= NEAR * max(self._values[-1], t**2)
+        near = abs(gaps) <= NEAR * max(self._levels[-1], t**2)
         if near.any():
             return self._count_kept(gaps, near, panel)
-        if len(self._values) <= CLASSES:
-            weighted = sum(gram / (value - t**2) for gram, value in zip(self._grams, self._values, strict=True))
+        if self._grams:
+            pairs = zip(self._aligned_grams, self._levels, strict=True)
+            weighted = sum(gram / (level - t**2) for gram, level in pairs)
         else:
             weighted = self._pattern.align(self._C @ sparse.diags_array(1 / gaps) @ self._C.T)
         found = BandedLDL(envelope=self._pattern.envelope(panel), values=weighted + self._aligned_inverse_M, keep=False)
         return _count(int((gaps > 0).sum()) - self._p + found.inertia[0], found)
 
     def _count_uniform(self, gap: float, panel: int) -> Count:
-        values = self._grams[0] + gap * self._aligned_inverse_M
+        values = self._aligned_grams[0] + gap * self._aligned_inverse_M
         if self._no_skip:
             # K is zero but for one block, and the others vanish with t²: bring them to the same size.
             scale = np.where(np.arange(2 * self._p) % 2 == 0, 1 / np.sqrt(abs(gap)), 1.0)
@@ -144,9 +152,9 @@ class GramPencil:
             order = np.argsort(places, kind="stable")
         gram = _permuted(gram, order)
         size = gram.shape[0]
-        self._pattern = Pattern(gram + sparse.eye_array(size, format="csc"), None)
-        self._gram = self._pattern.align(gram)
-        self._identity = self._pattern.align(sparse.eye_array(size, format="csc"))
+        identity = sparse.eye_array(size, format="csc")
+        self._pattern = Pattern([gram, identity], None)
+        self._gram, self._identity = self._pattern.align(gram), self._pattern.align(identity)
         self.norm_bound = _norm_bound(J)
 
     def count(self, t: float, panel: int) -> Count:
@@ -159,15 +167,16 @@ class GramPencil:
 class Pattern:
     """The places of entries that all matrices of a pencil share."""
 
-    def __init__(self, magnitude: Any, ends: Any) -> None:
-        self._lower = sparse.csc_array(sparse.tril(magnitude))
-        self._lower.sort_indices()
+    def __init__(self, matrices: list[Any], ends: Any) -> None:
+        lowers = [_lower(matrix) for matrix in matrices]
+        for lower in lowers:
+            lower.data = np.ones(len(lower.data))
+        self._lower = _lower(sum(lowers[1:], lowers[0]))
         self._ends = ends
         self._envelopes: dict[int, Envelope] = {}
         self.size = int(self._lower.shape[0])
         self.rows = self._lower.indices.astype(np.int64)
         self.columns = np.repeat(np.arange(self.size), np.diff(self._lower.indptr))
-        self._keys = self.rows + self.columns * self.size
 
     def envelope(self, panel: int) -> Envelope:
         """Its panels, found once for each size."""
@@ -177,11 +186,31 @@ class Pattern:
 
     def align(self, matrix: Any) -> Array:
         """Entries of the lower triangle of a matrix, with zeros where the pattern has more."""
-        lower = sparse.coo_array(sparse.tril(matrix))
-        row, column = lower.coords
-        values = np.zeros(len(self._keys))
-        values[np.searchsorted(self._keys, row.astype(np.int64) + column.astype(np.int64) * self.size)] = lower.data
+        lower = _lower(matrix)
+        if lower.nnz == self._lower.nnz:
+            return np.asarray(lower.data)
+        columns = np.repeat(np.arange(self.size), np.diff(lower.indptr))
+        values = np.zeros(len(self.rows))
+        places = np.searchsorted(self.rows + self.columns * self.size, lower.indices + columns * self.size)
+        values[places] = lower.data
         return values
+
+
+def _lower(matrix: Any) -> Any:
+    """The lower triangle (CSC), rows ascending, each place once."""
+    lower = sparse.csc_array(sparse.tril(matrix, format="csc"))
+    lower.sum_duplicates()
+    lower.sort_indices()
+    return lower
+
+
+def _merged(values: Array) -> Array:
+    """Values that differ by rounding only are made equal."""
+    distinct, which = np.unique(values, return_inverse=True)
+    if not len(distinct):
+        return values
+    begins = np.diff(distinct, prepend=-np.inf) > 16 * np.finfo(float).eps * distinct[-1]
+    return np.asarray(distinct[begins][(np.cumsum(begins) - 1)[which]])
 
 
 def _count(above: int, found: BandedLDL) -> Count:
@@ -192,6 +221,15 @@ def _interleaved(first: Any, second: Any) -> Any:
     """Rows of two matrices in turn (CSR)."""
     both = sparse.vstack([first, second], format="csr")
     return both[np.arange(both.shape[0]).reshape(2, -1).T.ravel()]
+
+
+def _balanced(V: Any, U: Any) -> tuple[Any, Any]:
+    """Rows of V and of Uᵀ of equal norm: what one is multiplied by the other is divided by, and U V stays."""
+    norms = [np.sqrt(np.asarray(matrix.multiply(matrix).sum(1)).ravel()) for matrix in (V, U)]
+    scale = np.ones(V.shape[0])
+    alive = (norms[0] > 0) & (norms[1] > 0)
+    scale[alive] = np.sqrt(norms[1][alive] / norms[0][alive])
+    return sparse.csr_array(sparse.diags_array(scale) @ V), sparse.csr_array(sparse.diags_array(1 / scale) @ U)
 
 
 def _inverse_M(V: Any) -> Any:

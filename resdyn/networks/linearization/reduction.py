@@ -13,7 +13,8 @@ of K with its columns scaled to length 1; where that is too much, R comes from a
 """
 
 from functools import cached_property
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.linalg
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
-from resdyn.networks.linearization.matrices import column_lengths, lower_bands
+from resdyn.networks.linearization.matrices import column_lengths, lower_bands, triangular_factor
 from resdyn.networks.linearization.symmetric import Product
 
 Array = NDArray[Any]
@@ -30,7 +31,7 @@ WELL_CONDITIONED = 1e-4
 """K, scaled, with no eigenvalue below this moves σ² by less than about 1e-12 of itself."""
 
 PANEL = 256
-"""Rows of R at a time."""
+"""Rows of R at a time; an even number."""
 
 
 class Reduction:
@@ -79,7 +80,7 @@ class Reduction:
     def matrix(self) -> Array:
         """R M Rᵀ, its lower triangle, dense."""
         if self.root is None:
-            R = np.linalg.qr(self.C.toarray(), mode="r")
+            R = triangular_factor(self.C)
             X = R[:, ::2] + 0.5 * (R[:, 1::2] @ self.H)
             product = X @ R[:, 1::2].T
             return product + product.T
@@ -88,7 +89,9 @@ class Reduction:
     def solver(self, e: float) -> Product:
         r""":math:`X \mapsto (e I + C M C^{\mathsf T})^{-1} X`, through :math:`e M^{-1} + K`, banded."""
         p = self.order // 2
-        inverse = sparse.kron(self.H, [[-1.0, 0.0], [0.0, 0.0]]) + sparse.kron(sparse.eye_array(p), [[0.0, 1.0], [1.0, 0.0]])
+        inverse = sparse.kron(self.H, [[-1.0, 0.0], [0.0, 0.0]]) + sparse.kron(
+            sparse.eye_array(p), [[0.0, 1.0], [1.0, 0.0]]
+        )
         factor = splu(sparse.csc_array(e * inverse + self._K))
         return lambda X: (X - self.C @ factor.solve(self.C.T @ X)) / e
 
@@ -98,51 +101,72 @@ class BandedRoot:
 
     def __init__(self, lower: Array, lengths: Array) -> None:
         self.lower, self.lengths = lower, lengths
-        self.width = len(lower) - 1
         self.order = len(lengths)
 
-    def rows(self, first: int, last: int) -> tuple[Array, int]:
-        """Rows of R, and one past their last column; the first column is that of the first row."""
-        count = last - first
-        panel = np.zeros((count, count + self.width))
-        step = panel.strides[1]
-        along = np.lib.stride_tricks.as_strided(
-            panel, (count, self.width + 1), (panel.strides[0] + step, step), writeable=True
-        )
-        along[:] = self.lower[:, first:last].T
-        end = min(self.order, last + self.width + 1 & ~1)
-        panel = panel[:, : end - first] if end - first <= panel.shape[1] else np.pad(panel, ((0, 0), (0, 1)))
-        return panel * self.lengths[first:end], end
+    @property
+    def width(self) -> int:
+        """Bands above the diagonal."""
+        return len(self.lower) - 1
 
     def congruence(self, H: Any) -> Array:
         """R M Rᵀ, its lower triangle, from panel to panel."""
         product = np.zeros((self.order, self.order), order="F")
-        ends = [*range(0, self.order, PANEL), self.order]
-        panels = [self._panel(first, last, H) for first, last in zip(ends, ends[1:], strict=False)]
-        for i, (first, last, begin, end, X, R) in enumerate(panels):
-            for first_j, last_j, begin_j, end_j, X_j, R_j in panels[i:]:
-                if 2 * begin_j >= 2 * end and begin_j >= end:
-                    break
-                block = _overlap(X_j, begin_j, end_j, R, first // 2, first // 2 + R.shape[1])
-                block += _overlap(R_j, first_j // 2, first_j // 2 + R_j.shape[1], X, begin, end)
-                product[first_j:last_j, first:last] = block
+        cuts = [*range(0, self.order, PANEL), self.order]
+        panels = [self._panel(first, last, H) for first, last in pairwise(cuts)]
+        for i, upper in enumerate(panels):
+            for lower in panels[i:]:
+                if lower.X.begin < upper.X.end:
+                    block = lower.X.times(upper.R) + lower.R.times(upper.X)
+                    product[lower.first : lower.last, upper.first : upper.last] = block
         return product
 
-    def _panel(self, first: int, last: int, H: Any) -> tuple[int, int, int, int, Array, Array]:
-        rows, end = self.rows(first, last)
-        R_v, R_u = rows[:, ::2], rows[:, 1::2]
-        units = slice(first // 2, end // 2)
-        band = H[units].tocsc()
+    def _panel(self, first: int, last: int, H: Any) -> "_Panel":
+        rows = self._rows(first, last)
+        R_v, R_u = _Strip(first // 2, rows[:, ::2]), _Strip(first // 2, rows[:, 1::2])
+        band = sparse.csc_array(H[R_u.begin : R_u.end])
         reached = np.flatnonzero(np.diff(band.indptr))
-        begin = min(units.start, int(reached[0]) if len(reached) else units.start)
-        stop = max(units.stop, int(reached[-1]) + 1 if len(reached) else units.stop)
-        X = 0.5 * (R_u @ band[:, begin:stop].toarray())
-        X[:, units.start - begin : units.stop - begin] += R_v
-        return first, last, begin, stop, X, np.ascontiguousarray(R_u)
+        begin, end = min(R_u.begin, reached.min(initial=R_u.begin)), max(R_u.end, reached.max(initial=0) + 1)
+        X = 0.5 * (R_u.columns @ band[:, begin:end].toarray())
+        X[:, R_v.begin - begin : R_v.end - begin] += R_v.columns
+        return _Panel(first, last, _Strip(int(begin), X), R_u)
+
+    def _rows(self, first: int, last: int) -> Array:
+        """Rows of R from their diagonal on, up to the last variable that they reach, and its neighbour."""
+        count, width = last - first, len(self.lower)
+        panel = np.zeros((count, count + width))
+        down, right = panel.strides
+        # one step down and one to the right is one step along a band
+        bands = np.lib.stride_tricks.as_strided(panel, (count, width), (down + right, right))
+        bands[:] = self.lower[:, first:last].T
+        end = min(self.order, (last + width) // 2 * 2)
+        return panel[:, : end - first] * self.lengths[first:end]
 
 
-def _overlap(A: Array, begin_a: int, end_a: int, B: Array, begin_b: int, end_b: int) -> Array:
-    """A Bᵀ, of two matrices that hold some columns of longer ones."""
-    begin, end = max(begin_a, begin_b), max(min(end_a, end_b), max(begin_a, begin_b))
-    return A[:, begin - begin_a : end - begin_a] @ B[:, begin - begin_b : end - begin_b].T
+class _Strip(NamedTuple):
+    """Columns, from one on, of a matrix that is zero elsewhere; one for each inner unit."""
 
+    begin: int
+    columns: Array
+
+    @property
+    def end(self) -> int:
+        return self.begin + int(self.columns.shape[1])
+
+    def times(self, other: "_Strip") -> Any:
+        """The product with the transpose of the other."""
+        begin, end = max(self.begin, other.begin), min(self.end, other.end)
+        if end <= begin:
+            return 0.0
+        return (
+            self.columns[:, begin - self.begin : end - self.begin]
+            @ other.columns[:, begin - other.begin : end - other.begin].T
+        )
+
+
+class _Panel(NamedTuple):
+    """Some rows of X and of R_u."""
+
+    first: int
+    last: int
+    X: _Strip
+    R: _Strip

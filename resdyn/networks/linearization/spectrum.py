@@ -10,15 +10,15 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy import sparse
 
+from resdyn.networks.linearization import matrices
 from resdyn.networks.linearization.atoms import Structure, forced_atoms
 from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.matrices import (
     RANK_TOLERANCE,
     cholesky_solver,
     matrix_singular_values,
-
+    triangular_factor,
 )
 from resdyn.networks.linearization.reduction import Reduction
 from resdyn.networks.linearization.symmetric import require_eigenvalues, roots, symmetric_eigenvalues
@@ -60,7 +60,7 @@ def spectrum_of_factors(factors: Factors, device: Any = None) -> Spectrum:
     atoms = forced_atoms(structure)
     if reduced is None:
         zeros = sum(atom.multiplicity for atom in atoms if atom.value == 0) - structure.lost
-        reduced = matrix_singular_values(factors.active_matrix, device, zeros=max(zeros, 0))
+        reduced = _by_rows(structure, factors, device, zeros)
     return Spectrum(_with_atoms(reduced, atoms, min(factors.shape)), atoms, structure.rank)
 
 
@@ -86,17 +86,14 @@ def _by_reduction(structure: Structure, reduction: Reduction, device: Any) -> Ar
     squares = e + symmetric_eigenvalues(reduction.matrix(), device)
     rest = np.full(structure.s - reduction.order, np.sqrt(e))
 
-    def transposed(Q: Array) -> Array:
-        return structure.skip.T @ Q + structure.V.T @ (structure.U.T @ Q)
-
-    values = roots(squares, structure.s, transposed, lambda shift: reduction.solver(e + shift))
+    values = roots(squares, structure.s, structure.transposed, lambda shift: reduction.solver(e + shift))
     return np.concatenate([values, rest])
 
 
 def _without_skip(structure: Structure, device: Any) -> Array:
     """Of U_A V = Q R V: those of R V, of which there are p."""
     require_eigenvalues(structure.p, f"a unit with {structure.p} active inner units")
-    R = np.linalg.qr(structure.U.toarray(), mode="r")
+    R = triangular_factor(structure.U)
     gram = (R @ (structure.V @ structure.V.T)) @ R.T
     squares = symmetric_eigenvalues(gram, device)
     return roots(
@@ -106,6 +103,17 @@ def _without_skip(structure: Structure, device: Any) -> Array:
         lambda shift: cholesky_solver(gram, shift),
         spare=structure.p - structure.rank,
     )
+
+
+def _by_rows(structure: Structure, factors: Factors, device: Any, zeros: int) -> Array:
+    r"""All singular values of J_A, of which some are known to be zero."""
+    s, m = structure.s, structure.shape[1]
+    if s > m or s <= matrices.DIRECT_UP_TO:
+        return matrix_singular_values(factors.active_matrix, device, zeros=zeros)
+    require_eigenvalues(s, f"a unit with {s} active outputs")
+    gram = structure.gram_of_rows()
+    squares = symmetric_eigenvalues(gram, device)
+    return roots(squares, s, structure.transposed, lambda shift: cholesky_solver(gram, shift), zeros)
 
 
 def _with_atoms(found: Array, atoms: tuple[Atom, ...], size: int) -> Array:

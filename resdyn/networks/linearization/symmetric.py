@@ -78,9 +78,7 @@ def roots(squares: Array, order: int, transposed: Product, solver: Callable[[flo
     return values
 
 
-def _smallest(
-    order: int, k: int, largest: float, transposed: Product, solver: Callable[[float], Product]
-) -> Array:
+def _smallest(order: int, k: int, largest: float, transposed: Product, solver: Callable[[float], Product]) -> Array:
     """The k smallest singular values, descending, by inverse iteration with a block of vectors."""
     solve = solver(1e-12 * largest)
     # a few vectors more: values next to the edge of the subspace converge as fast as those inside

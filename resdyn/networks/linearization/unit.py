@@ -28,7 +28,7 @@ class LinearizedUnit(Linearization):
     skip_scale, weight_scale : float
     masks : "held" or "recomputed"
     method : str
-        How J was found: "factored", "coloured", "dense", "closed form".
+        How J was found: "factored", "closed form", "coloured" or "dense".
     factors : Factors or None
         J = D (a S + U V), with method "factored".
     notes : tuple of str
@@ -58,6 +58,27 @@ class LinearizedUnit(Linearization):
         self._matrix = matrix
         """J, sparse or dense, where there are no factors."""
 
+    def __repr__(self) -> str:
+        where = {"after": "with what follows the addition", "before": "before what follows the addition"}[self.reading]
+        sizes = f"{_size(self.shape_before)} to {_size(self.shape_after)}"
+        return f"LinearizedUnit {self.name!r}: {sizes}, {where}; {self._structure()}{self._scaled()}."
+
+    def _structure(self) -> str:
+        if self.factors is None:
+            return f"a matrix found by the method {self.method!r}"
+        kind = "" if self.factors.skip is None else " S"
+        path = f"{self.factors.a:g}{kind} + U V" if self.factors.a or self.factors.skip is None else "U V"
+        return (
+            f"D ({path}) with p = {self.active_inner} active inner units and s = {self.active_outer} of "
+            f"{self.shape[0]} outputs"
+        )
+
+    def _scaled(self) -> str:
+        if self.skip_scale == self.weight_scale == 1:
+            return ""
+        masks = f", D {self.masks}" if self.reading == "after" else ""
+        return f"; skip path times {self.skip_scale:g}, branch times {self.weight_scale:g}{masks}"
+
     # --- structure -------------------------------------------------------------------------------
 
     @property
@@ -82,9 +103,15 @@ class LinearizedUnit(Linearization):
 
     # --- spectrum --------------------------------------------------------------------------------
 
-    def singular_values(self) -> Array:
-        """All of them, exact to rounding, descending, shape (min(n, m),); atoms are repeated as often as they occur."""
-        return self._spectrum.values
+    def singular_values(self, device: Any = None) -> Array:
+        """All of them, exact to rounding, descending, shape (min(n, m),); atoms are repeated as often as they occur.
+
+        Parameters
+        ----------
+        device : str or torch.device, optional
+            Where the eigenvalues of the reduced matrix are found; left out: on the CPU, once.
+        """
+        return self._spectrum.values if device is None else self._spectrum_on(device).values
 
     def count_above(self, t: Any) -> Any:
         """How many singular values are greater than t: an int, or integers for an array of t."""
@@ -97,9 +124,12 @@ class LinearizedUnit(Linearization):
 
     @cached_property
     def _spectrum(self) -> Spectrum:
+        return self._spectrum_on(None)
+
+    def _spectrum_on(self, device: Any) -> Spectrum:
         if self.factors is not None:
-            return spectrum_of_factors(self.factors)
-        return spectrum_of_matrix(self._matrix)
+            return spectrum_of_factors(self.factors, device)
+        return spectrum_of_matrix(self._matrix, device)
 
     @cached_property
     def _counter(self) -> Counter:
@@ -135,6 +165,10 @@ class LinearizedUnit(Linearization):
         y = F.outer[:, None] * y
         skipped = y if F.skip is None else F.skip.T @ y
         return F.a * skipped + F.V.T @ (F.U.T @ y)
+
+
+def _size(shape: tuple[int, ...]) -> str:
+    return "×".join(map(str, shape)) or "one number"
 
 
 class Transposed(Linearization):

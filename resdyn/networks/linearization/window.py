@@ -1,7 +1,7 @@
 r"""The window in which a banded matrix is eliminated, with BLAS and LAPACK acting in place.
 
-The routines are those of SciPy's Cython interface, called through their addresses: they take leading dimensions, so that
-no part of the window is copied, and they run without the interpreter's lock, so that several counts can run at a time.
+The routines are those of SciPy's Cython interface, called through their addresses: they take leading dimensions, so
+that no part of the window is copied, and they run without the interpreter's lock, so that counts can run side by side.
 """
 
 import ctypes

@@ -55,7 +55,7 @@ def convolution_columns(
 
 def _compressed(values: Array, where: Array, inside: Array, size: int) -> Any:
     n = len(values)
-    inside = np.broadcast_to(inside, values.shape).reshape(n, -1)
+    inside = np.broadcast_to(inside, values.shape).reshape(n, int(np.prod(values.shape[1:])))
     ends = np.concatenate(([0], np.cumsum(inside.sum(1))))
     flat = inside.ravel()
     return sparse.csr_array(

@@ -47,23 +47,26 @@ class Probe:
         return self._chunks(cotangents, self._pulled)
 
     def _chunks(self, directions: Tensor, act: Any) -> Array:
-        # one chunk after another is made where it is needed, so that identity matrices need no memory
-        parts = [act(part.to_dense() if part.is_sparse else part) for part in directions.split(self.chunk)]
-        return np.concatenate(parts)
+        return np.concatenate([act(part) for part in directions.split(self.chunk)])
 
     def _pushed(self, tangents: Tensor) -> Array:
         tangents = tangents.to(self.links[0].at)
         for function, at in self.links:
-            shape = (len(tangents), *at.shape[1:])
-            tangents = derivatives.jvp(function, at.expand(shape), tangents.reshape(shape))
+            points = _copies(at, len(tangents))
+            tangents = derivatives.jvp(function, points, tangents.reshape(points.shape))
         return tangents.reshape(len(tangents), -1).cpu().numpy()  # type: ignore[no-any-return]
 
     def _pulled(self, cotangents: Tensor) -> Array:
         last = len(cotangents), *self.shape_after
         cotangents = cotangents.to(self.links[0].at).reshape(last)
         for function, at in reversed(self.links):
-            cotangents = derivatives.vjp(function, at.expand(len(cotangents), *at.shape[1:]), cotangents)
+            cotangents = derivatives.vjp(function, _copies(at, len(cotangents)), cotangents)
         return cotangents.reshape(len(cotangents), -1).cpu().numpy()  # type: ignore[no-any-return]
+
+
+def _copies(at: Tensor, n: int) -> Tensor:
+    # in memory of their own: a map may write into its input
+    return at.expand(n, *at.shape[1:]).contiguous()
 
 
 def dense_matrix(probe: Probe, name: str) -> Array:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -29,7 +29,7 @@ class Scales(NamedTuple):
 
     skip: float = 1.0
     weight: float = 1.0
-    masks: str = "held"
+    masks: Literal["held", "recomputed"] = "held"
 
     @property
     def are_one(self) -> bool:

@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -14,7 +14,7 @@ from resdyn.networks.linearization.reading.layers import Convolution, Matrix, Se
 from resdyn.networks.linearization.reading.nodes import Input, Layer, Node, Opaque, Pointwise
 
 # torch marks most pointwise operations as such, but not these
-_ALSO_POINTWISE = {"_prelu_kernel", "hardswish", "hardswish_"}
+_ALSO_POINTWISE = {"_prelu_kernel", "hardswish", "hardswish_", "rsub"}
 _NORMS = {
     "native_batch_norm",
     "_native_batch_norm_legit",
@@ -22,6 +22,7 @@ _NORMS = {
     "_batch_norm_no_update",
     "cudnn_batch_norm",
 }
+_POOLING_DEFAULTS: tuple[Any, ...] = ([], 0, False, True, None)
 _SELECTIONS = {
     *("view", "_unsafe_view", "reshape", "alias", "flatten", "squeeze", "unsqueeze", "expand", "permute", "transpose"),
     *("t", "slice", "select", "index_select", "constant_pad_nd", "cat", "flip", "roll", "index", "narrow", "repeat"),
@@ -148,13 +149,13 @@ def _convolution(args: Any, value: Tensor, parent: Node) -> Node | None:
     axes = value.ndim - 2
     if source is not parent or not isinstance(weight, Tensor) or transposed or axes not in (1, 2) or len(value) != 1:
         return None
-    options = {"stride": stride, "padding": padding, "dilation": dilation}
+    options: dict[str, Any] = {"stride": stride, "padding": padding, "dilation": dilation}
     shape = parent.shape
     array = weight.detach().cpu().numpy().astype(np.float64)
     if axes == 1:  # a convolution of images one pixel high
         array, shape = array[:, :, None], (shape[0], 1, shape[1])
         options = {key: (neutral, option[0]) for (key, option), neutral in zip(options.items(), (1, 0, 1), strict=True)}
-    pairs = {key: (int(option[0]), int(option[-1])) for key, option in options.items()}
+    pairs: dict[str, Any] = {key: (int(option[0]), int(option[-1])) for key, option in options.items()}
     return Layer(value, parent, Convolution(array, shape, groups=groups, **pairs))
 
 
@@ -176,20 +177,42 @@ def _averaged(name: str, args: Any, kwargs: Any, value: Tensor, parent: Node) ->
         return Layer(value, parent, Matrix(_mean_matrix(tuple(before), axes), has_weights=False))
     if value.ndim != 4:
         return None
-    if name == "avg_pool2d":
-        kernel, stride, padding, ceil, with_padding, divisor = (*args[1:], *([], 0, False, True, None)[len(args) - 2 :])
-        kernel, padding = _two(kernel), _two(padding)
-        stride = _two(stride) if stride else kernel
-        if ceil or (any(padding) and not with_padding) or kwargs:
-            return None
-    else:
-        if before[2] % value.shape[2] or before[3] % value.shape[3]:
-            return None
-        kernel = stride = (before[2] // value.shape[2], before[3] // value.shape[3])
-        padding, divisor = (0, 0), None
-    weight = np.full((before[1], 1, *kernel), 1 / (divisor or math.prod(kernel)))
-    options = {"stride": stride, "padding": padding, "dilation": (1, 1), "groups": before[1]}
+    pooling = _pooling(args, kwargs) if name == "avg_pool2d" else _adaptive(before, value)
+    if pooling is None:
+        return None
+    options: dict[str, Any] = {
+        "stride": pooling.stride,
+        "padding": pooling.padding,
+        "dilation": (1, 1),
+        "groups": before[1],
+    }
+    weight = np.full((before[1], 1, *pooling.kernel), 1 / pooling.divisor)
     return Layer(value, parent, Convolution(weight, parent.shape, has_weights=False, **options))
+
+
+class _Pooling(NamedTuple):
+    kernel: tuple[int, int]
+    stride: tuple[int, int]
+    padding: tuple[int, int]
+    divisor: int
+
+
+def _pooling(args: Any, kwargs: Any) -> _Pooling | None:
+    """Of torch's average pooling, where all windows have the same divisor."""
+    given: list[Any] = [*args, *_POOLING_DEFAULTS[len(args) - 2 :]]
+    _, kernel, stride, padding, ceil, counts_padding, divisor = given
+    kernel, padding = _two(kernel), _two(padding)
+    if kwargs or ceil or (any(padding) and not counts_padding):
+        return None
+    return _Pooling(kernel, _two(stride) if stride else kernel, padding, divisor or math.prod(kernel))
+
+
+def _adaptive(before: torch.Size, value: Tensor) -> _Pooling | None:
+    """Of torch's adaptive pooling, where all windows have the same size."""
+    if before[2] % value.shape[2] or before[3] % value.shape[3]:
+        return None
+    kernel = before[2] // value.shape[2], before[3] // value.shape[3]
+    return _Pooling(kernel, kernel, (0, 0), math.prod(kernel))
 
 
 def _mean_matrix(shape: tuple[int, ...], axes: Any) -> Any:
