@@ -11,7 +11,7 @@ from experiments._harness.experiment import RESULTS, ROOT, Experiment, experimen
 from experiments._harness.files import read_json
 from experiments._harness.fingerprints import fingerprint
 from experiments._harness.keeping import keep, keep_all, write_expected
-from experiments._harness.running import PARTIAL, Finished, finished
+from experiments._harness.running import PARTIAL, Finished, finished, held
 
 
 def main(file: str) -> None:
@@ -71,11 +71,12 @@ def _preset(arguments: Sequence[str], experiment: Experiment) -> str:
 
 
 def state(experiment: Experiment, preset: str, results: Path = RESULTS) -> str:
-    """Whether a preset was run: "done", "open", "out of date", "not run"; and whether it is kept."""
+    """Whether a preset was run: "done", "running", "open", "out of date", "not run"; and whether it is kept."""
     folder = experiment.folder(preset, results)
     origin = read_json(folder / "provenance.json")
     if (folder / PARTIAL).is_dir():
-        word = "open"
+        with held(folder) as free:
+            word = "open" if free else "running"
     elif origin is None or not (folder / "summary.json").is_file():
         word = "not run"
     elif origin.get("key") != fingerprint(experiment, experiment.presets[preset]):

@@ -4,6 +4,7 @@ import shutil
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -83,9 +84,36 @@ def finished(
     """The results of a preset, or of other settings: reloaded where settings and code are those of the stored ones.
 
     Summary and figure are made from the arrays each time.
+
+    Raises
+    ------
+    SystemExit
+        While another process runs the same settings.
     """
     config = experiment.preset(preset) if config is None else config
     folder = experiment.folder(experiment.label(preset, config), results)
+    with held(folder) as free:
+        if not free:
+            raise SystemExit(f"{experiment.paper}.{experiment.name}, {folder.name}, is being run by another process.")
+        return _finished(experiment, config, folder, force=force, quiet=quiet, figure=figure)
+
+
+@contextmanager
+def held(folder: Path) -> Iterator[bool]:
+    """Hold the folder of a run; False if another process does. The system frees it when its holder dies."""
+    import fcntl
+
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with folder.with_name(f".{folder.name}.lock").open("w") as handle:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+
+
+def _finished(experiment: Experiment, config: Any, folder: Path, *, force: bool, quiet: bool, figure: bool) -> Finished:
     key = fingerprint(experiment, config)
     run = Run(folder / PARTIAL / key, quiet=quiet)
     stored = None if force else _stored(folder, key, run)

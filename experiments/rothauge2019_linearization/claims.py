@@ -63,15 +63,12 @@ def sparsity(summary: Summary) -> str:
     """The exact ones that the rank theorem forces, against those found."""
     words = []
     for reading in READINGS:
-        known = [unit[reading] for unit in summary["units"] if unit[reading]["p_over_n"] is not None]
+        known = [unit[reading] for unit in summary["units"] if unit[reading]["forced"] is not None]
         if not known:
             return "activations not known"
-        forced = [max(0.0, unit["s_over_n"] - 2 * unit["p_over_n"]) for unit in known]
-        gap = max(abs(unit["exact"] - bound) for unit, bound in zip(known, forced, strict=True))
-        count = sum(unit["forced"] for unit in known)
-        words.append(
-            f"{reading}: 2p < s in {count} of {len(known)} units, exact ones differ from (s − 2p)/n by ≤ {gap:.3f}"
-        )
+        gap = max(abs(unit["exact"] - unit["forced"]) for unit in known)
+        count = sum(unit["forced"] > 0 for unit in known)
+        words.append(f"{reading}: ones forced in {count} of {len(known)} units, found and forced differ by ≤ {gap:.3f}")
     p = [unit["before"]["p_over_n"] for unit in summary["units"] if unit["before"]["p_over_n"] is not None]
     return f"p/n {spread(p)}; " + "; ".join(words)
 

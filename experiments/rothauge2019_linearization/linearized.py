@@ -75,10 +75,18 @@ def counted_share_up_to(linearized: Any, thresholds: Array) -> Array:
     return 1 - linearized.count_above(thresholds) / min(linearized.shape)
 
 
-def structure(linearized: Any) -> Array:
-    """p, s and the number of singular values; NaN where there are no factors."""
-    numbers = (linearized.active_inner, linearized.active_outer, min(linearized.shape))
-    return np.array([np.nan if number is None else number for number in numbers], dtype=float)
+def structure(linearized: Any, *, exact: bool) -> Array:
+    """p, s, the number of singular values, and how many are forced to be a; NaN where there are no factors.
+
+    An identity as skip path forces s − 2r, with the rank r of the branch; p stands for r where the rank was not
+    computed. At other skip paths NaN.
+    """
+    n, F = min(linearized.shape), linearized.factors
+    if F is None:
+        return np.array([np.nan, np.nan, n, np.nan])
+    r = linearized.rank if exact else F.p
+    forced = max(0, len(F.rows) - 2 * r) if F.skip is None else np.nan
+    return np.array([F.p, len(F.rows), n, forced], dtype=float)
 
 
 def spread(values: Sequence[float | None], digits: int = 2) -> str:

@@ -8,7 +8,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from experiments._harness import claims, command_line, finished, keeping
+from experiments._harness import claims, command_line, finished, keeping, running
 from experiments._harness.experiment import experiments_in
 from experiments._harness.files import leaves, plain, refuse_paths
 
@@ -200,6 +200,17 @@ def test_stopped_work_goes_on(root):
     assert module.calls == [2]
     assert done.summary["largest"] == 4
     assert sorted(path.name for path in done.folder.iterdir()) == FILES
+
+
+def test_one_process_at_a_time_runs_a_preset(root):
+    experiment = script(root)
+    folder = experiment.folder("smoke")
+    (folder / "partial").mkdir(parents=True)
+    with running.held(folder):
+        assert command_line.state(experiment, "smoke") == "running"
+        with pytest.raises(SystemExit, match="toy1999_squares.squares, smoke, is being run by another process"):
+            finished(experiment, "smoke")
+    assert not finished(experiment, "smoke").reloaded
 
 
 def test_forced_work_that_was_stopped_does_not_fall_back_to_what_was_there(root, monkeypatch):
