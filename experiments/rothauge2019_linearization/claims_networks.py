@@ -121,7 +121,7 @@ PERTURBATIONS = (
     Claim(
         "adversarial-jump",
         "adversarial perturbations jump in magnitude near the end of the final stage",
-        "they do",
+        "in words only",
         "perturbations",
         _jump_measured,
         _jump_verdict,
@@ -139,7 +139,7 @@ PERTURBATIONS = (
     Claim(
         "random-without-jump",
         "random perturbations do not jump there",
-        "they do not",
+        "in words only",
         "perturbations",
         _random_measured,
         _random_verdict,
@@ -285,8 +285,8 @@ def _damping_verdict(nets: list[Summary]) -> str:
 Judge = tuple[str, str, str, Callable[[list[Summary]], str], Callable[[list[Summary]], str]]
 
 STATEMENTS: tuple[Judge, ...] = (
-    ("ones", "most singular values of units are 1", "most are", _ones_measured, _ones_verdict),
-    ("images", "spectra differ only slightly between images", "slightly", _images_measured, _images_verdict),
+    ("ones", "most singular values of units are 1", "in words only", _ones_measured, _ones_verdict),
+    ("images", "spectra differ only slightly between images", "in words only", _images_measured, _images_verdict),
     (
         "scaling",
         "scaling skip path or weights changes spectra markedly",
@@ -294,7 +294,7 @@ STATEMENTS: tuple[Judge, ...] = (
         _scaling_measured,
         _scaling_verdict,
     ),
-    ("jump", "adversarial perturbations jump near the end", "they do", _growth_measured, _growth_verdict),
+    ("jump", "adversarial perturbations jump near the end", "in words only", _growth_measured, _growth_verdict),
 )
 
 
@@ -328,23 +328,25 @@ OTHER_NETWORKS = (
 
 
 def _training_measured(summary: Summary) -> str:
-    before, after, active = summary["exact_ones"]["before"], summary["exact_ones"]["after"], summary["active_inner"]
-    largest = summary["largest"]["before"]
-    return (
-        f"steps 0 → {summary['steps'][-1]} (test accuracy {100 * summary['accuracy'][0]:.0f} → "
-        f"{100 * summary['accuracy'][-1]:.0f} %): exactly 1 before the last ReLU {100 * before[0]:.0f} → "
-        f"{100 * before[-1]:.0f} %, after it {100 * after[0]:.0f} → {100 * after[-1]:.0f} %; p/n {active[0]:.2f} → "
-        f"{active[-1]:.2f}; largest {largest[0]:.2f} → {largest[-1]:.2f}; distance from the start "
-        f"{summary['distance_from_start_before'][-1]:.2f}"
-    )
+    def of(words: str, run: Summary) -> str:
+        before, active = run["exact_ones"]["before"], run["active_inner"]
+        after, largest = run["exact_ones"]["after"], run["largest"]["before"]
+        return (
+            f"{words}: exactly 1 before the last ReLU {100 * before[0]:.0f} → {100 * before[-1]:.0f} %, after it "
+            f"{100 * after[0]:.0f} → {100 * after[-1]:.0f} %; p/n {active[0]:.2f} → {active[-1]:.2f}; largest "
+            f"{largest[0]:.1f} → {largest[-1]:.1f}; test accuracy {100 * run['accuracy'][-1]:.0f} %"
+        )
+
+    return f"epochs 0 → {summary['epochs'][-1]}; " + "; ".join(of(*pair) for pair in summary["runs"].items())
 
 
 def _training_verdict(summary: Summary) -> str:
-    first, last = summary["exact_ones"]["before"][0], summary["exact_ones"]["before"][-1]
-    if last > 0.5:
-        return "made by training" if first < 0.5 else "from the start"
-    # five points are more than single units of a layer
-    return "grows, no majority" if last > first + 0.05 else "does not come about"
+    """Whether the share of exact ones grows by more than five points, more than single units of a layer make."""
+    ones = {words: run["exact_ones"]["before"] for words, run in summary["runs"].items()}
+    grown = {words for words, shares in ones.items() if shares[-1] > shares[0] + 0.05}
+    if not grown:
+        return "not confirmed"
+    return "confirmed" if len(grown) == len(ones) else f"with {', '.join(sorted(grown))} only"
 
 
 def _transformer_measured(summary: Summary) -> str:
@@ -373,7 +375,7 @@ def _transformer_verdict(summary: Summary) -> str:
 BEYOND_THE_PAPER = (
     Claim(
         "through-training",
-        "ones come about through training (post-activation ResNet-14 on digits)",
+        "ones come about through training (post-activation ResNet-14 on digits, weight decay)",
         BEYOND,
         "through_training",
         _training_measured,

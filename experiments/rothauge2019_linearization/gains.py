@@ -97,7 +97,9 @@ def _of_kind(sizes: Array, states: Array, stages: Array) -> dict[str, Any]:
     }
 
 
-def _last_over_rest(gains: Array) -> float:
+def _last_over_rest(gains: Array) -> float | None:
+    if len(gains) < 3:
+        return None
     return float(np.median(gains[-1] / np.median(gains[:-2], axis=0)))
 
 

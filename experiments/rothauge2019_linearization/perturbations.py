@@ -41,7 +41,7 @@ class Config:
 
 
 PRESETS = {
-    "smoke": Config("resnet20-digits-seed0", images=24, steps=5, at_once=12),
+    "smoke": Config("resnet20-digits-seed0", 16, ("fgsm linf 8/255", "pgd l2 0.5"), steps=5, at_once=8),
     "laptop": Config(),
     "paper": Config(images=1000, at_once=50),
 }

@@ -43,7 +43,7 @@ class Config:
 
 
 PRESETS = {
-    "smoke": Config(layers=2, width=16, hidden=32, epochs=4, images=3),
+    "smoke": Config(layers=2, width=8, heads=2, hidden=16, epochs=4, images=2),
     "laptop": Config(),
     "paper": Config(images=100),
 }
