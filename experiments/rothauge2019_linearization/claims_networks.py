@@ -290,7 +290,7 @@ STATEMENTS: tuple[Judge, ...] = (
     (
         "scaling",
         "scaling skip path or weights changes spectra markedly",
-        "markedly",
+        "in words only",
         _scaling_measured,
         _scaling_verdict,
     ),
@@ -341,12 +341,12 @@ def _training_measured(summary: Summary) -> str:
 
 
 def _training_verdict(summary: Summary) -> str:
-    """Whether the share of exact ones grows by more than five points, more than single units of a layer make."""
-    ones = {words: run["exact_ones"]["before"] for words, run in summary["runs"].items()}
-    grown = {words for words, shares in ones.items() if shares[-1] > shares[0] + 0.05}
-    if not grown:
+    ones = [run["exact_ones"]["before"] for run in summary["runs"].values()]
+    # five points are more than single units of a layer make
+    grown = [shares[-1] > shares[0] + 0.05 for shares in ones]
+    if not any(grown):
         return "not confirmed"
-    return "confirmed" if len(grown) == len(ones) else f"with {', '.join(sorted(grown))} only"
+    return "confirmed" if all(grown) and max(shares[-1] for shares in ones) > 0.5 else "qualified"
 
 
 def _transformer_measured(summary: Summary) -> str:

@@ -203,6 +203,7 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
     extremes.set_yscale("log")
     for ax in (ones, active, extremes, distance):
         ax.set_xscale("symlog", linthresh=1, base=2)
+        ax.set_xlim(-0.1, epochs[-1] * 1.1)
     for ax in (extremes, distance):
         ax.set_xlabel("epochs")
     ones.set_title("share of singular values that are exactly 1", fontsize="small")

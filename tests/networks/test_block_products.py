@@ -29,7 +29,11 @@ def same(found, reference):
 
 
 def by_blocks(A, B):
-    return block_products._by_blocks(A, B, Classes(A), Classes(B))
+    left, right = Classes(A), Classes(B)
+    blocks = block_products._Blocks(A, left), block_products._Blocks(B, right)
+    assert blocks[0].are_uniform
+    assert blocks[1].are_uniform
+    return block_products._by_blocks(*blocks, left, right, (A.shape[0], B.shape[1]))
 
 
 @given(
@@ -97,3 +101,40 @@ def test_products_of_rows(rows_alike):
     A = in_classes(rng, 40, 60, 40 // rows_alike, 0.3)
     same(row_products(A), A @ A.T)
     same(row_products(sparse.csc_array(A)), A @ A.T)
+
+
+def test_indices_may_come_in_any_order_and_more_than_once():
+    rng = np.random.default_rng(4)
+    A, B = in_classes(rng, 40, 25, 3, 0.4), in_classes(rng, 25, 30, 3, 0.4)
+
+    def shuffled(matrix):
+        rows, columns = matrix.nonzero()
+        order = np.lexsort([rng.random(matrix.nnz), rows])
+        entries = matrix.data[order]
+        # each entry in two parts, one after the other
+        return sparse.csr_array(
+            (np.repeat(entries / 2, 2), np.repeat(columns[order], 2), 2 * matrix.indptr), matrix.shape
+        )
+
+    one, other = shuffled(A), shuffled(B)
+    assert not one.has_sorted_indices
+    assert Classes(A).mean_size > block_products.FEWEST_ROWS[0]
+    same(block_product(one, other), A @ B)
+    assert not one.has_sorted_indices  # the caller's matrix is as it was
+    same(add_entries(shuffled(A), shuffled(A)), A + A)
+
+
+def test_rows_taken_for_alike_are_looked_at(monkeypatch):
+    """Should two patterns ever have the same mark, or flags of a matrix be wrong, SciPy's product is taken."""
+    rng = np.random.default_rng(5)
+    A, B = in_classes(rng, 60, 25, 4, 0.4), in_classes(rng, 25, 30, 2, 0.4)
+    A = A[np.flatnonzero(np.diff(A.indptr) == np.diff(A.indptr)[0])]
+
+    class AllAlike(Classes):
+        def __init__(self, matrix):
+            super().__init__(matrix)
+            self.label, self.ends = np.zeros_like(self.label), np.array([0, len(self.label)])
+            self.order = np.arange(len(self.label))
+
+    monkeypatch.setattr(block_products, "Classes", AllAlike)
+    same(block_product(A, B), A @ B)

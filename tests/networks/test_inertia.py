@@ -216,11 +216,15 @@ def test_counts_are_those_of_the_dense_singular_values(kind, seed, no_small):
     assert not counter.computed_values
 
 
-@pytest.mark.parametrize("kind", ["two values", "option A", "general D"])
-@pytest.mark.parametrize("density", [0.03, 0.2])
-def test_counts_are_exact_beside_the_poles_of_the_reduced_matrix(kind, density):
+@pytest.mark.parametrize(
+    ("kind", "seed", "density"),
+    # Without the rows near the pole among the variables, seeds 5, 29 and 50 are miscounted by one.
+    [("two values", 5, 0.6), ("two values", 29, 0.6), ("two values", 50, 0.6)]
+    + [(kind, 6, density) for kind in ("two values", "option A", "general D") for density in (0.03, 0.2)],
+)
+def test_counts_are_exact_beside_the_poles_of_the_reduced_matrix(kind, seed, density):
     """At 1e-12 from a value of E, the Gram matrix of its rows would be multiplied by 1e12, and the rest drown."""
-    f = factors(kind, 6, density=density, active=0.8, size=6)
+    f = factors(kind, seed, density=density, active=0.9)
     values = np.linalg.svd(dense(f), compute_uv=False)
     pencil = ReducedPencil(f)
     for atom in np.sqrt(np.unique(f.squares))[:6]:

@@ -210,6 +210,8 @@ CASES = {
     "post, dilated": Case(Functional, (3, 7, 6), -0.4, options={"dilation": 2}),
     "post, grouped": Case(Functional, (4, 6, 5), -0.4, options={"groups": 2}),
     "post, depthwise": Case(Functional, (4, 6, 5), -0.4, options={"groups": 4}),
+    # so large, and so many units at a pixel, that counts are by inertia and products by dense blocks
+    "post, many channels": Case(Functional, (24, 5, 5), -0.5, options={"inside": 24}),
     # gains of the skip path
     **{f"post, a = {gain}": Case(Functional, (4, 5, 6), -0.6, options={"gain": gain}) for gain in (0.3, 2.0, -0.7)},
     "post, a = 0": Case(Functional, (4, 5, 6), -0.6, options={"gain": 0.0}, generic=False),

@@ -41,6 +41,7 @@ LOCAL = {
     "3 × 3": (lambda: Gated(), (2, 9, 11)),
     "1 × 1": (lambda: Gated(size=1, padding=0), (2, 5, 4)),
     "not symmetric": (lambda: Gated(size=(2, 4), padding=(1, 2)), (2, 10, 12)),
+    "taller than the image": (lambda: Gated(size=(7, 3), padding=(3, 1)), (2, 4, 12)),
     "without padding": (lambda: Gated(padding=0), (2, 9, 9)),
     "stride 2": (lambda: Gated(stride=2, after=3), (2, 16, 14)),
     "stride 2, odd": (lambda: Gated(stride=2, after=5), (2, 15, 13)),

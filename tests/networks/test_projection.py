@@ -9,6 +9,7 @@ import resdyn
 from resdyn.networks import linearize, load, unroll
 from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.projection import GROUPS, Projection, project
+from resdyn.networks.linearization.subspaces import Range
 from resdyn.networks.linearization.unit import LinearizedUnit
 
 SIDE = 6
@@ -299,3 +300,14 @@ def test_a_projection_comes_back_from_the_disk(tmp_path):
     assert [row[0] for row in rows] == list(GROUPS)
     assert all(len(row) == len(header) for row in rows)
     assert sum(float(row[1]) for row in rows) == unit.shape[1]
+
+
+def test_the_residual_of_least_squares_survives_columns_that_are_nearly_dependent():
+    """Singular values down to 10⁻⁵: one step with the ridge leaves 10⁻³ of what lies along the last."""
+    rng = np.random.default_rng(0)
+    left, right = (np.linalg.qr(rng.standard_normal((n, 4)))[0] for n in (30, 4))
+    matrix = sparse.csr_array(left * [1, 1e-2, 1e-5, 0] @ right.T)
+    vectors = rng.standard_normal((30, 3))
+    expected = vectors - left[:, :3] @ (left[:, :3].T @ vectors)
+    # rounding of the matrix itself turns the last direction by 1e-16 / 1e-5
+    np.testing.assert_allclose(Range(matrix, np.zeros(4, dtype=int)).residual(vectors), expected, atol=1e-9)

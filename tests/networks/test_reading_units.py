@@ -315,6 +315,20 @@ def test_a_narrow_preactivation_is_cut_before_its_first_layer():
     assert abs(found.to_dense() - J).max() <= 1e-12 * abs(J).max()
 
 
+def test_of_equal_cuts_the_one_between_two_layers_is_taken():
+    """Where all units are active, so that factors and their products look no farther than one layer each."""
+
+    class Leaky(Preactivated):
+        def forward(self, x):
+            return x + self.conv2(F.leaky_relu(self.conv1(F.leaky_relu(x))))
+
+    rng = np.random.default_rng(0)
+    module, x = shaken(Leaky(inside=3), rng), torch.from_numpy(rng.standard_normal(IMAGE))
+    factors = linearize(module, x).factors
+    assert factors.p == x.numel()
+    assert max(np.diff(factors.V.indptr)) == max(np.diff(factors.U.indptr)) == 3 * 9
+
+
 @pytest.mark.parametrize("shift", [-30.0, 30.0])
 def test_none_active_and_all_active(shift):
     module, x = made("in place")
@@ -363,6 +377,13 @@ class ThroughAView(Branch):
         return x + self.conv2(F.relu(self.conv1(y)))
 
 
+class WritesIntoAView(Branch):
+    def forward(self, x):
+        y = self.conv1(x)
+        F.relu_(y.flatten())
+        return x + self.conv2(y)
+
+
 class Attention(Branch):
     def forward(self, x):
         y = x.flatten(2)
@@ -381,6 +402,7 @@ class PooledAfterwards(Branch):
         (TwoAdditions, "more than one addition"),
         (Normalised, "uses native_group_norm"),
         (ThroughAView, "what was read off its run differs|uses copy"),
+        (WritesIntoAView, "writes through a view"),
         (Attention, "uses bmm"),
         (PooledAfterwards, "more than one addition"),
     ],

@@ -10,7 +10,7 @@ from scipy import sparse
 from scipy.sparse.linalg import aslinearoperator
 
 from resdyn.networks.linearization import Atom, Factors, LinearizedUnit, SpectralDensity
-from resdyn.networks.linearization.active import forced_atoms
+from resdyn.networks.linearization.active import forced_atoms, projection_on_columns
 from resdyn.networks.linearization.density import spectral_density
 
 
@@ -174,6 +174,15 @@ def test_a_branch_of_dependent_units_forces_no_atom_without_proof():
     )  # fmt: skip
     assert forced_atoms(twice) == []
     assert len(unit_of(twice).spectral_density().atom_values) == 0
+
+
+def test_dependent_columns_are_never_taken_for_independent():
+    """Rounding makes about half of the vanishing pivots positive."""
+    for seed in range(20):
+        columns = np.random.default_rng(seed).standard_normal((30, 6))
+        columns[:, 5] = columns[:, :5] @ np.arange(5.0)
+        assert projection_on_columns(sparse.csc_array(columns)) is None
+        assert projection_on_columns(sparse.csc_array(columns[:, :5])) is not None
 
 
 def test_atoms_of_other_operators_take_the_nearest_mass():

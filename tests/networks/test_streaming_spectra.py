@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch import nn
 
-from resdyn.networks import linearize, load, resnet, unroll
+from resdyn.networks import dense_resnet, linearize, load, resnet, unroll
 from resdyn.networks.linearization import batches
 from resdyn.networks.linearization.streaming import UnitCounts, UnitSpectra, unit_counts, unit_spectra
 
@@ -61,6 +61,19 @@ def test_each_unit_is_linearized_at_the_state_of_its_input_in_double_precision(n
                 expected = [linearize(unit, x, reading=reading).singular_values() for x in states]
                 np.testing.assert_allclose(spectra.of(unit.name, reading), expected, atol=1e-12)
         states = unit(states)
+
+
+def test_states_are_followed_in_double_precision_also_where_the_network_runs_in_single():
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = dense_resnet(5, 5, 3, 2, step=0.5)  # with tanh, the Jacobian depends on every digit of the state
+    single, double = (unroll(model, np.zeros((1, 5)), dtype=dtype) for dtype in (torch.float32, torch.float64))
+    x = RNG.standard_normal((1, 5))
+    found, state = unit_spectra(single, x, readings=["after"]), double.stem(x)
+    for unit in double.units:
+        expected = linearize(unit, state[0]).singular_values()
+        np.testing.assert_allclose(found.of(unit.name, "after")[0], expected, atol=1e-13)
+        state = unit(state)
 
 
 def test_structure_is_that_of_the_linearizations(network, spectra):

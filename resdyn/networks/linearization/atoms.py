@@ -90,14 +90,15 @@ class Structure:
         """The rank of :math:`U_A V`; where units are dependent, U and V are replaced by as many as are not."""
         if self.reduction is not None and self.reduction.root is not None:
             return self.p  # columns of [S_A Vᵀ, U_A] are independent, so those of Vᵀ and of U_A are
-        rank_U = verified_rank(self.U)
+        rank_U, p = verified_rank(self.U), self.p
         if rank_U < min(self.U.shape):
             self.U, self.V = _independent(self.U, self.V, rank_U)
         rank_V = verified_rank(self.V)
         if rank_V < min(self.V.shape):
             self.V, self.U = (sparse.csr_array(factor.T) for factor in _independent(self.V.T, self.U.T, rank_V))
             rank_U = verified_rank(self.U)
-        self.reduction = self._reduction()
+        if self.p < p:
+            self.reduction = self._reduction()
         if self.p in (rank_U, rank_V):
             return min(rank_U, rank_V)
         return verified_rank(self.U @ self.V)

@@ -21,12 +21,25 @@ multiply them by, SciPy's product is faster (measured on units of a ResNet-56)."
 
 def block_product(A: Any, B: Any) -> Any:
     """A B (CSR, sorted indices) of CSR matrices, by dense blocks if their rows come in classes, else by SciPy."""
+    # rows of one pattern must have it in one order
+    A, B = _in_order(A), _in_order(B)
     left, right = Classes(A), Classes(B)
     if min(A.nnz, B.nnz) > 0 and left.mean_size >= FEWEST_ROWS[0] and right.mean_size >= FEWEST_ROWS[1]:
-        return _by_blocks(A, B, left, right)
+        outer, inner = _Blocks(A, left), _Blocks(B, right)
+        if outer.are_uniform and inner.are_uniform:
+            return _by_blocks(outer, inner, left, right, (A.shape[0], B.shape[1]))
     product = sparse.csr_array(A @ B)
     product.sort_indices()
     return product
+
+
+def _in_order(matrix: Any) -> Any:
+    """With sorted indices, each once."""
+    if matrix.has_canonical_format:
+        return matrix
+    ordered = matrix.copy()
+    ordered.sum_duplicates()
+    return ordered
 
 
 def row_products(A: Any) -> Any:
@@ -71,8 +84,14 @@ class _Blocks:
         begins, sizes = ordered.indptr[classes.ends].tolist(), np.diff(classes.ends).tolist()
         self.entries: list[Array] = []
         self.columns: list[Array] = []
+        self.are_uniform = True
+        """Whether the rows of each class have the same columns in the same order, for certain."""
         for begin, end, size in zip(begins[:-1], begins[1:], sizes, strict=True):
-            self.columns.append(ordered.indices[begin : begin + (end - begin) // size])
+            columns = ordered.indices[begin : begin + (end - begin) // size]
+            if not np.array_equal(ordered.indices[begin:end], np.tile(columns, size)):
+                self.are_uniform = False
+                return
+            self.columns.append(columns)
             self.entries.append(ordered.data[begin:end].reshape(size, -1 if end > begin else 0))
 
     def pattern(self, width: int) -> Any:
@@ -87,7 +106,9 @@ def _pattern(columns: list[Array], width: int) -> Any:
 
 
 def add_entries(matrix: Any, other: Any) -> Any:
-    """The sum of two CSR matrices with sorted indices; in the first itself if it has entries where the second has."""
+    """The sum of two CSR matrices; in the first itself if it has sorted indices and entries where the second has."""
+    if not matrix.has_canonical_format or not other.has_canonical_format:
+        return sparse.csr_array(_in_order(matrix) + _in_order(other))
     if not other.nnz:
         return matrix
     rows = np.repeat(np.arange(other.shape[0]), np.diff(other.indptr))
@@ -111,16 +132,15 @@ def _places(matrix: Any, rows: Array, columns: Array) -> Array | None:
     return low if np.array_equal(matrix.indices[low], columns) else None
 
 
-def _by_blocks(A: Any, B: Any, left: Classes, right: Classes) -> Any:
-    outer, inner = _Blocks(A, left), _Blocks(B, right)
+def _by_blocks(outer: "_Blocks", inner: "_Blocks", left: Classes, right: Classes, shape: tuple[int, int]) -> Any:
     pieces = _pieces(outer.columns, right)
-    needed = _columns_of_products(pieces, inner.pattern(B.shape[1]))
+    needed = _columns_of_products(pieces, inner.pattern(shape[1]))
     widths = np.array([len(columns) for columns in needed])
     indices = np.concatenate([needed[label] for label in left.label.tolist()])
     indptr = np.concatenate([[0], np.cumsum(widths[left.label])])
     indptr = indptr.astype(sparse.get_index_dtype((indices,), maxval=len(indices)))
     data = np.empty(len(indices))
-    where, ascending = np.empty(B.shape[1], np.int64), np.arange(B.shape[1])
+    where, ascending = np.empty(shape[1], np.int64), np.arange(shape[1])
     starts = iter(indptr[left.order].tolist())
     for entries, parts, columns in zip(outer.entries, pieces, needed, strict=True):
         width = len(columns)
@@ -132,7 +152,7 @@ def _by_blocks(A: Any, B: Any, left: Classes, right: Classes) -> Any:
         # zip ends with the rows of this class, before it takes another start
         for values, start in zip(entries[:, parts.order] @ gathered, starts, strict=False):
             data[start : start + width] = values
-    return sparse.csr_array((data, indices, indptr), shape=(A.shape[0], B.shape[1]))
+    return sparse.csr_array((data, indices, indptr), shape=shape)
 
 
 class _Pieces(NamedTuple):
