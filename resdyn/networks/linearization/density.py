@@ -268,7 +268,8 @@ def _quadratures(gram: Gram, start: Array, steps: int) -> tuple[list[Rule], list
     """Nodes σ and weights of each probe, known atoms removed, of total 1; and those of half the steps."""
     found = tridiagonal(gram.apply, start, steps)
     inside = [Atom(atom.value, atom.multiplicity / gram.dimension) for atom in gram.inside]  # type: ignore[arg-type]
-    rules, halves = [], []
+    rules: list[Rule] = []
+    halves: list[Rule] = []
     for diagonal, beside, length in zip(*found, strict=True):
         ended = length < steps or length == gram.dimension
         for collected, end in ((rules, length), (halves, length if ended else max(length // 2, 1))):
