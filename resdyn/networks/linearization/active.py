@@ -47,6 +47,11 @@ def gram_matmat(factors: Factors) -> Apply:
     transposed = tuple(sparse.csr_array(matrix.T) for matrix in (S, U, V))
 
     def apply(x: Array) -> Array:
+        if x.shape[1] == 1:  # SciPy's products of sparse matrices with one column are slower than with a vector
+            return product(x[:, 0])[:, None]
+        return product(x)
+
+    def product(x: Array) -> Array:
         back = transposed[0] @ x + transposed[2] @ (transposed[1] @ x)
         return np.asarray(S @ back + U @ (V @ back))
 

@@ -78,7 +78,7 @@ def leading_eigenvectors(
     if room >= size:
         values, vectors = np.linalg.eigh(symmetric(apply(np.eye(size))))
         return values[::-1][:k], vectors[:, ::-1][:, :k]
-    guess = _by_arpack(apply, size, k, rng)
+    guess = _by_arpack(apply, size, k, tolerance, rng)
     start = np.concatenate([guess, rng.standard_normal((size, kept - guess.shape[1]))], axis=1)
     basis, images = np.empty((size, room), order="F"), np.empty((size, room), order="F")
     basis[:, :kept] = np.linalg.qr(start)[0]
@@ -113,14 +113,16 @@ def leading_eigenvectors(
     return None
 
 
-def _by_arpack(apply: Apply, size: int, k: int, rng: np.random.Generator) -> Array:
+def _by_arpack(apply: Apply, size: int, k: int, tolerance: float, rng: np.random.Generator) -> Array:
     """Leading eigenvectors, orthonormal, by single vectors; none if that does not converge.
 
     It needs fewest products, but may miss copies of a multiple eigenvalue.
     """
     operator = LinearOperator((size, size), matvec=lambda x: apply(x.reshape(-1, 1)).ravel(), dtype=np.float64)
     try:
-        _, vectors = eigsh(operator, k, which="LA", v0=rng.standard_normal(size), maxiter=max(100, 10 * k))
+        _, vectors = eigsh(
+            operator, k, which="LA", v0=rng.standard_normal(size), maxiter=max(100, 10 * k), tol=tolerance
+        )
     except ArpackError:  # also raised, as a subclass, when the iterations are used up
         return np.empty((size, 0))
     return np.linalg.qr(vectors)[0]
