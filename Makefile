@@ -56,7 +56,7 @@ docs/_build/html/index.html: $(PACKAGE) $(DOCS) $(DONE)/test-installed
 	$(BIN)/sphinx-build -W -n -E -q -b html docs $(@D)
 	@touch $@
 
-BENCHMARKS := simulate equilibria spectra basins cycles continuation diagrams networks
+BENCHMARKS := simulate equilibria spectra basins cycles continuation diagrams networks linearization
 
 bench: $(BENCHMARKS:%=results/bench/%-native-1.json) ## measure against peers, each job in one run
 results/bench/%-native-1.json: $(PACKAGE) $(SCRIPTS) $(DONE)/bench-installed

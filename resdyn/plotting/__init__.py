@@ -19,6 +19,7 @@ from resdyn.plotting.orbits import cumulative_states, interaction_matrix, residu
 from resdyn.plotting.periodic import cycles, poincare_section
 from resdyn.plotting.perturbations import noise_variance, propagation
 from resdyn.plotting.portraits import manifold, phase_portrait, trajectories
+from resdyn.plotting.spectra import projection, singular_values, spectrum, unit_spectra
 from resdyn.plotting.training import training_curves
 from resdyn.plotting.units import unit_norms
 
@@ -49,16 +50,20 @@ __all__ = [
     "orbit_diagram",
     "phase_portrait",
     "poincare_section",
+    "projection",
     "propagation",
     "relations",
     "residual_norms",
     "residual_transients",
     "resilience",
     "separability",
+    "singular_values",
+    "spectrum",
     "spread_per_layer",
     "training_curves",
     "trajectories",
     "transients",
     "uncertainty",
     "unit_norms",
+    "unit_spectra",
 ]

@@ -59,16 +59,6 @@ def test_rows_and_columns_are_those_of_the_convolution(layer):
     assert np.array_equal(assembly.convolution_columns(weight, shape, **options).toarray(), dense)
 
 
-def test_average_pooling_is_torchs():
-    shape = (2, 5, 6)
-    units = torch.eye(60, dtype=torch.float64).reshape(-1, *shape)
-    for options in ({"stride": 2}, {"padding": 1}, {"stride": (2, 1), "padding": 1, "count_include_pad": False}):
-        pooled = torch.nn.functional.avg_pool2d(units, (2, 3), **options).reshape(60, -1).T.numpy()
-        ours = dict(options)
-        ours["count_padding"] = ours.pop("count_include_pad", True)
-        assert np.allclose(assembly.average_pooling_matrix(shape, (2, 3), **ours).toarray(), pooled, rtol=1e-15, atol=0)
-
-
 def test_a_selection_takes_entries_or_nothing():
     x = np.array([3.0, 5.0, 7.0])
     assert np.array_equal(assembly.selection([[2, -1], [0, 2]], 3) @ x, [7, 0, 3, 7])
@@ -89,7 +79,7 @@ def test_what_does_not_fit_is_refused():
         assembly.selection([3], 3)
 
 
-# --- products -----------------------------------------------------------------------------------------
+# --- units --------------------------------------------------------------------------------------------
 
 
 def convolution(rng, before, after, kernel=3, groups=1):
@@ -161,74 +151,17 @@ def unit(request):
     return factors(**CASES[request.param])
 
 
-def dense_parts(f):
-    """C, K by level, and H, as the formulas say."""
-    order, rows = f.order, f.rows
-    S = np.eye(*f.shape) if f.skip is None else f.skip.toarray()
-    S_A, V = (f.a * f.outer[:, None] * S)[rows], f.V.toarray()[order]
-    U_A = (f.outer[:, None] * f.U.toarray())[rows][:, order]
-    C = np.stack([S_A @ V.T, U_A], axis=-1).reshape(len(rows), 2 * f.p)
-    return np.diag(S_A @ S_A.T), C, V @ V.T
-
-
-def test_gram_matrices_are_products_of_the_factors(unit):
-    e, C, H = dense_parts(unit)
-    grams = assembly.gram_matrices(unit)
-    assert np.allclose(grams.H.toarray(), H, atol=1e-14)
-    assert grams.sizes.sum() == len(e) == len(unit.rows)
-    assert np.allclose(np.repeat(grams.levels, grams.sizes), np.sort(e), rtol=1e-15)
-    for level, size, K in zip(grams.levels, grams.sizes, grams.K, strict=True):
-        rows = np.isclose(e, level)
-        assert rows.sum() == size
-        assert np.allclose(K.toarray(), C[rows].T @ C[rows], atol=1e-14)
-        assert in_order(K)
-    assert np.allclose(assembly.interleaved_factor(unit).toarray(), C, atol=1e-15)
-
-
-def test_gram_matrices_count_singular_values_by_their_inertia(unit):
-    """Haynsworth: #(σ² > t²) = #(e > t²) + negatives of N(t) − p."""
-    grams, J = assembly.gram_matrices(unit), unit.active_matrix.toarray()
-    if not min(J.shape) or not unit.p:
-        return
-    one, none = np.eye(unit.p), np.zeros((unit.p, unit.p))
-    halves = np.concatenate([2 * np.arange(unit.p), 2 * np.arange(unit.p) + 1])
-    inverse = np.empty((2 * unit.p, 2 * unit.p))
-    inverse[np.ix_(halves, halves)] = np.block([[-grams.H.toarray(), one], [one, none]])
-    values = np.linalg.svd(J, compute_uv=False)
-    for t in np.quantile(values, [0.1, 0.3, 0.7, 0.9]) + 1e-3:
-        N = inverse + sum(K.toarray() / (e - t**2) for e, K in zip(grams.levels, grams.K, strict=True))
-        negative = (np.linalg.eigvalsh(N) < 0).sum()
-        assert (grams.sizes[grams.levels > t**2]).sum() + negative - unit.p == (values > t).sum()
-
-
-def test_weighted_gram_matrices():
-    f = factors(derivative="smooth")
-    _, C, _ = dense_parts(f)
-    weights = np.random.default_rng(3).standard_normal(len(C))
-    weighted = assembly.weighted_gram_matrix(f, weights)
-    assert np.allclose(weighted.toarray(), C.T @ np.diag(weights) @ C, atol=1e-14)
-    assert in_order(weighted)
-
-
-def test_skip_paths_without_few_levels_are_refused():
-    with pytest.raises(ValueError, match="not orthogonal"):
-        assembly.gram_matrices(factors("projection"))
-    with pytest.raises(ValueError, match=r"E has \d+ distinct entries"):
-        assembly.gram_matrices(factors(derivative="smooth"))
-
-
-def test_levels_that_differ_by_rounding_are_one():
-    f = factors()
-    f = Factors(
-        f.a, f.skip, f.U, f.V, f.outer * np.where(np.arange(len(f.outer)) % 2, 1 + 2.0**-52, 1), f.inner, f.place
-    )
-    assert len(np.unique(f.squares)) == 2
-    assert len(assembly.gram_matrices(f).levels) == 1
-
-
 def test_the_matrix_of_a_unit_is_the_sum_of_its_paths(unit):
     S = np.eye(*unit.shape) if unit.skip is None else unit.skip.toarray()
     J = unit.outer[:, None] * (unit.a * S + unit.U.toarray() @ unit.V.toarray())
     assert np.allclose(assembly.full_matrix(unit).toarray(), J, atol=1e-14)
     assert np.allclose(unit.active_matrix.toarray(), J[unit.rows], atol=1e-14)
     assert in_order(unit.active_matrix)
+
+
+def test_the_matrix_of_a_unit_is_the_callers():
+    f = factors()
+    first = assembly.full_matrix(f)
+    first.data[:] = 0
+    assert assembly.full_matrix(f).data.any()
+    assert f.active_matrix.data.any()

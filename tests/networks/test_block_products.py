@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 
 from resdyn.networks.linearization import assembly, block_products
-from resdyn.networks.linearization.block_products import Classes, add_entries, block_product
+from resdyn.networks.linearization.block_products import Classes, add_entries, block_product, row_products
 
 # sums of at most a few hundred products of numbers near 1
 ROUNDING = 1e-14
@@ -89,3 +89,11 @@ def test_entries_are_added_in_place_only_where_there_are_some():
 
 def test_a_row_without_entries_has_no_place():
     assert np.array_equal(add_entries(sparse.csr_array((2, 2)), sparse.csr_array(np.eye(2))).toarray(), np.eye(2))
+
+
+@pytest.mark.parametrize("rows_alike", [1, 20])
+def test_products_of_rows(rows_alike):
+    rng = np.random.default_rng(2)
+    A = in_classes(rng, 40, 60, 40 // rows_alike, 0.3)
+    same(row_products(A), A @ A.T)
+    same(row_products(sparse.csc_array(A)), A @ A.T)

@@ -1,5 +1,7 @@
 """Complete spectra of factored Jacobians against singular values of the dense matrix; atoms; ranks."""
 
+import os
+
 import numpy as np
 import pytest
 import torch
@@ -7,10 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 
-from resdyn.networks.linearization import matrices, reduction, symmetric
+import resdyn
+from resdyn import _memory
+from resdyn.networks.linearization import matrices, on_device, reduction, spectrum, symmetric
 from resdyn.networks.linearization.atoms import Structure
 from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.matrices import matrix_singular_values, verified_rank
+from resdyn.networks.linearization.on_device import spectra_on_device
 from resdyn.networks.linearization.spectrum import spectrum_of_factors, spectrum_of_matrix
 
 ACCURACY = 1e-10  # promised, for Jacobians with norms of a few units
@@ -116,6 +121,9 @@ KINDS = {
     "s near 0": {"outer": 0.05},
     "s = 0": {"outer": 0.0},
     "skip scaled": {"a": 2.7},
+    "skip small": {"a": 1e-4, "inner": 0.1},
+    "skip small, before": {"a": 3e-3, "outer": 1.0},
+    "skip small, option A": {"a": 1e-4, "widen": "A"},
     "skip negative": {"a": -0.6},
     "no skip": {"a": 0.0},
     "no skip, many inner units": {"a": 0.0, "inner": 0.9},
@@ -133,6 +141,18 @@ KINDS = {
     "smooth": {"smooth": True},
     "large weights": {"gain": 6.0},
 }
+
+
+@pytest.mark.parametrize("inner", [0.05, 0.3, 0.8])
+@pytest.mark.parametrize("widen", [None, "A", "B"])
+def test_inputs_that_are_not_active_are_zeros(widen, inner):
+    # before a pre-activation unit there is an activation that skip path and branch share
+    rng = np.random.default_rng(0)
+    factors = unit(rng, widen=widen, inner=inner, outer=1.0)
+    n, m = factors.shape
+    active = sparse.diags_array((rng.random(m) < 0.4).astype(float))
+    S = sparse.eye_array(n) if factors.skip is None else factors.skip
+    check(changed(factors, skip=sparse.csr_array(S @ active), V=sparse.csr_array(factors.V @ active)))
 
 
 @pytest.mark.parametrize("seed", [0, 1, 2])
@@ -168,6 +188,11 @@ def test_the_reduction_is_banded_in_the_order_of_pixels():
     found = Structure(factors).reduction
     assert found.root.width < found.order * 3 / 30
     matrix = np.tril(found.matrix())
+    C = found.C.toarray()
+    R, p = np.linalg.cholesky(C.T @ C).T, found.order // 2
+    swap = np.array([[0.0, 1.0], [1.0, 0.0]])
+    M = np.kron(np.eye(p), swap) + np.kron(found.H.toarray(), [[0, 0], [0, 1]])
+    assert np.abs(matrix - np.tril(R @ M @ R.T)).max() < 1e-12
     rows, columns = np.nonzero(np.abs(matrix) > 1e-12)
     assert (rows - columns).max() < found.order * 9 / 30
 
@@ -206,7 +231,7 @@ def test_small_singular_values_of_convolutional_units_are_exact(widen, inner, no
     left, values, right = np.linalg.svd(J)
     u, v = left[:, rank - 1], right[rank - 1]
     reached = factors.U.T @ u
-    for aim in (1e-4, 1e-7, 1e-10):
+    for aim in (1e-2, 3e-3, 1e-3, 1e-4, 1e-7, 1e-10):
         # the least change of V that makes Jᵀu = aim v, where Jᵀu was the smallest value times v
         V = factors.V.toarray() + np.outer(reached, (aim - values[rank - 1]) * v) / (reached @ reached)
         nearly = changed(factors, V=sparse.csr_array(V))
@@ -225,6 +250,18 @@ def test_small_singular_values_without_a_skip_path_are_exact(no_direct):
     assert found.atoms == ((0.0, 28),)
     assert found.rank == 12
     assert np.abs(found.values[:40] - np.linalg.svd(dense(factors), compute_uv=False)).max() < 1e-10
+
+
+@pytest.mark.parametrize("a", [1e-2, 1e-5, 1e-9])
+@pytest.mark.parametrize("small", [1e-3, 1e-7])
+def test_values_smaller_than_the_skip_path_or_a_little_larger_are_exact(a, small, no_direct):
+    rng = np.random.default_rng(0)
+    U, V = rng.standard_normal((70, 14)), rng.standard_normal((14, 70))
+    left, values, right = np.linalg.svd(V, full_matrices=False)
+    values[-2:] = small, 2 * small
+    factors = dense_factors(a, U, (left * values) @ right)
+    expected = np.linalg.svd(dense(factors), compute_uv=False)
+    assert np.abs(spectrum_of_factors(factors).values - expected).max() < 1e-10
 
 
 @pytest.mark.parametrize("shape", [(60, 60), (30, 80), (80, 30)])
@@ -399,12 +436,113 @@ def test_an_orthogonal_change_of_variables_changes_nothing(kind):
     assert (one.atoms, one.rank) == (two.atoms, two.rank)
 
 
+# --- linearized units, and devices -----------------------------------------------------------------
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")  # torch's own, once
+def test_units_of_a_trained_network():
+    network = resdyn.networks.unroll(
+        resdyn.networks.load("resnet20-digits-seed0"), np.zeros((1, 1, 8, 8)), dtype=torch.float64
+    )
+    for unit in network.units[1::3]:
+        J = resdyn.networks.linearize(unit, np.abs(np.random.default_rng(0).standard_normal(unit.shape_before)))
+        expected = np.linalg.svd(J.to_dense(), compute_uv=False)
+        assert np.abs(J.singular_values() - expected).max() < ACCURACY
+
+
+@pytest.mark.filterwarnings("ignore:`torch.jit.script` is deprecated:DeprecationWarning")
+@pytest.mark.skipif(not os.environ.get("RESDYN_DATA"), reason="RESDYN_DATA names no folder with weights and CIFAR-10")
+def test_a_unit_of_the_public_resnet56():
+    mean, std = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
+    module = resdyn.networks.load("resnet56-4bfd9763", preprocessing=(mean, std))
+    network = resdyn.networks.unroll(module, np.zeros((1, 3, 32, 32)), dtype=torch.float64)
+    pixels = resdyn.data.cifar10().subset(slice(5, 6)).pixels()
+    x = network.stem((pixels - np.reshape(mean, (3, 1, 1))) / np.reshape(std, (3, 1, 1)))
+    for unit in network.units[:24]:
+        x = unit(x)
+    J = resdyn.networks.linearize(network.units[24], x[0])
+    dense_J = J.to_dense()
+    expected = np.zeros(4096)
+    active = dense_J[dense_J.any(axis=1)]
+    expected[: len(active)] = np.linalg.svd(active, compute_uv=False)
+    assert np.abs(J.singular_values() - expected).max() < 1e-12
+    for value, multiplicity in J.atoms:
+        assert multiplicity == (np.abs(expected - value) < 1e-9).sum()
+
+
+class Given:
+    """What spectra_on_device needs to know."""
+
+    def __init__(self, matrix):
+        self.matrix, self.shape = matrix, matrix.shape
+
+    def to_dense(self):
+        return self.matrix
+
+
+def some_jacobians():
+    rng = np.random.default_rng(0)
+    nearly = rng.standard_normal((20, 20))
+    nearly[3] = nearly[7] + 1e-8 * rng.standard_normal(20)
+    nearly[5] = nearly[9]
+    shapes = [(20, 20), (30, 12), (20, 20), (12, 30), (0, 4)]
+    return [Given(nearly), *(Given(rng.standard_normal(shape)) for shape in shapes)]
+
+
+@pytest.mark.parametrize("room", [None, 12_800, 26_000])
+def test_spectra_on_a_device_are_exact_in_any_batches(room, monkeypatch):
+    if room is not None:  # one Jacobian of 20 × 20 takes 12 800 bytes
+        monkeypatch.setattr(on_device, "_free_bytes", lambda device: room)
+    given = some_jacobians()
+    found = spectra_on_device(iter(given), "cpu")
+    assert len(found) == len(given)
+    for values, J in zip(found, given, strict=True):
+        assert values.shape == (min(J.shape),)
+        assert np.abs(values - np.linalg.svd(J.matrix, compute_uv=False)).max(initial=0.0) < 1e-11
+
+
+def test_batches_hold_what_fits(monkeypatch):
+    shapes = [(20, 20)] * 5 + [(10, 10)] + [(20, 20)]
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(on_device, "_free_bytes", lambda device: 2 * 12_800)
+    assert list(on_device._batches(shapes, cpu)) == [[0, 1], [2, 3], [4, 6], [5]]
+    monkeypatch.setattr(on_device, "_free_bytes", lambda device: 12_799)
+    with pytest.raises(MemoryError, match=r"of shape \(20, 20\) needs 12\.5 KiB on 'cpu'.*spectral_density\(\)"):
+        list(on_device._batches(shapes, cpu))
+
+
+def test_free_memory_is_that_of_the_device(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (1000, 4000))
+    assert on_device._free_bytes(torch.device("cuda", 0)) == 500
+
+
+def test_a_device_that_is_not_there_is_named(monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(RuntimeError, match="device is 'cuda', but torch finds no CUDA device"):
+        spectra_on_device(some_jacobians())
+    with pytest.raises(RuntimeError, match="device is 'cuda', but torch finds no CUDA device"):
+        spectrum_of_factors(unit(np.random.default_rng(0)), "cuda")
+    with pytest.raises(ValueError, match="device is 'abacus', which torch does not know"):
+        spectra_on_device([], "abacus")
+
+
+@pytest.mark.parametrize("kind", ["few inner units", "2p above s", "no skip", "option A"])
+def test_a_device_finds_the_same_eigenvalues(kind, no_direct, monkeypatch):
+    factors = unit(np.random.default_rng(0), **KINDS[kind])
+    here = spectrum_of_factors(factors)
+    asked = []
+    for module in (symmetric, spectrum):
+        monkeypatch.setattr(module, "named_device", lambda device: asked.append(device) or torch.device("cpu"))
+    there = spectrum_of_factors(factors, "cuda")
+    assert set(asked) == {"cuda"}
+    assert np.abs(here.values - there.values).max() < 1e-12
+    assert there.atoms == here.atoms
+
+
 # --- memory ----------------------------------------------------------------------------------------
 
 
 def test_too_large_a_matrix_is_refused_before_it_is_made(monkeypatch):
-    from resdyn import _memory
-
     monkeypatch.setattr(_memory, "available_bytes", lambda: 1000)
     factors = unit(np.random.default_rng(0))
     with pytest.raises(MemoryError, match=r"spectral_density\(\) for an estimate or count_above\(t\) for exact counts"):

@@ -216,6 +216,31 @@ def test_counts_are_those_of_the_dense_singular_values(kind, seed, no_small):
     assert not counter.computed_values
 
 
+@pytest.mark.parametrize("kind", ["two values", "option A", "general D"])
+@pytest.mark.parametrize("density", [0.03, 0.2])
+def test_counts_are_exact_beside_the_poles_of_the_reduced_matrix(kind, density):
+    """At 1e-12 from a value of E, the Gram matrix of its rows would be multiplied by 1e12, and the rest drown."""
+    f = factors(kind, 6, density=density, active=0.8, size=6)
+    values = np.linalg.svd(dense(f), compute_uv=False)
+    pencil = ReducedPencil(f)
+    for atom in np.sqrt(np.unique(f.squares))[:6]:
+        if atom == 0:
+            continue
+        for side in (1 - 1e-12, 1 + 1e-12):
+            # Dense values miss an atom by 1e-15; none of the others is nearer than 1e-11.
+            assert pencil.count(atom * side, 16).above == (values > atom * side).sum()
+
+
+def test_without_a_skip_path_small_thresholds_need_no_repetition():
+    f = factors("no skip", 2, density=0.4, active=0.7)
+    values = np.linalg.svd(dense(f), compute_uv=False)
+    pencil = ReducedPencil(f)
+    for t in (1e-6, 1e-5, 1e-3):
+        found = pencil.count(t, 16)
+        assert found.above == (values > t).sum()
+        assert found.smallest > inertia.TRUSTED_PIVOT
+
+
 @pytest.mark.parametrize("density", DENSITIES)
 def test_the_atom_has_the_multiplicity_of_the_rank_theorem(density, no_small):
     """s − 2p values equal the gain of the skip path, if that is not negative; else nothing is forced."""
@@ -245,7 +270,7 @@ def test_scales_of_the_two_layers_make_no_difference(no_small):
     scale = 10.0 ** np.random.default_rng(0).uniform(-5, 5, f.p)
     U, V = sparse.csc_array(f.U @ sparse.diags_array(1 / scale)), sparse.csr_array(sparse.diags_array(scale) @ f.V)
     scaled = Counter(Factors(f.a, f.skip, U, V, f.outer, f.inner, f.place))
-    thresholds = np.linspace(0.2, 2.0, 30)
+    thresholds = np.linspace(0.0, 2.0, 31)
     np.testing.assert_array_equal(scaled.counts(thresholds), Counter(f).counts(thresholds))
     assert not scaled.computed_values
 

@@ -21,6 +21,7 @@ from resdyn.networks import (
     linearize,
     load,
     mlp,
+    residual_mlp,
     resnet,
     resnext,
     unroll,
@@ -104,7 +105,10 @@ def test_every_part_of_a_network_has_the_jacobian_of_autograd(network):
         assert linearized.method == ("factored" if part is not network.head else "closed form")
         assert linearized.notes == ()
         assert linearized.shape_after == part.shape_after
-        w, v = np.random.default_rng(2).standard_normal(J.shape[0]), np.random.default_rng(3).standard_normal(J.shape[1])
+        w, v = (
+            np.random.default_rng(2).standard_normal(J.shape[0]),
+            np.random.default_rng(3).standard_normal(J.shape[1]),
+        )
         assert np.allclose(linearized.matvec(v), J @ v, rtol=0, atol=1e-12 * abs(J).sum())
         assert np.allclose(linearized.rmatvec(w), J.T @ w, rtol=0, atol=1e-12 * abs(J).sum())
 
@@ -117,22 +121,22 @@ def test_before_the_addition_nothing_follows(network):
         assert before.active_outer == before.shape[0]
 
 
-@pytest.mark.parametrize("reading", ["after", "before"])
 @pytest.mark.parametrize("masks", ["held", "recomputed"])
-@pytest.mark.parametrize(("alpha", "beta"), [(0.5, 1.0), (1.0, 2.0), (-0.3, 0.7), (0.0, 1.0), (1.0, 0.0)])
-def test_scales_against_autograd_of_the_scaled_unit(network, reading, masks, alpha, beta):
-    for unit, x in list(states(network))[1:-1][:3]:
-        found = linearize(unit, x, reading=reading, skip_scale=alpha, weight_scale=beta, masks=masks)
+def test_scales_against_autograd_of_the_scaled_unit(network, masks):
+    pairs = [(0.5, 1.0), (1.0, 2.0), (-0.3, 0.7), (0.0, 1.0), (1.0, 0.0)]
+    for k, (unit, x) in enumerate(list(states(network))[1:-1]):
+        alpha, beta = pairs[k % len(pairs)]
         skip, branch = unit.shortcut.function, unit.branch.function
-        scaled = autograd(lambda v, s=skip, b=branch: alpha * s(v) + beta * b(v), x, unit.shape_before)
-        if reading == "after":
-            with torch.no_grad():
-                at = torch.from_numpy(x)[None]
-                total = skip(at) + branch(at) if masks == "held" else alpha * skip(at) + beta * branch(at)
-            scaled = autograd(unit.after.function, total[0], total[0].shape) @ scaled
-        assert near(found.to_dense(), scaled)
-        assert (found.skip_scale, found.weight_scale, found.masks) == (alpha, beta, masks)
-        assert found.method == "factored"
+        before = autograd(lambda v, a=alpha, b=beta, s=skip, g=branch: a * s(v) + b * g(v), x, unit.shape_before)
+        with torch.no_grad():
+            at = torch.from_numpy(x)[None]
+            total = skip(at) + branch(at) if masks == "held" else alpha * skip(at) + beta * branch(at)
+        after = autograd(unit.after.function, total[0], total[0].shape) @ before
+        for reading, expected in (("before", before), ("after", after)):
+            found = linearize(unit, x, reading=reading, skip_scale=alpha, weight_scale=beta, masks=masks)
+            assert near(found.to_dense(), expected)
+            assert (found.skip_scale, found.weight_scale, found.masks) == (alpha, beta, masks)
+            assert found.method == "factored"
 
 
 def test_it_is_the_block_jacobian_of_the_stage(network):
@@ -248,6 +252,21 @@ def test_dense_blocks_in_closed_form():
             assert factored.active_inner == 6
 
 
+def test_a_residual_mlp_has_the_factors_of_its_hidden_layer():
+    torch.manual_seed(0)
+    net = unroll(residual_mlp(2, inputs=5, units=8, hidden=6).eval(), np.zeros((1, 5)), dtype=torch.float64)
+    for unit, x in list(states(net))[1:-1]:
+        found = linearize(unit, x)
+        weights = [tensor.numpy() for tensor in unit.weights().values()]
+        U, a, V, _ = weights
+        on = U @ x + a > 0
+        assert found.method == "factored"
+        assert found.active_inner == on.sum()
+        assert np.allclose(found.factors.V.toarray(), U[on], atol=1e-15)
+        assert np.allclose(found.factors.U.toarray(), V[:, on], atol=1e-15)
+        assert np.allclose(found.to_dense(), np.eye(8) + V[:, on] @ U[on], atol=1e-15)
+
+
 def test_a_dense_block_with_scales():
     torch.manual_seed(0)
     block = DenseBlock(5, activation="logistic", step=0.5, damping=0.2, gain=3.0)
@@ -317,7 +336,9 @@ def test_bad_input_is_refused():
                 linearize(unit, x, **{name: bad})
         with pytest.raises(TypeError, match=f"{name} must be a number"):
             linearize(unit, x, **{name: "one"})
-    with pytest.raises(ValueError, match=r"x has shape \(2, 2, 8, 8\), but a linearization of 'stages.1.entry' is taken"):
+    with pytest.raises(
+        ValueError, match=r"x has shape \(2, 2, 8, 8\), but a linearization of 'stages.1.entry' is taken"
+    ):
         linearize(unit, np.stack([x, x]))
     with pytest.raises(ValueError, match=r"x has shape \(2, 8, 7\)"):
         linearize(unit, x[..., 1:])
@@ -325,11 +346,11 @@ def test_bad_input_is_refused():
         linearize(unit, x * np.nan)
     with pytest.raises(ValueError, match="'ResidualBlock' does not run at x of shape"):
         linearize(unit.module, x[:1])
-    with pytest.raises(ValueError, match="'ResidualBlock' does not run at x of shape"):
+    with pytest.raises(ValueError, match=r"'ResidualBlock' does not run at x of shape \(2, 2, 8, 8\)"):
         linearize(unit.module, np.stack([x, x]))
     with pytest.raises(TypeError, match="source must be a unit, a stage or a network"):
         linearize(lambda v: v, x)
-    with pytest.raises(ValueError, match="'dense' does not apply|needs a map from one tensor to one tensor"):
+    with pytest.raises(ValueError, match="'LSTM' makes a tuple of one state .* needs a map from one tensor to one"):
         linearize(nn.LSTM(4, 4), np.zeros((3, 4)))
 
 

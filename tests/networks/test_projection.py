@@ -245,8 +245,20 @@ def test_k_ends_before_the_atom(given):
     assert project(perturbations, unit, 2).rest[0] == pytest.approx(0, abs=1e-12)
     with pytest.raises(ValueError, match="has 4 singular values .* take k ≤ 2"):
         project(perturbations, unit, 3)
-    with pytest.raises(ValueError, match="at least 1"):
-        project(perturbations, unit, 0)
+    with pytest.raises(ValueError, match="at least 0"):
+        project(perturbations, unit, -1)
+
+
+@pytest.mark.parametrize("how", [{"inner": 0.0}, {"inner": 0.0, "outer": 0.0}, {"outer": 0.0}, {}])
+def test_units_without_a_branch_or_without_outputs_have_only_an_atom_and_a_null_space(how):
+    unit = factored(0, **how)
+    perturbations = np.random.default_rng(0).standard_normal((2, *unit.shape_before))
+    shares, dimensions = by_hand(unit, perturbations, 0)
+    for given in (unit, as_dense(unit)):
+        found = project(perturbations, given, 0)
+        assert list(found.dimensions) == dimensions
+        np.testing.assert_allclose(found.shares, shares, atol=1e-12)
+        assert found.leading_values.shape == (0,)
 
 
 def test_k_ends_before_the_atom_where_one_side_has_fewer():

@@ -1,4 +1,4 @@
-r"""Sparse matrices of layers, and products of the factors of a unit.
+r"""Sparse matrices of layers, and of units.
 
 A convolution without bias is a matrix on flattened states: its output at channel o, row i, column j is
 
@@ -9,21 +9,17 @@ Entries are kept where the pattern of the layer has them, also if a weight is ze
 """
 
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from resdyn.networks.linearization.block_products import block_product
 from resdyn.networks.linearization.factors import Factors
 
 Array = NDArray[Any]
 Shape = tuple[int, int, int]
 Pair = int | tuple[int, int]
-
-LEVELS = 8
-"""With more distinct diagonal entries of E, one Gram matrix for each is no help."""
 
 
 # --- layers ----------------------------------------------------------------------------------------
@@ -102,28 +98,6 @@ def convolution_columns(
     first = (channel // sees) * outputs
     data, indices, indptr = _compressed(seen[channel], first, layer.outputs(0, y), layer.outputs(1, x), layer.after)
     return sparse.csc_array((data, indices, indptr), shape=(int(np.prod(layer.after)), len(chosen)))
-
-
-def average_pooling_matrix(
-    shape: Shape, kernel: Pair, *, stride: Pair | None = None, padding: Pair = 0, count_padding: bool = True
-) -> Any:
-    """Average pooling as a matrix (CSR), from (C, H, W) to (C, H', W').
-
-    Parameters
-    ----------
-    stride : int or pair, optional
-        The kernel if left out.
-    count_padding : bool
-        Whether padded zeros count in the average, as ``count_include_pad`` does in torch.
-    """
-    size = _pair(kernel)
-    weight = np.full((shape[0], 1, *size), 1 / np.prod(size))
-    pooling = convolution_rows(
-        weight, shape, stride=size if stride is None else stride, padding=padding, groups=shape[0]
-    )
-    if not count_padding:
-        pooling.data = np.repeat(1 / np.diff(pooling.indptr), np.diff(pooling.indptr))
-    return pooling
 
 
 def selection(index_map: Any, size: int) -> Any:
@@ -217,87 +191,12 @@ def _pair(value: Any) -> tuple[int, int]:
     return int(first), int(second)
 
 
-# --- Gram matrices ---------------------------------------------------------------------------------
+# --- units -------------------------------------------------------------------------------------------
 
 
 def full_matrix(factors: Factors) -> Any:
-    """J (CSR, n × m): the active rows in their places; the entries are shared with ``factors.active_matrix``."""
-    active, counts = factors.active_matrix, np.zeros(factors.shape[0] + 1, np.int64)
+    """J (CSR, n × m): the active rows in their places. It is the caller's own."""
+    active, counts = factors.sum_of_paths(), np.zeros(factors.shape[0] + 1, np.int64)
     counts[factors.rows + 1] = np.diff(active.indptr)
     indptr = np.cumsum(counts).astype(active.indptr.dtype)
     return sparse.csr_array((active.data, active.indices, indptr), shape=factors.shape)
-
-
-class GramMatrices(NamedTuple):
-    r"""Products of the factors with themselves, banded: inner units in ``factors.order``, from pixel to pixel.
-
-    With :math:`J_A J_A^{\mathsf T} = E + C M C^{\mathsf T}` and :math:`C = [S_A V^{\mathsf T}, U_A]`.
-    """
-
-    levels: Array
-    """The distinct diagonal entries of E, ascending, shape (levels,)."""
-    sizes: NDArray[np.int64]
-    """How many rows have each."""
-    K: tuple[Any, ...]
-    r""":math:`C_l^{\mathsf T} C_l` over the rows of level l (CSR, 2p × 2p): the i-th inner unit in order has the
-    variables 2i, of :math:`S_A V^{\mathsf T}`, and 2i + 1, of :math:`U_A`."""
-    H: Any
-    r""":math:`V V^{\mathsf T}` (CSR, p × p)."""
-
-
-def gram_matrices(factors: Factors) -> GramMatrices:
-    """The Gram matrices K, one for each distinct diagonal entry of E, and H.
-
-    Raises
-    ------
-    ValueError
-        If E is not diagonal, or has more than a few distinct entries; see :func:`weighted_gram_matrix`.
-    """
-    squares = factors.squares
-    if squares is None:
-        raise ValueError("the rows of the skip path are not orthogonal, so E is not diagonal; use J J^T itself.")
-    levels, level = _levels(squares)
-    if len(levels) > LEVELS:
-        raise ValueError(f"E has {len(levels)} distinct entries; weigh the rows of C, each by a function of its own.")
-    C = interleaved_factor(factors)
-    K = tuple(_gram(C[level == which]) for which in range(len(levels)))
-    V = sparse.csr_array(factors.V)[factors.order]
-    return GramMatrices(levels, np.bincount(level, minlength=len(levels)), K, _gram(V.T))
-
-
-def _levels(values: Array) -> tuple[Array, NDArray[np.int64]]:
-    """The distinct values, ascending, and which of them each is; the rounding of a sum makes no difference."""
-    distinct, which = np.unique(values, return_inverse=True)
-    if not distinct.size:
-        return distinct, which
-    begins = np.diff(distinct, prepend=-np.inf) > 16 * np.finfo(float).eps * np.abs(distinct).max()
-    return distinct[begins], (np.cumsum(begins) - 1)[which]
-
-
-def weighted_gram_matrix(factors: Factors, weights: Array) -> Any:
-    r""":math:`C^{\mathsf T} W C` (CSR, 2p × 2p, interleaved) for a diagonal W, of shape (s,); any signs."""
-    C = interleaved_factor(factors)
-    weighted = C.copy()
-    weighted.data *= np.repeat(np.asarray(weights, dtype=np.float64), np.diff(C.indptr))
-    return block_product(sparse.csr_array(C.T), weighted)
-
-
-def interleaved_factor(factors: Factors) -> Any:
-    r""":math:`C = [S_A V^{\mathsf T}, U_A]` (CSR, s × 2p), the two columns of each inner unit side by side."""
-    order, p = factors.order, factors.p
-    V = sparse.csr_array(factors.V)[order]
-    C = sparse.hstack([factors.active_skip @ V.T, factors.active_U[:, order]], format="csr")
-    C.indices = _interleaved_places(p)[C.indices].astype(C.indices.dtype)
-    C.has_sorted_indices = False
-    C.sort_indices()
-    return sparse.csr_array(C)
-
-
-def _interleaved_places(p: int) -> NDArray[np.int64]:
-    """Of the variables of two halves, side by side."""
-    return np.concatenate([2 * np.arange(p), 2 * np.arange(p) + 1])
-
-
-def _gram(C: Any) -> Any:
-    """CᵀC."""
-    return block_product(sparse.csr_array(C.T), sparse.csr_array(C))

@@ -5,9 +5,9 @@ of C, has :math:`J_A J_A^{\mathsf T} u = e u`: the singular value :math:`\sqrt e
 
 .. math:: \#\{i : E_{ii} = e\} - \operatorname{rank} C_e
 
-times, :math:`C_e` those rows of C. And :math:`J_A = [S_A, U_A] [I; V]` has a rank of at most
-:math:`\operatorname{rank}[S_A, U_A]` and of at most :math:`\operatorname{rank} S_A + \operatorname{rank} U_A V`; what
-is missing to min(n, m) are zeros.
+times, :math:`C_e` those rows of C. And :math:`J_A = [S_A, U_A]\,[I; V] = [I, U_A]\,[S_A; V]` has a rank of at most
+:math:`\operatorname{rank}[S_A, U_A]`, of at most :math:`\operatorname{rank}[S_A; V]`, and of at most
+:math:`\operatorname{rank} S_A + \operatorname{rank} U_A V`; what is missing to min(n, m) are zeros.
 
 Where E is not diagonal but falls into small blocks, as for a projection by a convolution of size 1 with one block for
 each pixel, a rotation of each block's rows makes it so; singular values do not see it.
@@ -35,6 +35,9 @@ BLOCK = 600
 
 LEVEL = 1e-13
 """Diagonal entries of E that differ by less than this part are equal but for rounding."""
+
+ROUNDING = 1e-14
+"""Entries below this part of the largest are what is left of zeros."""
 
 
 class Structure:
@@ -147,16 +150,28 @@ def _bound_of_rank(structure: Structure) -> int:
     s, m = structure.s, structure.shape[1]
     if structure.without_skip:
         return structure.rank
-    if structure.squares is not None:
-        with_skip = structure.squares > 0
-        rank_skip = int(with_skip.sum())
-        if rank_skip == s:
-            return s
-        rank_left = rank_skip + verified_rank(sparse.csr_array(structure.U)[~with_skip])
-    else:
-        rank_skip = verified_rank(structure.skip)
-        rank_left = verified_rank(sparse.hstack([structure.skip, structure.U]))
-    return min(s, m, rank_left, rank_skip + structure.rank)
+    if structure.squares is None:
+        ranks = (
+            verified_rank(sparse.hstack([structure.skip, structure.U])),
+            verified_rank(sparse.vstack([structure.skip, structure.V])),
+            verified_rank(structure.skip) + structure.rank,
+        )
+        return min(s, m, *ranks)
+    with_skip = structure.squares > 0
+    rank_skip = int(with_skip.sum())
+    if rank_skip == s:
+        return s
+    without = sparse.csr_array(structure.U)[~with_skip]
+    beside = _beside(structure.V, structure.skip[with_skip], structure.squares[with_skip])
+    return min(m, rank_skip + min(verified_rank(without), verified_rank(beside), structure.rank))
+
+
+def _beside(V: Any, skip: Any, squares: Array) -> Any:
+    """What of V is orthogonal to the rows of the skip path, which are orthogonal to each other."""
+    beside = sparse.csr_array(V - (V @ skip.T) @ (sparse.diags_array(1 / squares) @ skip))
+    beside.data[np.abs(beside.data) < LEVEL * np.abs(V.data).max(initial=0.0)] = 0.0
+    beside.eliminate_zeros()
+    return beside
 
 
 def distinct_levels(values: Array) -> tuple[Array, NDArray[np.int64]]:
@@ -190,4 +205,9 @@ def _independent(A: Any, B: Any, rank: int) -> tuple[Any, Any]:
     lengths = column_lengths(A)
     Q, R, chosen = scipy.linalg.qr(A.toarray() / lengths, mode="economic", pivoting=True, check_finite=False)
     mixed = R[:rank] @ (sparse.diags_array(lengths[chosen]) @ sparse.csr_array(B)[chosen]).toarray()
-    return sparse.csc_array(Q[:, :rank]), sparse.csr_array(mixed)
+    return sparse.csc_array(_without_rounding(Q[:, :rank])), sparse.csr_array(_without_rounding(mixed))
+
+
+def _without_rounding(matrix: Array) -> Array:
+    """Zeros where an orthogonal decomposition left rounding: in rows of nothing else it would pass for a direction."""
+    return np.where(np.abs(matrix) > ROUNDING * np.abs(matrix).max(initial=0), matrix, 0)

@@ -21,7 +21,7 @@ from resdyn.networks.linearization.window import Window
 Array = NDArray[Any]
 Integers = NDArray[np.int64]
 
-PANEL = 128
+PANEL = 96
 """Columns of a panel: fewer make small products, more waste operations on pivot blocks."""
 
 LARGEST_MULTIPLIER = 1e4

@@ -209,8 +209,16 @@ def _double(part: Part, network: UnrolledNetwork) -> Placed:
 
 # --- several processes -----------------------------------------------------------------------------
 
-_process: list[Process] = []
-"""The one of a worker."""
+
+@dataclass
+class _Worker:
+    """What a worker knows."""
+
+    process: Process | None = None
+    is_busy: bool = False
+
+
+_worker = _Worker()
 
 
 def _in_processes(
@@ -239,23 +247,31 @@ def _in_processes(
                 f"a worker was ended from outside, as it is where memory runs out; {kept}call again with fewer workers."
             ) from error
         except BaseException:
-            pool.shutdown(wait=False, cancel_futures=True)
+            pool.shutdown(cancel_futures=True)
             raise
 
 
 def _begin(request: Request, folder: Folder | None) -> None:
     from threadpoolctl import threadpool_limits
 
-    # an interrupt is for those at work, so that those that wait end in silence
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGINT, _stop)
     torch.set_num_threads(1)
     threadpool_limits(1)
-    _process[:] = [Process(request, folder)]
+    _worker.process = Process(request, folder)
 
 
 def _work(task: list[Place]) -> dict[Place, Measurement]:
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+    _worker.is_busy = True
     try:
-        return _process[0].measure(task)
+        if _worker.process is None:
+            raise KeyboardInterrupt
+        return _worker.process.measure(task)
     finally:
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        _worker.is_busy = False
+
+
+def _stop(*_: Any) -> None:
+    """Give up what is being measured, and all that waits in line; while idle, end in silence."""
+    _worker.process = None
+    if _worker.is_busy:
+        raise KeyboardInterrupt

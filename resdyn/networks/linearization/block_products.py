@@ -29,6 +29,12 @@ def block_product(A: Any, B: Any) -> Any:
     return product
 
 
+def row_products(A: Any) -> Any:
+    """A Aᵀ (CSR), for K = CᵀC and H = V Vᵀ: the products of all pairs of rows."""
+    rows = sparse.csr_array(A)
+    return block_product(rows, sparse.csr_array(rows.T))
+
+
 class Classes:
     """Which rows of a CSR matrix have their entries in the same columns.
 

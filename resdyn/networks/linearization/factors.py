@@ -102,4 +102,8 @@ class Factors:
     @cached_property
     def active_matrix(self) -> Any:
         """:math:`J_A` (CSR, s × m)."""
+        return self.sum_of_paths()
+
+    def sum_of_paths(self) -> Any:
+        """:math:`J_A` anew, not kept: it is large."""
         return add_entries(block_product(self.active_U, sparse.csr_array(self.V)), self.active_skip)

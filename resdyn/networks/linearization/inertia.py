@@ -37,7 +37,7 @@ FLOOR = 1e-7
 SMALL = 400
 """Up to so many singular values, all are computed: counting takes longer."""
 
-PANELS = (128, 96, 192)
+PANELS = (96, 128, 64)
 """Sizes of panels of the first attempt and of its repetitions."""
 
 TRUSTED_GROWTH = 1e4

@@ -7,7 +7,15 @@ import scipy.linalg
 from numpy.typing import NDArray
 from scipy import sparse
 
-from resdyn.networks.linearization.symmetric import Product, require_eigenvalues, roots, symmetric_eigenvalues
+from resdyn._memory import require
+from resdyn.networks.linearization.symmetric import (
+    REMEDY,
+    LeftSpace,
+    Product,
+    require_eigenvalues,
+    roots,
+    symmetric_eigenvalues,
+)
 
 Array = NDArray[Any]
 
@@ -46,7 +54,13 @@ def _of_wide(matrix: Any, device: Any, zeros: int) -> Array:
     require_eigenvalues(order, f"a matrix of shape {matrix.shape}")
     gram = dense_product(matrix, matrix.T)
     squares = symmetric_eigenvalues(gram, device)
-    return roots(squares, order, lambda Q: matrix.T @ Q, lambda shift: cholesky_solver(gram, shift), zeros)
+    return roots(squares, whole_space(gram, lambda Q: matrix.T @ Q), zeros)
+
+
+def whole_space(gram: Array, transposed: Product) -> LeftSpace:
+    r"""All left vectors of a J with this :math:`J J^{\mathsf T}`."""
+    order = len(gram)
+    return LeftSpace(order, transposed, lambda shift: cholesky_solver(gram, shift), lambda: np.eye(order))
 
 
 def dense_product(A: Any, B: Any) -> Array:
@@ -93,7 +107,8 @@ def verified_rank(matrix: Any) -> int:
 
 def triangular_factor(matrix: Any) -> Array:
     """R of an orthogonal decomposition Q R of a tall matrix."""
-    R: Array = np.linalg.qr(_dense(matrix), mode="r")
+    require(16 * matrix.shape[0] * matrix.shape[1], f"an orthogonal decomposition of shape {matrix.shape}", REMEDY)
+    R: Array = scipy.linalg.qr(_dense(matrix), mode="r", check_finite=False)[0][: matrix.shape[1]]
     return R
 
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from resdyn import _memory
 from resdyn.networks.devices import named_device
-from resdyn.networks.linearization.matrices import cholesky_solver
+from resdyn.networks.linearization.matrices import whole_space
 from resdyn.networks.linearization.symmetric import REMEDY, roots
 
 Array = NDArray[Any]
@@ -87,7 +87,4 @@ def _spectra(linearizations: list[Any], device: torch.device) -> list[Array]:
 
 
 def _refined(squares: Array, wide: Array, gram: torch.Tensor) -> Array:
-    def solver(shift: float) -> Any:
-        return cholesky_solver(gram.cpu().numpy(), shift)
-
-    return roots(squares, len(wide), lambda Q: wide.T @ Q, solver)
+    return roots(squares, whole_space(gram.cpu().numpy(), lambda Q: wide.T @ Q))

@@ -30,6 +30,7 @@ from scipy import sparse
 from scipy.sparse import csgraph
 
 from resdyn.networks.linearization.banded import BandedLDL, Envelope
+from resdyn.networks.linearization.block_products import row_products
 from resdyn.networks.linearization.factors import Factors
 
 Array = NDArray[Any]
@@ -62,7 +63,7 @@ class ReducedPencil:
         self._inverse_M = _inverse_M(V)
         self._ends = 2 * np.flatnonzero(np.diff(factors.place[order])) + 2
         self._no_skip = factors.active_skip.nnz == 0
-        bounds = _norm_bound(factors.active_U) * _norm_bound(V)
+        bounds = _norm_bound(U) * _norm_bound(V)
         self.norm_bound = float(np.sqrt(squares.max(initial=0.0))) + bounds
 
     @cached_property
@@ -76,13 +77,13 @@ class ReducedPencil:
         if len(self._levels) > LEVELS:
             return []
         rows = [np.flatnonzero(self._squares == level) for level in self._levels]
-        return [sparse.csc_array(self._C[:, chosen] @ self._C[:, chosen].T) for chosen in rows]
+        return [row_products(self._C[:, chosen]) for chosen in rows]
 
     @cached_property
     def _pattern(self) -> "Pattern":
         magnitude = abs(self._C)
         # Where K depends on t, an entry may vanish at one t and not at another.
-        return Pattern([self._inverse_M, *(self._grams or [magnitude @ magnitude.T])], self._ends)
+        return Pattern([self._inverse_M, *(self._grams or [row_products(magnitude)])], self._ends)
 
     @cached_property
     def _aligned_grams(self) -> list[Array]:
@@ -145,7 +146,7 @@ class GramPencil:
         J = sparse.csr_array(matrix)
         if J.shape[0] > J.shape[1]:
             J, places = sparse.csr_array(J.T), None
-        gram = sparse.csc_array(J @ J.T)
+        gram = sparse.csc_array(row_products(J))
         if places is None:
             order = np.asarray(csgraph.reverse_cuthill_mckee(gram, symmetric_mode=True))
         else:
@@ -235,7 +236,7 @@ def _balanced(V: Any, U: Any) -> tuple[Any, Any]:
 def _inverse_M(V: Any) -> Any:
     """[[−V Vᵀ, I], [I, 0]], its two halves interleaved."""
     p = V.shape[0]
-    H = sparse.coo_array(V @ V.T)
+    H = sparse.coo_array(row_products(V))
     first = 2 * np.arange(p)
     rows = np.concatenate([2 * H.coords[0], first, first + 1])
     columns = np.concatenate([2 * H.coords[1], first + 1, first])

@@ -135,7 +135,8 @@ def project(
     linearization : LinearizedUnit, or a sequence of them
         A sequence has one of the same unit for each input.
     k : int
-        At least 1; at most half of the nonzero singular values, and no more than lie on either side of the atom.
+        At most half of the singular values that are neither zero nor the atom, and no more than lie on either side of
+        the atom; 0 where only the atom and the null space matter.
     input : int, optional
         Of a propagation of several inputs, the one at which was linearized.
 
@@ -151,7 +152,7 @@ def project(
         For a propagation without vectors or without the unit, perturbations of another shape, several inputs without
         a word on which, or k too large.
     """
-    k = validate.count(k, "k", least=1)
+    k = validate.count(k, "k")
     several = isinstance(linearization, Sequence)
     linearizations: list[LinearizedUnit] = (
         list(linearization) if isinstance(linearization, Sequence) else [linearization]
@@ -212,6 +213,9 @@ def _ends(
             f"k = {k}, but {linearization.name!r} has {others} singular values that are neither zero nor that of the "
             f"skip path, to be parted in leading and trailing ones; take k ≤ {others // 2}."
         )
+    if not k:
+        nothing = np.empty(0), np.empty((linearization.shape[1], 0))
+        return nothing, nothing
     leading, trailing = subspaces.ends(k)
     if subspaces.unit_dimension:
         a = _skip(linearization)

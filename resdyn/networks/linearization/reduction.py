@@ -22,13 +22,14 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse.linalg import splu
 
+from resdyn.networks.linearization.block_products import row_products
 from resdyn.networks.linearization.matrices import column_lengths, lower_bands, triangular_factor
 from resdyn.networks.linearization.symmetric import Product
 
 Array = NDArray[Any]
 
-WELL_CONDITIONED = 1e-4
-"""K, scaled, with no eigenvalue below this moves σ² by less than about 1e-12 of itself."""
+WELL_CONDITIONED = 1e-3
+"""K, scaled, with no eigenvalue below this moves σ² by about 1e-13 of the largest; trained units have 0.005 to 0.03."""
 
 PANEL = 256
 """Rows of R at a time; an even number."""
@@ -50,7 +51,7 @@ class Reduction:
         p = V.shape[0]
         beside = np.arange(2 * p).reshape(2, p).T.ravel()
         self.C = sparse.hstack([left, right], format="csc")[:, beside]
-        self.H = sparse.csr_array(V @ V.T)
+        self.H = row_products(V)
 
     @property
     def order(self) -> int:
@@ -58,7 +59,7 @@ class Reduction:
 
     @cached_property
     def _K(self) -> Any:
-        return sparse.csr_array(self.C.T @ self.C)
+        return row_products(self.C.T)
 
     @cached_property
     def root(self) -> "BandedRoot | None":
@@ -87,13 +88,18 @@ class Reduction:
         return self.root.congruence(self.H)
 
     def solver(self, e: float) -> Product:
-        r""":math:`X \mapsto (e I + C M C^{\mathsf T})^{-1} X`, through :math:`e M^{-1} + K`, banded."""
+        r""":math:`X \mapsto e (e I + C M C^{\mathsf T})^{-1} X`, through :math:`e M^{-1} + K`, which is banded."""
         p = self.order // 2
         inverse = sparse.kron(self.H, [[-1.0, 0.0], [0.0, 0.0]]) + sparse.kron(
             sparse.eye_array(p), [[0.0, 1.0], [1.0, 0.0]]
         )
         factor = splu(sparse.csc_array(e * inverse + self._K))
-        return lambda X: (X - self.C @ factor.solve(self.C.T @ X)) / e
+        return lambda X: X - self.C @ factor.solve(self.C.T @ X)
+
+    @cached_property
+    def basis(self) -> Array:
+        """2p orthonormal columns, of a space that contains the columns of C, shape (s, 2p)."""
+        return np.linalg.qr(self.C.toarray())[0]
 
 
 class BandedRoot:

@@ -11,17 +11,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from resdyn.networks.devices import named_device
 from resdyn.networks.linearization import matrices
 from resdyn.networks.linearization.atoms import Structure, forced_atoms
 from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.matrices import (
     RANK_TOLERANCE,
-    cholesky_solver,
     matrix_singular_values,
     triangular_factor,
+    whole_space,
 )
 from resdyn.networks.linearization.reduction import Reduction
-from resdyn.networks.linearization.symmetric import require_eigenvalues, roots, symmetric_eigenvalues
+from resdyn.networks.linearization.symmetric import LeftSpace, require_eigenvalues, roots, symmetric_eigenvalues
 from resdyn.networks.linearization.values import Atom
 
 Array = NDArray[Any]
@@ -55,6 +56,8 @@ def spectrum_of_factors(factors: Factors, device: Any = None) -> Spectrum:
     MemoryError
         If the matrix of which eigenvalues are needed cannot be had.
     """
+    if device is not None:
+        named_device(device)
     structure = Structure(factors)
     reduced = _reduced(structure, device)
     atoms = forced_atoms(structure)
@@ -66,6 +69,8 @@ def spectrum_of_factors(factors: Factors, device: Any = None) -> Spectrum:
 
 def spectrum_of_matrix(matrix: Any, device: Any = None) -> Spectrum:
     """All singular values of a dense or sparse J without known structure; the rank is that of J."""
+    if device is not None:
+        named_device(device)
     values = matrix_singular_values(matrix, device)
     return Spectrum(values, (), int((values > RANK_TOLERANCE * values.max(initial=0.0)).sum()))
 
@@ -84,10 +89,11 @@ def _by_reduction(structure: Structure, reduction: Reduction, device: Any) -> Ar
     assert e is not None
     require_eigenvalues(reduction.order, f"a unit with {structure.p} active inner units")
     squares = e + symmetric_eigenvalues(reduction.matrix(), device)
+    space = LeftSpace(
+        structure.s, structure.transposed, lambda shift: reduction.solver(e + shift), lambda: reduction.basis
+    )
     rest = np.full(structure.s - reduction.order, np.sqrt(e))
-
-    values = roots(squares, structure.s, structure.transposed, lambda shift: reduction.solver(e + shift))
-    return np.concatenate([values, rest])
+    return np.concatenate([roots(squares, space), rest])
 
 
 def _without_skip(structure: Structure, device: Any) -> Array:
@@ -96,13 +102,8 @@ def _without_skip(structure: Structure, device: Any) -> Array:
     R = triangular_factor(structure.U)
     gram = (R @ (structure.V @ structure.V.T)) @ R.T
     squares = symmetric_eigenvalues(gram, device)
-    return roots(
-        squares,
-        structure.p,
-        lambda Q: structure.V.T @ (R.T @ Q),
-        lambda shift: cholesky_solver(gram, shift),
-        spare=structure.p - structure.rank,
-    )
+    space = whole_space(gram, lambda Q: structure.V.T @ (R.T @ Q))
+    return roots(squares, space, spare=structure.p - structure.rank)
 
 
 def _by_rows(structure: Structure, factors: Factors, device: Any, zeros: int) -> Array:
@@ -113,7 +114,7 @@ def _by_rows(structure: Structure, factors: Factors, device: Any, zeros: int) ->
     require_eigenvalues(s, f"a unit with {s} active outputs")
     gram = structure.gram_of_rows()
     squares = symmetric_eigenvalues(gram, device)
-    return roots(squares, s, structure.transposed, lambda shift: cholesky_solver(gram, shift), zeros)
+    return roots(squares, whole_space(gram, structure.transposed), zeros)
 
 
 def _with_atoms(found: Array, atoms: tuple[Atom, ...], size: int) -> Array:

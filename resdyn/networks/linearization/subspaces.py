@@ -148,15 +148,22 @@ class FactoredSubspaces:
 
     @cached_property
     def _tails(self) -> "Range":
-        return Range(_tails(self._factors, self._rows_of_unit))
+        return _tails(self._factors, self._rows_of_unit)
 
     @cached_property
     def _row_space(self) -> "Range":
-        return Range(self._factors.active_matrix.T)
+        pixels = int(np.prod(self._of.shape_after[1:]))
+        return Range(self._factors.active_matrix.T, self._factors.rows % pixels)
 
 
 class Range:
     """The range of a sparse matrix, which may have dependent columns.
+
+    Parameters
+    ----------
+    matrix : sparse array
+    places : integer array
+        The pixel of each column: in their order the Gram matrix is banded.
 
     Attributes
     ----------
@@ -164,16 +171,20 @@ class Range:
         ε; singular values below its root cannot be told from zero.
     """
 
-    def __init__(self, matrix: Any) -> None:
+    def __init__(self, matrix: Any, places: NDArray[np.int64]) -> None:
         self.matrix = sparse.csr_array(matrix)
         self._transposed = sparse.csr_array(self.matrix.T)
         self._gram = sparse.csr_array(self._transposed @ self.matrix)
-        self._order = reverse_cuthill_mckee(self._gram, symmetric_mode=True)
+        if not self._gram.shape[0]:
+            return
+        self._order = _narrow_order(self._gram, places)
         self.ridge, self._cholesky = _cholesky_with_ridge(self._gram[self._order][:, self._order], _norm(self._gram))
 
     def residual(self, vectors: Array) -> Array:
         """What is orthogonal to the range, of the columns of a matrix."""
         remaining = np.array(vectors, dtype=float)
+        if not self._gram.shape[0]:
+            return remaining
         sizes = np.linalg.norm(remaining, axis=0)
         for _ in range(_STEPS):
             change = self.matrix @ self._solve(self._transposed @ remaining)
@@ -227,29 +238,29 @@ class Range:
 _STEPS = 60
 
 
-def _tails(factors: Factors, rows: NDArray[np.int64]) -> Any:
-    r"""A matrix with the range of :math:`[\,S_R (UV)^{\mathsf T},\; (UV)_R\,]`, sparse.
+def _tails(factors: Factors, rows: NDArray[np.int64]) -> Range:
+    r"""The range of :math:`[\,S_R (UV)^{\mathsf T},\; (UV)_R\,]`, by a sparse matrix that has it.
 
-    It is C where U and V have full rank. Dependent columns of U let C have too large a range, which
+    That is C where U and V have full rank. Dependent columns of U let C have too large a range, which
     :math:`U^{\mathsf T} U` in front of them cuts down; so for rows of V.
     """
     U, V = factors.active_U, sparse.csr_array(factors.V)
     used = np.flatnonzero((abs(U).sum(axis=0) > 0) & (abs(V).sum(axis=1) > 0))
-    U, V = U[:, used], V[used]
+    U, V, places = U[:, used], V[used], factors.place[used]
     gram_U, gram_V = sparse.csr_array(U.T @ U), sparse.csr_array(V @ V.T)
     from_V, from_U = factors.active_skip[rows] @ V.T, U[rows]
-    if not _is_regular(gram_U):
+    if not _is_regular(gram_U, places):
         from_V = from_V @ _scaled(gram_U)
-    if not _is_regular(gram_V):
+    if not _is_regular(gram_V, places):
         from_U = from_U @ _scaled(gram_V)
-    return sparse.hstack([from_V, from_U])
+    return Range(sparse.hstack([from_V, from_U]), np.tile(places, 2))
 
 
-def _is_regular(gram: Any) -> bool:
+def _is_regular(gram: Any, places: NDArray[np.int64]) -> bool:
     """Whether a positive semidefinite matrix has no eigenvalue that counts as zero."""
     if not gram.shape[0]:
         return True
-    order = reverse_cuthill_mckee(gram, symmetric_mode=True)
+    order = _narrow_order(gram, places)
     band = _lower_band(gram[order][:, order])
     band[0] -= ZERO**2 * _norm(gram)
     try:
@@ -257,6 +268,19 @@ def _is_regular(gram: Any) -> bool:
     except np.linalg.LinAlgError:
         return False
     return True
+
+
+def _narrow_order(matrix: Any, places: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The order of the pixels, or the one by reverse Cuthill–McKee where few entries make it narrower."""
+    entries = sparse.coo_array(matrix)
+    orders = [np.argsort(places, kind="stable"), reverse_cuthill_mckee(matrix, symmetric_mode=True)]
+
+    def width(order: Array) -> int:
+        position = np.argsort(order)
+        row, column = (position[index] for index in entries.coords)
+        return int(abs(row - column).max(initial=0))
+
+    return min(orders, key=width)
 
 
 def _scaled(gram: Any) -> Any:

@@ -7,7 +7,7 @@ singular subspace of all values up to some :math:`\tau`, found by inverse iterat
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
@@ -22,11 +22,18 @@ Product = Callable[[Array], Array]
 LAPACK_UP_TO = 2000
 """Order above which torch's reduction in two stages is faster than LAPACK's in one."""
 
-SMALL = 1e-7
-"""Eigenvalues of J Jᵀ below this part of the largest are refined: roots above it are exact to 1e-12 of the largest."""
+SMALL = 1e-5
+"""Eigenvalues of J Jᵀ below this part of the largest are refined; an error of 1e-13 in others is 2e-11 in the root."""
 
-GUARD = 1e-6
+GUARD = 1e-4
 """The subspace of refinement holds all values up to this part: what separates it from the rest."""
+
+MANY = 0.25
+"""With more values than this share to be refined, a dense decomposition is as fast.
+
+At least half of the eigenvalues of a reduction are at most e. So where few are small, e is not, and inverse iteration
+does not meet the vectors with eigenvalue e that are outside of the space.
+"""
 
 REMEDY = "call spectral_density() for an estimate or count_above(t) for exact counts, which need far less"
 
@@ -51,19 +58,26 @@ def require_eigenvalues(order: int, what: str) -> None:
     require(8 * order * (2 * order + 256), f"the complete spectrum of {what} by a matrix of order {order}", REMEDY)
 
 
-def roots(squares: Array, order: int, transposed: Product, solver: Callable[[float], Product], spare: int = 0) -> Array:
-    r"""Singular values, descending, from the eigenvalues of :math:`J J^{\mathsf T}`; small ones refined.
+class LeftSpace(NamedTuple):
+    """A space that contains left singular vectors of J, and that J Jᵀ maps to itself."""
+
+    order: int
+    """Of J Jᵀ."""
+    transposed: Product
+    r""":math:`Q \mapsto J^{\mathsf T} Q`."""
+    solver: Callable[[float], Product]
+    r""":math:`\mu \mapsto (X \mapsto (J J^{\mathsf T} + \mu I)^{-1} X)`, up to a factor."""
+    basis: Callable[[], Array]
+    """Orthonormal columns that span it."""
+
+
+def roots(squares: Array, space: LeftSpace, spare: int = 0) -> Array:
+    r"""Singular values, descending, from the eigenvalues of :math:`J J^{\mathsf T}` on a space; small ones refined.
 
     Parameters
     ----------
     squares : array, shape (k,)
-        The eigenvalues, all of them but such as are known and not small.
-    order : int
-        Of :math:`J J^{\mathsf T}`.
-    transposed : callable
-        :math:`Q \mapsto J^{\mathsf T} Q`.
-    solver : callable
-        :math:`\mu \mapsto (X \mapsto (J J^{\mathsf T} + \mu I)^{-1} X)`.
+        All eigenvalues, k the dimension of the space.
     spare : int
         So many are known to be zero; they need no refinement.
     """
@@ -72,22 +86,24 @@ def roots(squares: Array, order: int, transposed: Product, solver: Callable[[flo
     if not squares.size or squares[0] <= 0:
         return values
     small, guarded = (int((squares < part * squares[0]).sum()) for part in (SMALL, GUARD))
-    if small > spare:
-        refined = _smallest(order, guarded, squares[0], transposed, solver)
-        values[len(values) - small :] = refined[len(refined) - small :]
+    if small <= spare:
+        return values
+    if guarded > MANY * len(values):
+        return np.linalg.svd(space.transposed(space.basis()), compute_uv=False)[: len(values)]
+    values[len(values) - small :] = _smallest(guarded, squares[0], space)[guarded - small :]
     return values
 
 
-def _smallest(order: int, k: int, largest: float, transposed: Product, solver: Callable[[float], Product]) -> Array:
+def _smallest(k: int, largest: float, space: LeftSpace) -> Array:
     """The k smallest singular values, descending, by inverse iteration with a block of vectors."""
-    solve = solver(1e-12 * largest)
+    solve = space.solver(1e-12 * largest)
     # a few vectors more: values next to the edge of the subspace converge as fast as those inside
-    block = np.random.default_rng(0).standard_normal((order, min(order, k + 8)))
+    block = np.random.default_rng(0).standard_normal((space.order, min(space.order, k + 8)))
     found = np.full(k, np.inf)
     for _ in range(30):
         block, _ = np.linalg.qr(solve(block))
-        before, found = found, np.linalg.svd(transposed(block), compute_uv=False)[-k:]
-        # a tenth of the accuracy that is promised, 1e-10, while each iteration gains more than one digit
+        before, found = found, np.linalg.svd(space.transposed(block), compute_uv=False)[-k:]
+        # a hundredth of the accuracy that is promised, 1e-10, and each iteration gains more than a digit
         if np.abs(found - before).max() < 1e-12 * np.sqrt(largest):
             break
     return found

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
+from resdyn.networks.linearization.assembly import full_matrix
 from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.inertia import Counter
 from resdyn.networks.linearization.operator import Linearization
@@ -141,8 +142,7 @@ class LinearizedUnit(Linearization):
         """J as a SciPy CSR array."""
         if self.factors is None:
             return sparse.csr_array(self._matrix)
-        matrix = self.factors.active_matrix.tocoo()
-        return sparse.csr_array((matrix.data, (self.factors.rows[matrix.row], matrix.col)), shape=self.shape)
+        return full_matrix(self.factors)
 
     def to_dense(self) -> Array:
         """J as an array, shape (n, m)."""
@@ -155,9 +155,6 @@ class LinearizedUnit(Linearization):
         skipped = x if F.skip is None else F.skip @ x
         return F.outer[:, None] * (F.a * skipped + F.U @ (F.V @ x))
 
-    def _adjoint(self) -> "Transposed":
-        return Transposed(self)
-
     def _transposed_matmat(self, y: Array) -> Array:
         if self.factors is None:
             return self._matrix.T @ y
@@ -169,17 +166,3 @@ class LinearizedUnit(Linearization):
 
 def _size(shape: tuple[int, ...]) -> str:
     return "×".join(map(str, shape)) or "one number"
-
-
-class Transposed(Linearization):
-    """Jᵀ."""
-
-    def __init__(self, of: LinearizedUnit) -> None:
-        super().__init__(of.shape[::-1])
-        self.of = of
-
-    def _matmat(self, x: Array) -> Array:
-        return self.of._transposed_matmat(x)
-
-    def _adjoint(self) -> LinearizedUnit:
-        return self.of

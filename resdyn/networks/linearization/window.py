@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 Array = NDArray[Any]
 Integers = NDArray[np.int64]
 
-STRIP = 160
+STRIP = 96
 """Columns of the window updated by one product, of which the upper triangle is wasted."""
 
 BLOCK = 64
@@ -41,28 +41,28 @@ def _routine(module: str, name: str) -> tuple[Callable[..., None], Any]:
 
 
 def _call(module: str, name: str, *arguments: Any) -> None:
-    """Calls a routine with characters, integers, floats, and arrays or addresses (as ``c_void_p``)."""
+    """Calls a routine with letters (bytes), integers, floats, arrays, and addresses of entries (``c_void_p``)."""
     routine, integer = _routine(module, name)
-    held: list[Any] = []
+    converted: list[Any] = []
     for argument in arguments:
-        if isinstance(argument, bytes):
-            held.append(ctypes.c_char(argument))
-        elif isinstance(argument, float):
-            held.append(ctypes.c_double(argument))
-        elif isinstance(argument, ctypes.c_void_p):
-            held.append(argument)
-            continue
-        elif isinstance(argument, np.ndarray):
-            held.append(ctypes.c_void_p(argument.ctypes.data))
-            continue
+        kind = type(argument)
+        if kind is int:
+            converted.append(ctypes.byref(integer(argument)))
+        elif kind is float:
+            converted.append(ctypes.byref(ctypes.c_double(argument)))
+        elif kind is np.ndarray:
+            converted.append(argument.ctypes.data)
         else:
-            held.append(integer(int(argument)))
-    routine(*[item if isinstance(item, ctypes.c_void_p) else ctypes.byref(item) for item in held])
+            converted.append(argument)
+    routine(*converted)
 
 
 @dataclass(frozen=True)
 class Pivots:
-    r"""A factored pivot block, :math:`P = Q L D L^{\mathsf T} Q^{\mathsf T}`, and what it does to the rows below."""
+    r"""A factored pivot block, :math:`P = Q L D L^{\mathsf T} Q^{\mathsf T}`, and what it does to the rows below.
+
+    Those two matrices are in the memory of the window: copy them to keep them.
+    """
 
     order: Integers
     L: Array
@@ -89,6 +89,7 @@ class Window:
         size = 8 * ((width + max(width // 2, 4 * STRIP)) // 8 | 1)
         self._array = np.zeros((size, size), order="F")
         self._flat = self._array.reshape(-1, order="F")
+        self._scratch = [np.empty(0), np.empty(0)]
 
     def extend(self, start: int, end: int) -> None:
         """Let rows from ``start`` up to ``end`` take part; new ones are zero."""
@@ -118,10 +119,11 @@ class Window:
         L = self._array[o : o + columns, o : o + columns].copy(order="F")
         order, diagonal, off = _bunch_kaufman(L)
         eigenvalues, inverse_diagonal, inverse_off = _inverse(diagonal, off, zero)
-        W = np.take(self._array[o + columns : o + columns + r, o : o + columns].T, order, axis=0).T
+        W, Y = self._rectangles(r, columns)
+        np.take(self._array[o + columns : o + columns + r, o : o + columns].T, order, axis=0, out=W.T, mode="clip")
         if r:
             _call("blas", "dtrsm", b"R", b"L", b"T", b"U", r, columns, 1.0, L, columns, W, r)
-        Y = W * inverse_diagonal
+        np.multiply(W, inverse_diagonal, out=Y)
         pairs = np.flatnonzero(off)
         Y[:, pairs] += W[:, pairs + 1] * inverse_off[pairs]
         Y[:, pairs + 1] += W[:, pairs] * inverse_off[pairs]
@@ -129,6 +131,12 @@ class Window:
         if largest > limit or (abs(W[:, inverse_diagonal == 0.0]) > zero).any():
             return None
         return Pivots(order, L, inverse_diagonal, inverse_off, eigenvalues, W, Y)
+
+    def _rectangles(self, rows: int, columns: int) -> list[Array]:
+        """Two matrices (Fortran order) in memory that all panels use, one after another: fresh pages are slow."""
+        if rows * columns > len(self._scratch[0]):
+            self._scratch = [np.empty(rows * columns) for _ in range(2)]
+        return [array[: rows * columns].reshape(rows, columns, order="F") for array in self._scratch]
 
     def reduce(self, pivots: Pivots) -> None:
         """Subtract what the pivots leave on the rows below."""

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import sparse
 
-from resdyn.networks.linearization.reading.convolution_matrices import convolution_columns, convolution_rows
+from resdyn.networks.linearization.assembly import convolution_columns, convolution_rows, selection
 
 Array = NDArray[Any]
 Indices = NDArray[np.int64]
@@ -36,7 +36,8 @@ class Convolution:
     has_weights = is_local = True
 
     def __init__(self, weight: Array, shape: tuple[int, ...], *, has_weights: bool = True, **options: Any) -> None:
-        self.weight, self.shape, self.options = weight, shape, options
+        channels, height, width = shape
+        self.weight, self.shape, self.options = weight, (channels, height, width), options
         self.has_weights = has_weights  # not those of a mean over pixels
 
     @property
@@ -92,10 +93,7 @@ class Selection:
     @cached_property
     def matrix(self) -> Any:
         """All of it, CSR."""
-        found = self.source >= 0
-        ends = np.concatenate(([0], np.cumsum(found)))
-        columns = self.source[found]
-        return sparse.csr_array((np.ones(len(columns)), columns, ends), shape=(len(self.source), self.size))
+        return selection(self.source, self.size)
 
     def rows(self, outputs: Indices) -> Any:
         return self.matrix[outputs]

@@ -128,8 +128,11 @@ def derivative(end: Node, start: Node, value: Tensor | None = None) -> Tensor:
         return torch.ones_like(point)
     with torch.enable_grad():
         point = point.clone().requires_grad_()
-        after = value_at(end, start, point)
-        if not after.requires_grad:
-            return torch.zeros_like(point)
-        (slope,) = torch.autograd.grad(after.sum(), point, materialize_grads=True)
+        try:
+            after = value_at(end, start, point)
+            if not after.requires_grad:
+                return torch.zeros_like(point)
+            (slope,) = torch.autograd.grad(after.sum(), point, materialize_grads=True)
+        except RuntimeError as error:
+            raise Unreadable(f"an activation has no derivative ({str(error).splitlines()[0]})") from error
     return slope.detach()

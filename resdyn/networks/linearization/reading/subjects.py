@@ -15,6 +15,7 @@ from resdyn.networks.architectures.dense import DenseBlock
 from resdyn.networks.linearization.reading.anatomy import Anatomy, anatomy
 from resdyn.networks.linearization.reading.nodes import Unreadable, value_at
 from resdyn.networks.linearization.reading.watching import watched
+from resdyn.networks.unrolling.calls import differentiable_kernels
 from resdyn.networks.unrolling.declared import declared_piece
 from resdyn.networks.unrolling.pieces import Piece
 from resdyn.networks.unrolling.placement import Placed, Placement, real_tensor
@@ -22,6 +23,10 @@ from resdyn.networks.unrolling.unit import Part, Unit
 
 Array = NDArray[Any]
 Map = Callable[[Tensor], Tensor]
+
+
+_DOES_NOT_RUN = (RuntimeError, IndexError, AssertionError)
+"""What modules raise at a tensor of another shape than they take."""
 
 
 class Scales(NamedTuple):
@@ -55,6 +60,8 @@ class Subject:
     shape_before, shape_after : tuple of int
     function : callable
         Of tensors with a batch axis.
+    at, value : tensor
+        The state, and what comes after it, each as a batch of one.
     """
 
     def __init__(self, name: str, module: nn.Module, state: Array, piece: Piece | None) -> None:
@@ -64,14 +71,14 @@ class Subject:
         self.function = self._placed(module)
         # a copy: states that are read-only, or are the caller's
         self.at = self._placement.tensor(np.array(state))[None]
-        with torch.no_grad():
-            self.value = self._value()
+        self._watched = watched(self.function, self.at)
+        self.value = self._one_tensor(self._watched.value)
         self.shape_after = tuple(self.value.shape[1:])
 
-    def _value(self) -> Tensor:
-        value = self.function(self.at)
+    def _one_tensor(self, value: Any) -> Tensor:
         if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != 1:
-            found = f"of shape {tuple(value.shape)}" if isinstance(value, Tensor) else f"a {type(value).__name__}"
+            is_tensor = isinstance(value, Tensor)
+            found = f"a tensor of shape {tuple(value.shape)}" if is_tensor else f"a {type(value).__name__}"
             raise ValueError(
                 f"{self.name!r} makes {found} of one state of shape {self.shape_before}, but a linearization "
                 "needs a map from one tensor to one tensor, batch first."
@@ -80,7 +87,12 @@ class Subject:
 
     def _placed(self, module: nn.Module) -> Map:
         placed = Placed(module, self._placement)
-        return lambda x: placed(x.clone())  # it may write into its input
+
+        def run(x: Tensor) -> Tensor:
+            with differentiable_kernels():
+                return placed(x.clone())  # type: ignore[no-any-return]  # it may write into its input
+
+        return run
 
     @cached_property
     def anatomy(self) -> Anatomy:
@@ -91,7 +103,7 @@ class Subject:
         Unreadable
             With the reason, where it cannot be.
         """
-        return anatomy(watched(self.function, self.at))
+        return anatomy(self._watched.node)
 
     @cached_property
     def before(self) -> Map | None:
@@ -195,17 +207,16 @@ def _of_module(module: nn.Module, state: Array) -> Subject:
     known = isinstance(module, ResidualBlock | DenseBlock)
     piece = declared_piece(name, module) if known else None
     state = state.astype(np.float64, copy=False)
-    try:
-        return Subject(name, module, state, piece)
-    except (RuntimeError, ValueError, IndexError, AssertionError) as error:
-        if isinstance(error, ValueError) and "training mode" in str(error):
-            raise
-        if state.ndim > 1 and len(state) == 1:
-            return Subject(name, module, state[0], piece)
-        raise ValueError(
-            f"{name!r} does not run at x of shape {state.shape}, taken as one state; pass one state, with a batch axis "
-            f"of 1 or without one ({str(error).splitlines()[0]})."
-        ) from error
+    first: Exception | None = None
+    for form in (state, state[0]) if state.ndim > 1 and len(state) == 1 else (state,):
+        try:
+            return Subject(name, module, form, piece)
+        except _DOES_NOT_RUN as error:
+            first = first or error
+    raise ValueError(
+        f"{name!r} does not run at x of shape {state.shape}, taken as one state; pass one state, with a batch axis "
+        f"of 1 or without one ({str(first).splitlines()[0]})."
+    ) from first
 
 
 def _finite(x: Any) -> Array:

@@ -30,14 +30,21 @@ _SELECTIONS = {
 }
 
 
-def watched(function: Callable[[Tensor], Tensor], x: Tensor) -> Node:
-    """How ``function(x)`` comes about, for a batch of one state; what is not understood is an :class:`Opaque`."""
+class Watched(NamedTuple):
+    """What a function returned, and how it came about."""
+
+    value: Any
+    node: Node
+
+
+def watched(function: Callable[[Tensor], Any], x: Tensor) -> Watched:
+    """One run of a function at a batch of one state; what is not understood of it is an :class:`Opaque`."""
     watch = _Watch(x)
     with torch.no_grad(), watch:
-        after = function(x)
-    if not isinstance(after, Tensor):
-        return Opaque(x, f"it returns a {type(after).__name__}")
-    return watch.node(after) or Opaque(after, "what it returns does not depend on its input")
+        value = function(x)
+    if not isinstance(value, Tensor):
+        return Watched(value, Opaque(x, f"it returns a {type(value).__name__}"))
+    return Watched(value, watch.node(value) or Opaque(value, "what it returns does not depend on its input"))
 
 
 class _Watch(TorchDispatchMode):
@@ -103,7 +110,10 @@ class _Watch(TorchDispatchMode):
         hidden = next((node for node in nodes if isinstance(node, Opaque)), None)
         if hidden is not None:
             return Opaque(value, hidden.reason)
-        found = _recognised(func, name, args, kwargs, result, nodes)
+        try:
+            found = _recognised(func, name, args, kwargs, result, nodes)
+        except (RuntimeError, ValueError, TypeError, IndexError):  # arguments of a form that is not known here
+            found = None
         return Opaque(value, f"it uses {name.rstrip('_')} in a way that is not read") if found is None else found
 
 

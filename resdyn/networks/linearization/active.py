@@ -1,0 +1,148 @@
+r"""What the factors of a unit give before any spectrum: forced atoms, projections past them, an inverse.
+
+With :math:`J_A J_A^{\mathsf T} = E + C M C^{\mathsf T}` and rows R at which E has one value e, every vector y on R with
+:math:`C_R^{\mathsf T} y = 0` has :math:`J_A J_A^{\mathsf T} y = e\,y`. So :math:`\sqrt e` is a singular value at least
+:math:`|R| - \operatorname{rank} C_R` times, and :math:`C_R (C_R^{\mathsf T} C_R)^{-1} C_R^{\mathsf T}` projects, on R,
+past these vectors. For e = 0 the part of C from the skip path vanishes on R. By Sherman, Morrison and Woodbury,
+
+.. math:: (E + C M C^{\mathsf T})^{-1} = E^{-1} - E^{-1} C\,N^{-1} C^{\mathsf T} E^{-1}, \qquad
+    N = M^{-1} + C^{\mathsf T} E^{-1} C.
+
+All matrices of size 2p are banded in the order of pixels.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import scipy.linalg
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import splu
+
+from resdyn.networks.linearization.factors import Factors
+from resdyn.networks.linearization.values import Atom
+
+Array = NDArray[Any]
+Apply = Callable[[Array], Array]
+
+DENSE = 3000
+"""Up to this size a dense factorization is faster than a banded or sparse one."""
+
+
+@dataclass(frozen=True)
+class ForcedAtom:
+    """Rows R of :math:`J_A` on which the skip path has one gain, and what lies past the atom there."""
+
+    atom: Atom
+    rows: NDArray[np.int64]
+    past: Apply
+    """The projection on the columns of :math:`C_R`."""
+
+
+def gram_matmat(factors: Factors) -> Apply:
+    r""":math:`x \mapsto J_A J_A^{\mathsf T} x`."""
+    S, U, V = factors.active_skip, factors.active_U, sparse.csr_array(factors.V)
+    transposed = tuple(sparse.csr_array(matrix.T) for matrix in (S, U, V))
+
+    def apply(x: Array) -> Array:
+        back = transposed[0] @ x + transposed[2] @ (transposed[1] @ x)
+        return np.asarray(S @ back + U @ (V @ back))
+
+    return apply
+
+
+def coupling(factors: Factors) -> Any:
+    """C (CSC, s × 2p), its columns from pixel to pixel: those of one inner unit stand side by side."""
+    order = np.stack([factors.order, factors.order + factors.p], axis=1).ravel()
+    C = sparse.hstack([factors.active_skip @ sparse.csr_array(factors.V).T, factors.active_U], format="csc")
+    return C[:, order]
+
+
+def forced_atoms(factors: Factors) -> list[ForcedAtom]:
+    """Those whose multiplicity is verified, by a Cholesky factorization of the Gram matrix of :math:`C_R`."""
+    if factors.squares is None:
+        return []
+    C = sparse.csr_array(coupling(factors))
+    found = []
+    scale = float(factors.squares.max(initial=0.0)) or 1.0
+    levels, members = np.unique((factors.squares / scale).round(12), return_inverse=True)
+    counts = np.bincount(members, minlength=len(levels))
+    for level in np.flatnonzero(counts > 1):
+        rows = np.flatnonzero(members == level)
+        part = C[rows]
+        part = sparse.csc_array(part)[:, np.unique(part.indices)]
+        multiplicity = len(rows) - part.shape[1]
+        past = projection_on_columns(part) if multiplicity > 0 else None
+        if past is not None:
+            found.append(ForcedAtom(Atom(float(np.sqrt(factors.squares[rows[0]])), multiplicity), rows, past))
+    return found
+
+
+def projection_on_columns(matrix: Any) -> Apply | None:
+    """On the columns of a sparse matrix; None if they are not independent beyond doubt."""
+    if matrix.shape[1] == 0:
+        return lambda x: np.zeros_like(x)
+    solve = cholesky(sparse.csr_array(matrix.T @ matrix))
+    if solve is None:
+        return None
+    matrix, transposed = sparse.csr_array(matrix), sparse.csr_array(matrix.T)
+    return lambda x: np.asarray(matrix @ solve(transposed @ x))
+
+
+def cholesky(gram: Any) -> Apply | None:
+    """Solutions with a sparse Gram matrix; None if it is singular to rounding."""
+    size = gram.shape[0]
+    coo = gram.tocoo()
+    width = int(abs(coo.row - coo.col).max(initial=0))
+    # pivots are the squares of distances of columns from the span of those before; rounding moves them by this much
+    doubt = 10 * size * np.finfo(float).eps * float(gram.diagonal().max(initial=0.0))
+    try:
+        if size <= DENSE or 4 * width > size:
+            dense = scipy.linalg.cholesky(gram.toarray(), lower=True, overwrite_a=True, check_finite=False)
+            pivots = dense.diagonal() ** 2
+            solve: Apply = lambda b: scipy.linalg.cho_solve((dense, True), b, check_finite=False)  # noqa: E731
+        else:
+            bands = np.zeros((width + 1, size))
+            lower = coo.row >= coo.col
+            bands[coo.row[lower] - coo.col[lower], coo.col[lower]] = coo.data[lower]
+            factor = scipy.linalg.cholesky_banded(bands, lower=True, overwrite_ab=True, check_finite=False)
+            pivots = factor[0] ** 2
+            solve = lambda b: scipy.linalg.cho_solve_banded((factor, True), b, check_finite=False)  # noqa: E731
+    except np.linalg.LinAlgError:
+        return None
+    return solve if pivots.min() > doubt else None
+
+
+def inverse_gram(factors: Factors) -> Apply | None:
+    r""":math:`(J_A J_A^{\mathsf T})^{-1}`; None where E has zeros or is not diagonal, or a factor is singular."""
+    if factors.squares is None or not len(factors.squares) or not (factors.squares > 0).all():
+        return None
+    inverse = 1 / factors.squares
+    C = coupling(factors)
+    scaled = sparse.csc_array(sparse.diags_array(inverse) @ C)
+    VV = sparse.csr_array(factors.V @ factors.V.T)
+    identity = sparse.eye_array(factors.p, format="csr")
+    order = np.stack([factors.order, factors.order + factors.p], axis=1).ravel()
+    M = sparse.csr_array(sparse.block_array([[-VV, identity], [identity, None]]))[order][:, order]
+    solve = _solution(sparse.csc_array(M + C.T @ scaled))
+    if solve is None:
+        return None
+    scaled, transposed = sparse.csr_array(scaled), sparse.csr_array(scaled.T)
+    return lambda x: inverse[:, None] * x - scaled @ solve(transposed @ x)
+
+
+def _solution(matrix: Any) -> Apply | None:
+    """Solutions with a sparse symmetric matrix that is not definite."""
+    if matrix.shape[0] == 0:
+        return lambda b: b
+    if matrix.shape[0] <= DENSE:
+        dense = matrix.toarray()
+        pair = scipy.linalg.lu_factor(dense, check_finite=False)
+        return None if abs(pair[0].diagonal()).min() == 0 else lambda b: scipy.linalg.lu_solve(pair, b)
+    try:
+        factored = splu(matrix)
+    except RuntimeError:  # exactly singular
+        return None
+    return lambda b: factored.solve(np.ascontiguousarray(b))
