@@ -11,9 +11,8 @@ An experiment is a script ``experiments/<paper>_<topic>/<name>.py`` with
 - ``TOLERANCES``, a dict from patterns of summary entries ("units.*.largest") to absolute tolerances: what
   ``expected.json`` holds, and how exactly it is met elsewhere,
 
-and, at its end, ``main(__file__)`` under ``if __name__ == "__main__"``. Beside it stand ``claims.py`` (or several files
-``claims_….py``, in the order of their names) with ``CLAIMS``, a tuple of :class:`Claim`, and a README.md with the
-markers between which the table of claims is written.
+and, at its end, ``main(__file__)`` under ``if __name__ == "__main__"``. Beside it stand ``claims.py`` with ``CLAIMS``,
+a tuple of :class:`Claim`, and a README.md with the markers between which the table of claims is written.
 """
 
 from experiments._harness.claims import Claim as Claim

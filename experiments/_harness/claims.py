@@ -72,11 +72,9 @@ class Row(NamedTuple):
 
 
 def claims_of(paper: str, root: Path = ROOT) -> tuple[Claim, ...]:
-    """What ``claims.py`` of a paper says, and files beside it whose names begin so."""
-    files = sorted((root / paper).glob("claims*.py"), key=lambda path: path.stem)
-    return tuple(
-        claim for file in files for claim in importlib.import_module(f"{root.name}.{paper}.{file.stem}").CLAIMS
-    )
+    """What ``claims.py`` of a paper says."""
+    claims: tuple[Claim, ...] = importlib.import_module(f"{root.name}.{paper}.claims").CLAIMS
+    return claims
 
 
 def rows(paper: str, *, root: Path = ROOT, results: Path | None = RESULTS) -> list[Row]:

@@ -93,7 +93,7 @@ def experiments_in(paper: str, root: Path = ROOT) -> list[Experiment]:
 
 def papers(root: Path = ROOT) -> list[str]:
     """The folders of papers: those with claims."""
-    return sorted({path.parent.name for path in root.glob("*/claims*.py") if not path.parent.name.startswith("_")})
+    return sorted({path.parent.name for path in root.glob("*/claims.py") if not path.parent.name.startswith("_")})
 
 
 def experiment_of(file: str | Path) -> Experiment:

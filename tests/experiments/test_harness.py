@@ -69,12 +69,8 @@ CLAIMS = """
             lambda summary: f"{summary['largest']}",
             lambda summary: "confirmed" if summary["largest"] > 20 else "not confirmed",
         ),
+        Claim("elsewhere", "Of others", "so | so", "squares", str, str, presets=("gpu",)),
     )
-"""
-MORE_CLAIMS = """
-    from experiments._harness import Claim
-
-    CLAIMS = (Claim("elsewhere", "Of others", "so | so", "squares", str, str, presets=("gpu",)),)
 """
 README = "# Toy\n\nBefore.\n\n<!-- claims: begin -->\n<!-- claims: end -->\n\nAfter.\n"
 PAGE = "Toy\n===\n\n.. claims: begin\n\n.. claims: end\n\nAfter.\n"
@@ -90,7 +86,6 @@ def root(tmp_path, monkeypatch):
     for path, text in {
         paper / "squares.py": SCRIPT,
         paper / "claims.py": CLAIMS,
-        paper / "claims_elsewhere.py": MORE_CLAIMS,
         root / "helpers.py": "def power(k):\n    return k**2\n",
     }.items():
         path.write_text(textwrap.dedent(text))

@@ -228,7 +228,7 @@ def test_the_order_of_projections(random, verdict):
 
 
 def test_every_claim_can_be_said_from_a_smoke_run(smoke):
-    for claim in ours.CLAIMS:
+    for claim in (claim for claim in ours.CLAIMS if claim.script in SCRIPTS):
         summary = smoke(claim.script).summary
         assert claim.measured(summary)
         assert claim.verdict(summary)
