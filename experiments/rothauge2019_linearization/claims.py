@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 
 from experiments._harness import Claim
-from experiments.rothauge2019_linearization.claims_networks import CLAIMS_OF_NETWORKS
 from experiments.rothauge2019_linearization.linearized import spread
 
 Summary = dict[str, Any]
@@ -245,5 +244,4 @@ CLAIMS = (
         projections,
         projections_verdict,
     ),
-    *CLAIMS_OF_NETWORKS,
 )

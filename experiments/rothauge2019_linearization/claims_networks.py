@@ -216,7 +216,7 @@ def _scaling_measured(nets: list[Summary]) -> str:
     largest = ", ".join(f"{row['largest']:.2f}" for row in n["scaling"]["branch"].values())
     scales = ", ".join(n["scaling"]["branch"])
     return (
-        f"last unit, skip × {scales}: exactly {sweep(n, 'skip')}; branch × {scales}: {sweep(n, 'branch')}, "
+        f"last unit but one, skip × {scales}: exactly {sweep(n, 'skip')}; branch × {scales}: {sweep(n, 'branch')}, "
         f"largest {largest}"
     )
 
@@ -393,4 +393,4 @@ BEYOND_THE_PAPER = (
     ),
 )
 
-CLAIMS_OF_NETWORKS: tuple[Claim, ...] = (*PERTURBATIONS, *OTHER_NETWORKS, *BEYOND_THE_PAPER)
+CLAIMS: tuple[Claim, ...] = (*PERTURBATIONS, *OTHER_NETWORKS, *BEYOND_THE_PAPER)

@@ -35,6 +35,8 @@ EXACT = 1e-6
 WIDTHS = (1e-2, 1e-1)
 # below, thousands of singular values are small, and refining them takes minutes; counts take seconds
 SMALL_GAIN = 0.1
+# the unit that is scaled: the last one has hardly an atom, since more of its ReLUs fire
+SCALED = -2
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Config:
     exact: tuple[bool, ...] = (False, True, True)
     """Whether all singular values are computed, or only counts."""
     scales: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
-    """Of the skip path, and of the branch, of the last unit at one image."""
+    """Of the skip path, and of the branch, of the last unit but one at one image."""
     attack: str = "pgd l2 0.1"
     attacked: int = 48
     """Images whose perturbations are followed."""
@@ -87,7 +89,7 @@ def compute(config: Config, run: Run) -> dict[str, Array]:
         for name, array in _of_blocks(network, inputs, config, run, weights).items():
             arrays[f"{k}_{name}"] = array
         # a damped skip path is scaled already
-        damped = skip_gain(network.units[-1]) != 1
+        damped = skip_gain(network.units[SCALED]) != 1
         scaled = {} if damped else run.part(f"{weights}-scaled", lambda: _scaled(network, inputs[:1], config))  # noqa: B023
         moved = run.part(f"{weights}-moved", lambda: _moved(net, pixels, labels, config))  # noqa: B023
         arrays |= {f"{k}_{name}": array for name, array in (scaled | moved).items()}
@@ -169,9 +171,9 @@ def skip_gain(unit: Any) -> float:
 
 
 def _scaled(network: Any, inputs: Array, config: Config) -> dict[str, Array]:
-    """Singular values of the last unit, whose skip gain is 1, at one image, skip path or branch scaled: (scale, n)."""
-    unit, state = network.units[-1], network.stem(inputs)
-    for before in network.units[:-1]:
+    """Singular values of a unit whose skip gain is 1, at one image, skip path or branch scaled: (scale, n)."""
+    unit, state = network.units[SCALED], network.stem(inputs)
+    for before in network.units[:SCALED]:
         state = before(state)
 
     def values(skip: float, branch: float) -> Array:

@@ -314,10 +314,10 @@ def test_random_perturbations_jump_where_their_gain_is_a_tenth_above_one(gain, v
 
 
 def test_rows_of_networks_that_need_a_gpu_wait_for_the_paper_preset():
-    rows = {claim.key: claim for claim in claims_networks.CLAIMS_OF_NETWORKS}
+    rows = {claim.key: claim for claim in claims_networks.CLAIMS}
     assert rows["preresnet110-ones"].presets == ("paper",)
     assert rows["preresnet20-ones"].presets == ("laptop", "paper")
-    assert len(rows) == len(claims_networks.CLAIMS_OF_NETWORKS)  # no key twice
+    assert len(rows) == len(claims_networks.CLAIMS)  # no key twice
 
 
 def test_damping_is_as_derived_where_the_atom_is_at_least_the_forced_share():
