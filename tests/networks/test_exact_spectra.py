@@ -370,6 +370,13 @@ def test_a_projection_before_its_relu_keeps_values_of_its_weights():
         assert multiplicity == (np.abs(weights - value) < 1e-9).sum() - 2 == 7
 
 
+def test_a_projection_of_lower_rank_has_more_zeros():
+    factors = unit(np.random.default_rng(0), widen="B", size=1, outer=1.0)
+    mixed = np.random.default_rng(1).standard_normal((3, 2)) @ np.random.default_rng(2).standard_normal((2, 3))
+    found = check(changed(factors, skip=factors.skip @ sparse.kron(mixed, sparse.eye_array(36), format="csr")))
+    assert [atom.multiplicity for atom in found.atoms] == [7, 7, 54 - 2 * 9 - 1]
+
+
 def test_ranks_do_not_depend_on_lengths():
     rng = np.random.default_rng(0)
     matrix = rng.standard_normal((40, 12)) * 10.0 ** -np.arange(12)
