@@ -35,9 +35,12 @@ if TYPE_CHECKING:
     from resdyn.networks.linearization import Projection as Projection
     from resdyn.networks.linearization import SpectralDensity as SpectralDensity
     from resdyn.networks.linearization import Triplets as Triplets
+    from resdyn.networks.linearization import UnitCounts as UnitCounts
     from resdyn.networks.linearization import UnitSpectra as UnitSpectra
     from resdyn.networks.linearization import linearize as linearize
     from resdyn.networks.linearization import project as project
+    from resdyn.networks.linearization import spectra_on_device as spectra_on_device
+    from resdyn.networks.linearization import unit_counts as unit_counts
     from resdyn.networks.linearization import unit_spectra as unit_spectra
     from resdyn.networks.robustness import CORRUPTIONS as CORRUPTIONS
     from resdyn.networks.robustness import Attack as Attack
@@ -94,6 +97,7 @@ _HOME = {
     "TrainingRun": "resdyn.networks.training",
     "Triplets": "resdyn.networks.linearization",
     "Unit": "resdyn.networks.unrolling",
+    "UnitCounts": "resdyn.networks.linearization",
     "UnitNorms": "resdyn.networks.unrolling",
     "UnitSpectra": "resdyn.networks.linearization",
     "UnrolledNetwork": "resdyn.networks.unrolling",
@@ -120,7 +124,9 @@ _HOME = {
     "resnet": "resdyn.networks.architectures.cifar_resnets",
     "resnext": "resdyn.networks.architectures.cifar_resnets",
     "save": "resdyn.networks.checkpoints",
+    "spectra_on_device": "resdyn.networks.linearization",
     "to_residual_map": "resdyn.networks.shared_weights",
+    "unit_counts": "resdyn.networks.linearization",
     "unit_spectra": "resdyn.networks.linearization",
     "unroll": "resdyn.networks.unrolling",
 }

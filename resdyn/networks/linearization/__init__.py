@@ -3,6 +3,7 @@
 from resdyn.networks.linearization.density import SpectralDensity as SpectralDensity
 from resdyn.networks.linearization.factors import Factors as Factors
 from resdyn.networks.linearization.linearizing import linearize as linearize
+from resdyn.networks.linearization.on_device import spectra_on_device as spectra_on_device
 from resdyn.networks.linearization.projection import Projection as Projection
 from resdyn.networks.linearization.projection import project as project
 from resdyn.networks.linearization.stages import LinearizedNetwork as LinearizedNetwork
