@@ -128,22 +128,22 @@ def made_up(adversarial, random, states):
 
 
 def test_numbers_of_a_jump_that_is_known():
-    found = made_up((2.0, 1.0, 4.0), (1.0, 1.0, 1.5), (1.0, 1.0, 2.0))
+    found = made_up((2.0, 1.5, 4.0), (1.0, 1.0, 1.5), (1.0, 1.0, 2.0))
     numbers = gains.numbers_of(found, np.array([1, 1, 1]), last=1)
     assert numbers["misclassified"] == 0.5
     assert numbers["state_gain"] == pytest.approx([1, 1, 2])
     adversarial, random, excess = numbers["adversarial"], numbers["random"], numbers["excess"]
-    assert adversarial["gain"] == pytest.approx([2, 1, 4])
-    assert adversarial["relative_gain"] == pytest.approx([2, 1, 2])
+    assert adversarial["gain"] == pytest.approx([2, 1.5, 4])
+    assert adversarial["relative_gain"] == pytest.approx([2, 1.5, 2])
     assert (adversarial["largest_gain"], adversarial["largest_gain_at"]) == pytest.approx((4, 3))
-    assert adversarial["growth"] == pytest.approx(8)
+    assert adversarial["growth"] == pytest.approx(12)
     assert adversarial["last_over_stage"] == pytest.approx(4 / 2)
     assert random["last_relative_gain"] == pytest.approx(0.75)
-    assert excess["along"] == pytest.approx([1, 2, 2, 16 / 3])
-    assert excess["gained_before_last_units"] == pytest.approx(2)
+    assert excess["along"] == pytest.approx([1, 2, 3, 8])
+    assert excess["gained_before_last_units"] == pytest.approx(3)
     assert excess["gained_in_last_units"] == pytest.approx(8 / 3)
-    assert excess["share_of_last_units"] == pytest.approx(np.log(8 / 3) / np.log(16 / 3))
-    assert excess["of_units"] == pytest.approx([2, 1, 8 / 3])
+    assert excess["share_of_last_units"] == pytest.approx(np.log(8 / 3) / np.log(8))
+    assert excess["of_units"] == pytest.approx([2, 1.5, 8 / 3])
     assert "random_signs" not in numbers
 
 
@@ -203,6 +203,8 @@ def test_a_unit_by_counts_is_the_unit_by_singular_values():
     for name in ("skip_gain", "atom", "above_one", "above_atom", "near_one", "rank_bound", "n"):
         assert counted[name] == pytest.approx(exact[name]), name
     assert counted["largest"] == pytest.approx(float(exact["largest"]))
+    values = np.linalg.svd(resdyn.networks.linearize(unit, x, method="dense").to_dense(), compute_uv=False)
+    assert exact["near_one"] == pytest.approx([(abs(values - 1) < width).mean() for width in other_networks.WIDTHS])
     assert exact["atom"] == pytest.approx(1 - 2 * exact["rank_bound"])  # forced, and no more
     assert counted["median"] == pytest.approx(0.5)
 
