@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments._harness import Claim
+from experiments.rothauge2019_linearization import claims_networks
 from experiments.rothauge2019_linearization.linearized import spread
 
 Summary = dict[str, Any]
@@ -244,4 +245,5 @@ CLAIMS = (
         projections,
         projections_verdict,
     ),
+    *claims_networks.CLAIMS,
 )
