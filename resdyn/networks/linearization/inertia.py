@@ -24,8 +24,8 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from resdyn.kernels.blas import single_threaded_blas
-from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.atoms import Structure, forced_atoms
+from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.pencils import Count, GramPencil, ReducedPencil
 from resdyn.networks.linearization.ranges import matrix_within_range, norm_estimate, within_range
 from resdyn.networks.linearization.spectrum import spectrum_of_factors, spectrum_of_matrix

@@ -36,6 +36,7 @@ from scipy.sparse import csgraph
 from resdyn.networks.linearization.banded import BandedLDL, Envelope, lower_triangle
 from resdyn.networks.linearization.block_products import row_products
 from resdyn.networks.linearization.factors import Factors
+from resdyn.networks.linearization.ranges import balanced
 
 Array = NDArray[Any]
 
@@ -62,7 +63,7 @@ class ReducedPencil:
         assert squares is not None, "E is not diagonal: the caller takes a GramPencil"
         self._squares, self._p = _merged(squares), factors.p
         order = factors.order
-        V, U = _balanced(sparse.csr_array(factors.V)[order], sparse.csr_array(factors.active_U.T)[order])
+        V, U = balanced(sparse.csr_array(factors.V)[order], sparse.csr_array(factors.active_U.T)[order])
         self._C = _interleaved(sparse.csr_array(V @ factors.active_skip.T), U)
         self._inverse_M = _inverse_M(V)
         self._ends = 2 * np.flatnonzero(np.diff(factors.place[order])) + 2
@@ -246,15 +247,6 @@ def _interleaved(first: Any, second: Any) -> Any:
     """Rows of two matrices in turn (CSR)."""
     both = sparse.vstack([first, second], format="csr")
     return both[np.arange(both.shape[0]).reshape(2, -1).T.ravel()]
-
-
-def _balanced(V: Any, U: Any) -> tuple[Any, Any]:
-    """Rows of V and of Uᵀ of equal norm: what one is multiplied by the other is divided by, and U V stays."""
-    norms = [np.sqrt(np.asarray(matrix.multiply(matrix).sum(1)).ravel()) for matrix in (V, U)]
-    scale = np.ones(V.shape[0])
-    alive = (norms[0] > 0) & (norms[1] > 0)
-    scale[alive] = np.sqrt(norms[1][alive] / norms[0][alive])
-    return sparse.csr_array(sparse.diags_array(scale) @ V), sparse.csr_array(sparse.diags_array(1 / scale) @ U)
 
 
 def _inverse_M(V: Any) -> Any:

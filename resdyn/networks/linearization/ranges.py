@@ -47,6 +47,15 @@ def matrix_within_range(matrix: Any) -> tuple[Any, float]:
     return matrix / scale, scale
 
 
+def balanced(V: Any, U: Any) -> tuple[Any, Any]:
+    """Rows of V and of Uᵀ of equal norm: what one is multiplied by the other is divided by, and U V stays."""
+    norms = [np.sqrt(np.asarray(matrix.multiply(matrix).sum(1)).ravel()) for matrix in (V, U)]
+    scale = np.ones(V.shape[0])
+    alive = (norms[0] > 0) & (norms[1] > 0)
+    scale[alive] = np.sqrt(norms[1][alive] / norms[0][alive])
+    return sparse.csr_array(sparse.diags_array(scale) @ V), sparse.csr_array(sparse.diags_array(1 / scale) @ U)
+
+
 def norm_estimate(J: Any) -> float:
     """The largest singular value of factors or of a matrix, or a few percent less."""
     if isinstance(J, Factors):

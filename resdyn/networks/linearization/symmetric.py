@@ -22,13 +22,13 @@ Product = Callable[[Array], Array]
 LAPACK_UP_TO = 2000
 """Order above which torch's reduction in two stages is faster than LAPACK's in one."""
 
-SMALL = 1e-5
-"""Eigenvalues of J Jᵀ below this part of the largest are refined; an error of 1e-13 in others is 2e-11 in the root."""
+SMALL = 1e-7
+"""Eigenvalues of J Jᵀ below this part of the largest are refined; an error of 1e-14 in others is 2e-11 in the root."""
 
-GUARD = 1e-4
+GUARD = 1e-6
 """The subspace of refinement holds all values up to this part: what separates it from the rest."""
 
-MANY = 0.25
+MANY = 0.1
 """With more values than this share to be refined, a dense decomposition is as fast.
 
 At least half of the eigenvalues of a reduction are at most e. So where few are small, e is not, and inverse iteration

@@ -44,9 +44,7 @@ def _integer() -> Any:
     x = np.ones(1)
     # One in 32 bits, and negative in 64: of a negative number of entries none is multiplied.
     count, step = (np.array(words, dtype=np.int32) for words in ([1, -1], [1, 0]))
-    _routine("blas", "dscal")(
-        count.ctypes.data, ctypes.byref(ctypes.c_double(2.0)), x.ctypes.data, step.ctypes.data
-    )
+    _routine("blas", "dscal")(count.ctypes.data, ctypes.byref(ctypes.c_double(2.0)), x.ctypes.data, step.ctypes.data)
     return ctypes.c_int32 if x[0] == 2.0 else ctypes.c_int64
 
 
