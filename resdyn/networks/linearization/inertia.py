@@ -39,7 +39,7 @@ ROUNDING = 1e-13
 """Errors of σ², relative to the largest."""
 
 NEAR_ZERO = 1e-4
-"""Thresholds below this part of the largest singular value are counted twice: errors of σ² are no longer small there."""
+"""Thresholds below this part of the largest singular value are counted twice: errors of σ² are not small there."""
 
 SMALL = 400
 """Up to so many singular values, all are computed: counting takes longer."""

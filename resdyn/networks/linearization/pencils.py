@@ -41,7 +41,7 @@ from resdyn.networks.linearization.ranges import balanced
 Array = NDArray[Any]
 
 NEAR = 1e-4
-"""Rows of E that are nearer to t² than this, relative to the largest, are kept: N would have a pole there."""
+"""Rows of E that are relatively nearer to t² than this are kept: N has a pole there. To zero no t > 0 is near."""
 
 LEVELS = 4
 """Up to this many different values of E, their Gram matrices are kept."""
@@ -106,7 +106,7 @@ class ReducedPencil:
             return Count(int((gaps > 0).sum()), 1.0, np.inf)
         if len(self._levels) == 1:
             return self._count_uniform(float(gaps[0]), panel)
-        near = abs(gaps) <= NEAR * max(self._levels[-1], t**2)
+        near = abs(gaps) <= NEAR * np.maximum(self._squares, t**2)
         if near.any():
             return self._count_kept(gaps, near, panel)
         if self._grams:

@@ -22,10 +22,10 @@ Product = Callable[[Array], Array]
 LAPACK_UP_TO = 2000
 """Order above which torch's reduction in two stages is faster than LAPACK's in one."""
 
-SMALL = 1e-7
-"""Eigenvalues of J Jᵀ below this part of the largest are refined; an error of 1e-14 in others is 2e-11 in the root."""
+SMALL = 1e-8
+"""Eigenvalues of J Jᵀ below this part of the largest are refined; an error of 1e-14 in others is 5e-11 in the root."""
 
-GUARD = 1e-6
+GUARD = 1e-7
 """The subspace of refinement holds all values up to this part: what separates it from the rest."""
 
 MANY = 0.1

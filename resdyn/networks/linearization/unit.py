@@ -134,7 +134,7 @@ class LinearizedUnit(Linearization):
         return self._counter.counts(t)
 
     def fraction_within(self, center: float, width: float) -> float:
-        """The share of singular values that are at most ``width`` from ``center``; resolved as by :meth:`count_above`."""
+        """The share of singular values that are at most ``width`` from ``center``, as :meth:`count_above` counts."""
         return self._counter.count_within(center, width) / min(self.shape)
 
     @cached_property

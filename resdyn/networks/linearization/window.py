@@ -40,7 +40,7 @@ def _routine(module: str, name: str) -> Callable[..., None]:
 
 @cache
 def _integer() -> Any:
-    """The type of integers of this BLAS: of 32 or of 64 bits, by builds of SciPy. Its name does not tell, a call does."""
+    """The type of integers of this BLAS, 32 or 64 bits: names in declarations change, so a call tells."""
     x = np.ones(1)
     # One in 32 bits, and negative in 64: of a negative number of entries none is multiplied.
     count, step = (np.array(words, dtype=np.int32) for words in ([1, -1], [1, 0]))
