@@ -197,9 +197,11 @@ def between(values, rng, most=10):
     return (values[chosen] + values[chosen + 1]) / 2
 
 
+@pytest.mark.parametrize("rows_for_gram", [0.0, inertia.ROWS_FOR_GRAM])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(9))
-def test_counts_are_those_of_the_dense_singular_values(kind, seed, no_small):
+def test_counts_are_those_of_the_dense_singular_values(kind, seed, rows_for_gram, no_small, monkeypatch):
+    monkeypatch.setattr(inertia, "ROWS_FOR_GRAM", rows_for_gram)
     f = factors(kind, seed)
     values = np.sort(np.linalg.svd(dense(f), compute_uv=False))
     counter = Counter(f)
@@ -284,6 +286,7 @@ def test_scales_of_the_two_layers_make_no_difference(no_small):
 def test_units_of_several_panels(monkeypatch):
     """432 singular values, 2p = 216 and more variables, panels of 32: the elimination has a window that slides."""
     monkeypatch.setattr(inertia, "PANELS", (32, 24, 48))
+    monkeypatch.setattr(inertia, "ROWS_FOR_GRAM", 0.0)
     for kind, density in (("identity", 0.25), ("general D", 0.3), ("two values", 0.3), ("identity", 0.7)):
         f = factors(kind, 4, density=density, channels=3, size=12)
         counter = Counter(f)
@@ -485,6 +488,17 @@ def test_entries_of_very_different_sizes_lose_no_pivot(f):
     for i in range(0, 30, 3):
         assert counter._guarded(np.sqrt(values[i] * values[i + 1])) == i + 1
     assert not counter.computed_values
+
+
+def test_units_with_fewer_active_outputs_than_inner_units_are_counted_by_their_gram_matrix(no_small):
+    f = factors("identity", 3, density=0.8, active=0.5)
+    counter = Counter(f)
+    values = np.linalg.svd(dense(f), compute_uv=False)
+    for t in between(values[::-1], np.random.default_rng(0)):
+        assert counter.count_above(t) == (values > t).sum()
+    assert isinstance(counter._pencil, GramPencil)
+    assert isinstance(Counter(factors("identity", 3, density=0.4, active=0.6))._pencil, ReducedPencil)
+    assert isinstance(Counter(factors("no skip", 3, density=0.8, active=0.5))._pencil, ReducedPencil)
 
 
 def test_repetitions_that_lose_the_same_pivots_prove_nothing(unit, monkeypatch):

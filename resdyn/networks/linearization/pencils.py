@@ -83,7 +83,7 @@ class ReducedPencil:
         if len(self._levels) > LEVELS:
             return []
         rows = [np.flatnonzero(self._squares == level) for level in self._levels]
-        return [row_products(self._C[:, chosen]) for chosen in rows]
+        return [row_products(self._C[:, chosen]).T for chosen in rows]  # symmetric: CSC at no cost
 
     @cached_property
     def _pattern(self) -> "Pattern":
@@ -172,7 +172,7 @@ class GramPencil:
         J = sparse.csr_array(matrix)
         if J.shape[0] > J.shape[1]:
             J, places = sparse.csr_array(J.T), None
-        gram = sparse.csc_array(row_products(J))
+        gram = sparse.csc_array(row_products(J).T)
         if places is None:
             order = np.asarray(csgraph.reverse_cuthill_mckee(gram, symmetric_mode=True))
         else:
@@ -260,8 +260,8 @@ def _inverse_M(V: Any) -> Any:
 
 
 def _permuted(matrix: Any, order: Array) -> Any:
-    """Rows and columns in another order."""
-    return sparse.csc_array(sparse.csr_array(matrix)[order][:, order])
+    """A symmetric matrix (CSC), rows and columns in another order."""
+    return sparse.csc_array(sparse.csr_array(matrix)[order][:, order].T)
 
 
 def _norm_bound(matrix: Any) -> float:
