@@ -16,7 +16,8 @@ from resdyn.networks.linearization.atoms import Structure
 from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.matrices import matrix_singular_values, verified_rank
 from resdyn.networks.linearization.on_device import spectra_on_device
-from resdyn.networks.linearization.spectrum import spectrum_of_factors, spectrum_of_matrix
+from resdyn.networks.linearization.spectrum import atoms_and_rank, spectrum_of_factors, spectrum_of_matrix
+from resdyn.networks.linearization.values import Atom
 
 ACCURACY = 1e-10  # promised, for Jacobians with norms of a few units
 
@@ -389,6 +390,74 @@ def test_ranks_do_not_depend_on_lengths():
     assert verified_rank(sparse.csr_array((5, 0))) == 0
 
 
+@pytest.mark.parametrize("size", [1e4, 1e8, 1e12])
+def test_sizes_of_channels_make_no_atoms(size):
+    """What V is divided by U is multiplied by: U V is the same, and so are ranks, atoms and values."""
+    rng = np.random.default_rng(1)
+    U, V = rng.standard_normal((44, 31)), rng.standard_normal((31, 44))
+    U[:, :3] *= size
+    V[:3] /= size
+    assert verified_rank(U) == verified_rank(V) == verified_rank(sparse.csr_array(V)) == 31
+    assert verified_rank(np.hstack([U, V.T])) == 44
+    assert check(dense_factors(1.0, U / 7, V / 7)).atoms == ()
+
+
+def test_sizes_of_all_channels_make_no_atoms():
+    for seed in (33, 34, 35, 36):
+        rng = np.random.default_rng(seed)
+        n, p = 44, int(rng.integers(5, 60))
+        U, V = rng.standard_normal((n, p)) / np.sqrt(n), rng.standard_normal((p, n)) / np.sqrt(n)
+        sizes = 10.0 ** rng.uniform(-8, 8, p)
+        check(dense_factors(1.0, U * sizes, V / sizes[:, None]))
+
+
+@pytest.mark.parametrize("size", [1e-250, 1e-160, 1e160, 1e250])
+@pytest.mark.parametrize("p", [8, 30])
+def test_values_do_not_depend_on_the_unit_of_measurement(size, p):
+    rng = np.random.default_rng(0)
+    U, V = rng.standard_normal((40, p)) / 6, rng.standard_normal((p, 40)) / 6
+    given = spectrum_of_factors(dense_factors(1.0, U, V))
+    for scaled in (dense_factors(size, U * size, V), dense_factors(1.0, U, V, np.full(40, size))):
+        found = spectrum_of_factors(scaled)
+        assert np.abs(found.values / size - given.values).max() < 1e-12
+        assert found.rank == p
+        assert [atom.multiplicity for atom in found.atoms] == [atom.multiplicity for atom in given.atoms]
+        assert atoms_and_rank(scaled) == (found.atoms, found.rank)
+    J = (np.eye(40) + U @ V) * size
+    assert np.abs(spectrum_of_matrix(J).values / size - given.values).max() < 1e-12
+
+
+def test_atoms_and_rank_need_no_singular_values(monkeypatch):
+    factors = unit(np.random.default_rng(0), inner=0.1)
+    found = spectrum_of_factors(factors)
+    monkeypatch.setattr(spectrum, "symmetric_eigenvalues", None)
+    monkeypatch.setattr(spectrum, "matrix_singular_values", None)
+    assert atoms_and_rank(factors) == (found.atoms, found.rank)
+
+
+def test_values_far_from_an_atom_are_not_set_to_it():
+    values = spectrum._with_atoms(np.array([2.0, 1.0 + 1e-9, 0.9]), (Atom(1.0, 3),), 3)
+    assert values.tolist() == [2.0, 1.0, 0.9]
+
+
+@pytest.mark.parametrize("a", [1e-2, -3e-3])
+def test_many_values_of_moderate_size_need_no_refinement(a, monkeypatch):
+    """A small gain of the skip path gives as many small values as there are atoms."""
+    factors = unit(np.random.default_rng(0), channels=4, side=12, outer=1.0, a=a, inner=0.4)
+    decomposition, sizes = np.linalg.svd, []
+    expected = decomposition(dense(factors), compute_uv=False)
+    assert (expected < 1e-2 * expected[0]).sum() > 30
+
+    def watched(matrix, compute_uv):
+        sizes.append(min(matrix.shape))
+        return decomposition(matrix, compute_uv=compute_uv)
+
+    monkeypatch.setattr(np.linalg, "svd", watched)
+    assert np.abs(spectrum_of_factors(factors).values - expected).max() < 1e-11
+    # with a few vectors more than there are values below 3e-4 of the largest
+    assert max(sizes, default=0) <= (expected < 3.2e-4 * expected[0]).sum() + 8
+
+
 def test_badly_conditioned_factors_do_not_spoil_the_reduction():
     # columns of C within 1e-7 of each other: the root of K would carry errors of 1e-2
     factors = unit(np.random.default_rng(0), channels=4, side=8, inner=0.1)
@@ -506,6 +575,21 @@ def test_spectra_on_a_device_are_exact_in_any_batches(room, monkeypatch):
     for values, J in zip(found, given, strict=True):
         assert values.shape == (min(J.shape),)
         assert np.abs(values - np.linalg.svd(J.matrix, compute_uv=False)).max(initial=0.0) < 1e-11
+
+
+def test_rows_that_are_switched_off_cost_no_refinement_on_a_device(monkeypatch):
+    rng = np.random.default_rng(0)
+    J = np.eye(50) + rng.standard_normal((50, 50)) / 10
+    J[rng.random(50) < 0.45] = 0.0
+    columns = J.copy()
+    columns[:, rng.random(50) < 0.7] = 0.0
+    expected = [np.linalg.svd(matrix, compute_uv=False) for matrix in (J, J.T, columns, 0 * J)]
+    assert expected[0].min() < 1e-12 < expected[0][expected[0] > 1e-12].min()
+    monkeypatch.setattr(symmetric, "_smallest", None)
+    monkeypatch.setattr(np.linalg, "svd", None)
+    found = spectra_on_device([Given(matrix) for matrix in (J, J.T, columns, 0 * J)], "cpu")
+    for values, exact in zip(found, expected, strict=True):
+        assert np.abs(values - exact).max() <= 1e-12
 
 
 def test_batches_hold_what_fits(monkeypatch):

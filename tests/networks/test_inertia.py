@@ -1,5 +1,7 @@
 """Counts of singular values by inertia, and the factorization of banded indefinite matrices that they rest on."""
 
+import copy
+import pickle
 import threading
 
 import numpy as np
@@ -195,9 +197,11 @@ def between(values, rng, most=10):
     return (values[chosen] + values[chosen + 1]) / 2
 
 
+@pytest.mark.parametrize("rows_for_gram", [0.0, inertia.ROWS_FOR_GRAM])
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("seed", range(9))
-def test_counts_are_those_of_the_dense_singular_values(kind, seed, no_small):
+def test_counts_are_those_of_the_dense_singular_values(kind, seed, rows_for_gram, no_small, monkeypatch):
+    monkeypatch.setattr(inertia, "ROWS_FOR_GRAM", rows_for_gram)
     f = factors(kind, seed)
     values = np.sort(np.linalg.svd(dense(f), compute_uv=False))
     counter = Counter(f)
@@ -282,6 +286,7 @@ def test_scales_of_the_two_layers_make_no_difference(no_small):
 def test_units_of_several_panels(monkeypatch):
     """432 singular values, 2p = 216 and more variables, panels of 32: the elimination has a window that slides."""
     monkeypatch.setattr(inertia, "PANELS", (32, 24, 48))
+    monkeypatch.setattr(inertia, "ROWS_FOR_GRAM", 0.0)
     for kind, density in (("identity", 0.25), ("general D", 0.3), ("two values", 0.3), ("identity", 0.7)):
         f = factors(kind, 4, density=density, channels=3, size=12)
         counter = Counter(f)
@@ -438,6 +443,114 @@ def test_large_multipliers_join_panels_and_a_limit_too_high_loses_digits(monkeyp
 
 def test_the_routines_of_lapack_are_found():
     for module, name, count in (("blas", "dgemm", 13), ("lapack", "dsytrf", 8)):
-        routine, integer = window._routine(module, name)
-        assert len(routine.argtypes) == count
-        assert integer().__class__.__name__ in ("c_int", "c_long", "c_longlong")
+        assert len(window._routine(module, name).argtypes) == count
+
+
+def test_the_width_of_the_integers_of_lapack_is_found_by_a_call():
+    """A pivot is written with as many bits: the sentinels beside it stay."""
+    pivots = np.full(2, -7, dtype=np.int64)
+    block, work, info = np.array([[2.0]], order="F"), np.empty(64), np.zeros(1, dtype=np.int64)
+    window._call("lapack", "dsytrf", b"L", 1, block, 1, pivots, work, 64, info)
+    first = pivots.view(window._integer())[0]
+    assert first == 1
+    width = np.dtype(window._integer()).itemsize
+    assert (pivots.view(np.uint8)[width:] == np.full(2, -7, dtype=np.int64).view(np.uint8)[width:]).all()
+
+
+# --- sizes -----------------------------------------------------------------------------------------
+
+
+def low_rank(n=440, p=60, *, a=1.0, U=1.0, V=1.0, outer=None):
+    """a I + U V, with all inner units at one place; U and V are multiplied by numbers, or by one for each unit."""
+    rng = np.random.default_rng(0)
+    left, right = (rng.standard_normal(shape) / np.sqrt(n) for shape in ((n, p), (p, n)))
+    left, right = left * U, right * np.broadcast_to(V, p)[:, None]
+    outer = np.ones(n) if outer is None else outer
+    return Factors(a, None, sparse.csc_array(left), sparse.csr_array(right), outer, (), np.arange(p))
+
+
+UNEVEN = np.where(np.arange(60) < 30, 3e3, 1.0)
+
+
+@pytest.mark.parametrize(
+    "f",
+    [
+        low_rank(U=UNEVEN, V=UNEVEN),
+        low_rank(U=1e6),
+        low_rank(U=UNEVEN, V=UNEVEN, outer=np.where(np.arange(440) % 2, 1.0, 0.01)),
+        low_rank(U=UNEVEN, V=UNEVEN, outer=np.linspace(0.5, 1.0, 440)),
+    ],
+    ids=["uneven channels", "large weights", "uneven channels, leaky", "uneven channels, smooth"],
+)
+def test_entries_of_very_different_sizes_lose_no_pivot(f):
+    values = np.linalg.svd(dense(f), compute_uv=False)
+    counter = Counter(f)
+    for i in range(0, 30, 3):
+        assert counter._guarded(np.sqrt(values[i] * values[i + 1])) == i + 1
+    assert not counter.computed_values
+
+
+def test_units_with_fewer_active_outputs_than_inner_units_are_counted_by_their_gram_matrix(no_small):
+    f = factors("identity", 3, density=0.8, active=0.5)
+    counter = Counter(f)
+    values = np.linalg.svd(dense(f), compute_uv=False)
+    for t in between(values[::-1], np.random.default_rng(0)):
+        assert counter.count_above(t) == (values > t).sum()
+    assert isinstance(counter._pencil, GramPencil)
+    assert isinstance(Counter(factors("identity", 3, density=0.4, active=0.6))._pencil, ReducedPencil)
+    assert isinstance(Counter(factors("no skip", 3, density=0.8, active=0.5))._pencil, ReducedPencil)
+
+
+def test_repetitions_that_lose_the_same_pivots_prove_nothing(unit, monkeypatch):
+    f, values = unit
+    spoiled(monkeypatch, lambda k, found: found._replace(above=found.above + 1, growth=1e9, smallest=0.0))
+    counter = Counter(f)
+    assert counter.count_above(1.1) == (values > 1.1).sum()
+    assert counter.computed_values
+
+
+@pytest.mark.parametrize("a", [1e-3, 1e-4, 1e-6])
+def test_small_thresholds_are_counted_on_both_sides_of_the_rounding_of_squares(a):
+    f = low_rank(a=a, U=3.0, V=3.0)
+    values = np.linalg.svd(dense(f), compute_uv=False)
+    # 1e-10 of the largest is what singular values are exact to
+    gaps = np.flatnonzero(values[:-1] - values[1:] > np.maximum(1e-6 * values[:-1], 1e-9 * values[0]))
+    counter = Counter(f)
+    for i in [*gaps[::6], *gaps[-12:]]:
+        assert counter.count_above(np.sqrt(values[i] * values[i + 1])) == i + 1, i
+    assert counter.count_above(0.0) == 440
+
+
+def test_a_small_threshold_needs_no_singular_values_where_all_are_larger():
+    f = low_rank()
+    values = np.linalg.svd(dense(f), compute_uv=False)
+    counter = Counter(f)
+    for t in (0.0, 1e-200, 1e-9, 1e-6):
+        assert counter.count_above(t * values[0]) == 440
+    f = low_rank(outer=(np.arange(440) < 410).astype(float))
+    counter, without = Counter(f), Counter(low_rank(a=0.0, p=30))
+    assert (counter.count_above(1e-9), without.count_above(1e-9)) == (410, 30)
+    assert not counter.computed_values
+    assert not without.computed_values
+
+
+@pytest.mark.parametrize("size", [1e-250, 1e-160, 1.0, 1e160, 1e250])
+def test_counts_and_values_do_not_depend_on_the_unit_of_measurement(size):
+    f = low_rank(n=420, p=20)
+    values = np.linalg.svd(dense(f), compute_uv=False)
+    for scaled in (low_rank(n=420, p=20, a=size, U=size), low_rank(n=420, p=20, outer=np.full(420, size))):
+        counter = Counter(scaled)
+        for t in between(values[::-1], np.random.default_rng(0), 5):
+            assert counter.count_above(t * size) == (values > t).sum()
+        assert counter.count_within(size, 0.0) == 380
+        assert not counter.computed_values
+        matrix = Counter(None, dense(f) * size)
+        assert matrix.count_above(1.1 * size) == (values > 1.1).sum()
+
+
+def test_counters_can_be_copied_and_sent():
+    counter = Counter(low_rank())
+    number = counter.count_above(1.3)
+    for copied in (pickle.loads(pickle.dumps(counter)), copy.deepcopy(counter)):
+        assert copied.count_above(1.3) == number
+        assert copied.count_above(1.2) == counter.count_above(1.2)

@@ -14,6 +14,8 @@ from torch import nn
 from torch.nn.functional import avg_pool2d, conv2d, pad, relu
 
 from resdyn.networks import linearize, resnet, resnext
+from resdyn.networks.linearization import inertia
+from resdyn.networks.linearization.inertia import Counter
 
 TOLERANCE = 1e-10
 """Of singular values of size up to about ten: LAPACK's own error is near 1e-14 of the largest."""
@@ -339,6 +341,25 @@ def test_counts_have_no_error(name, reading):
         assert linearized(name, reading).count_above(t) == (values > t).sum()
 
 
+@pytest.fixture
+def by_inertia(monkeypatch):
+    """Small Jacobians, of which all singular values would be computed, are counted as large ones are."""
+    monkeypatch.setattr(inertia, "SMALL", 0)
+    return lambda found: Counter(found.factors, None if found.factors is not None else found.to_sparse())
+
+
+def test_counts_by_inertia_have_no_error(name, reading, by_inertia):
+    values = dense(name, reading)[1]
+    counter = by_inertia(linearized(name, reading))
+    for t in thresholds(values):
+        assert counter.count_above(t) == (values > t).sum()
+    for width in (1e-6, 1e-3, 0.1):
+        distance = np.abs(values - 1)
+        if np.abs(distance - width).min() > EQUAL:
+            assert counter.count_within(1, width) == (distance <= width).sum()
+    assert counter._pencil is not None
+
+
 def test_fractions_near_one_have_no_error(name, reading):
     values = dense(name, reading)[1]
     for width in (1e-6, 1e-3, 0.1):
@@ -399,6 +420,20 @@ def test_scales_are_factors_of_the_paths(name, reading, alpha, beta):
     assert np.abs(found.singular_values() - values).max() <= TOLERANCE
     for t in thresholds(values, 5):
         assert found.count_above(t) == (values > t).sum()
+
+
+@pytest.mark.parametrize("name", SCALED)
+@pytest.mark.parametrize(("alpha", "beta"), [(1.0, 1e3), (1.0, 1e6), (1e-3, 1.0), (-1e-5, 1.0)])
+def test_counts_by_inertia_have_no_error_for_paths_of_very_different_sizes(name, reading, alpha, beta, by_inertia):
+    counter = by_inertia(linearized(name, reading, skip_scale=alpha, weight_scale=beta))
+    values = dense(name, reading, alpha, beta)[1]
+    distinct = np.unique(values)
+    gaps = np.diff(distinct)
+    # values are exact to 1e-10 of the largest, and counts tell values that are 1e-9 apart
+    apart = np.flatnonzero((gaps > 1e-9 * distinct[-1]) & (gaps > 1e-7 * distinct[1:]))
+    for i in apart[:: max(1, len(apart) // 8)]:
+        t = (distinct[i] + distinct[i + 1]) / 2
+        assert counter.count_above(t) == (values > t).sum()
 
 
 @pytest.mark.parametrize("name", SCALED)

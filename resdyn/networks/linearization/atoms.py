@@ -24,6 +24,7 @@ from scipy.sparse.csgraph import connected_components
 
 from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.matrices import column_lengths, dense_product, verified_rank
+from resdyn.networks.linearization.ranges import balanced
 from resdyn.networks.linearization.reduction import Reduction
 from resdyn.networks.linearization.values import Atom
 
@@ -51,7 +52,8 @@ class Structure:
         V = sparse.csr_array(factors.V)
         reaching = (column_lengths(U) > 0) & (column_lengths(V.T) > 0)
         units = factors.order[reaching[factors.order]]
-        self.U, self.V = sparse.csc_array(U)[:, units], V[units]
+        V, U = balanced(V[units], sparse.csr_array(sparse.csc_array(U)[:, units].T))
+        self.U, self.V = sparse.csc_array(U.T), V
         self.reduction = self._reduction()
         self.rank = self._verified()
 

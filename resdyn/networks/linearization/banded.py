@@ -42,8 +42,7 @@ class Envelope:
     """
 
     def __init__(self, matrix: Any, *, panel: int = PANEL, ends: Any = None) -> None:
-        lower = sparse.csc_array(sparse.tril(matrix, format="csc"))
-        lower.sum_duplicates()
+        lower = lower_triangle(matrix)
         self.size = int(lower.shape[0])
         self.lower = lower
         self.cuts = _cuts(self.size, panel, ends)
@@ -74,6 +73,19 @@ class Envelope:
         """Of one elimination, about."""
         columns = np.diff(self.cuts)
         return float((columns * (self.ends - self.cuts[:-1]).astype(float) ** 2).sum())
+
+
+def lower_triangle(matrix: Any) -> Any:
+    """Of a symmetric or a lower triangular matrix (CSC), rows ascending, each place once."""
+    matrix = sparse.csc_array(matrix)
+    if not matrix.has_canonical_format:
+        matrix = matrix.copy()
+        matrix.sum_duplicates()
+    kept = matrix.indices >= np.repeat(np.arange(matrix.shape[0]), np.diff(matrix.indptr))
+    indptr = np.concatenate([[0], np.cumsum(kept)])[matrix.indptr]
+    lower = sparse.csc_array((matrix.data[kept], matrix.indices[kept], indptr), shape=matrix.shape)
+    lower.has_canonical_format = True
+    return lower
 
 
 def _cuts(size: int, panel: int, ends: Any) -> Integers:

@@ -8,7 +8,9 @@ at last read off from all singular values. Counts may not grow with t, and by We
 
 Resolution: a singular value nearer to t than :data:`RESOLUTION`, relatively, may be counted on either side of t. The
 values of the skip path are atoms, which J may have often: at a t within this distance from one, it is counted just as
-t says. Values below :data:`FLOOR` times a bound of the norm of J count as zero: their squares are rounding errors.
+t says. Squares are exact to :data:`ROUNDING` of the largest, so a small t, below :data:`NEAR_ZERO` of the largest
+singular value, is counted on both sides of that error; where these counts differ, or t is so small that there is no
+other side, and values there may not all be zero, they are read off from all singular values.
 """
 
 import threading
@@ -22,8 +24,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 
 from resdyn.kernels.blas import single_threaded_blas
+from resdyn.networks.linearization.atoms import Structure, forced_atoms
 from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.pencils import Count, GramPencil, ReducedPencil
+from resdyn.networks.linearization.ranges import matrix_within_range, norm_estimate, within_range
 from resdyn.networks.linearization.spectrum import spectrum_of_factors, spectrum_of_matrix
 
 Array = NDArray[Any]
@@ -31,11 +35,20 @@ Array = NDArray[Any]
 RESOLUTION = 1e-9
 """Relative distance from an atom at which the one-sided limit of the count is taken."""
 
-FLOOR = 1e-7
-"""Thresholds below this times a bound of the norm are raised to it."""
+ROUNDING = 1e-13
+"""Errors of σ², relative to the largest."""
+
+NEAR_ZERO = 1e-4
+"""Thresholds below this part of the largest singular value are counted twice: errors of σ² are not small there."""
 
 SMALL = 400
 """Up to so many singular values, all are computed: counting takes longer."""
+
+ROWS_FOR_GRAM = 1.1
+r"""With up to so many active outputs for each active inner unit, :math:`J_A J_A^{\mathsf T}` itself is eliminated.
+
+It reaches twice as far from pixel to pixel as the matrix of order 2p: :math:`4 s^3` to :math:`8 p^3` operations, and
+fewer where that is farther than the image."""
 
 PANELS = (96, 128, 64)
 """Sizes of panels of the first attempt and of its repetitions."""
@@ -61,12 +74,23 @@ class Counter:
     """
 
     def __init__(self, factors: Factors | None, matrix: Any = None) -> None:
+        self._scale = 1.0
+        if factors is not None:
+            factors, self._scale = within_range(factors)
+        elif sparse.issparse(matrix) or matrix.size:
+            matrix, self._scale = matrix_within_range(matrix)
         self._factors, self._matrix = factors, matrix
         self._size = min(factors.shape if factors is not None else matrix.shape)
         self._counted: dict[float, int] = {}
         self._lock = threading.Lock()
         self._values: Array | None = None
         """All singular values, once they had to be computed."""
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {name: value for name, value in vars(self).items() if name != "_lock"}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        vars(self).update(state, _lock=threading.Lock())
 
     @property
     def computed_values(self) -> bool:
@@ -82,6 +106,9 @@ class Counter:
             return self._size
         if np.isinf(t):
             return 0
+        return self._above(t / self._scale)
+
+    def _above(self, t: float) -> int:
         atom = self._atom_at(t)
         return self._count(t if atom is None else atom * (1 + RESOLUTION if t >= atom else 1 - RESOLUTION))
 
@@ -89,7 +116,7 @@ class Counter:
         """How many are at most ``width`` from ``center``."""
         if not width >= 0 or np.isnan(center):
             raise ValueError(f"center is {center}, width {width}; pass numbers, width ≥ 0.")
-        return self._count_from(center - width) - self.count_above(center + width)
+        return self._count_from((center - width) / self._scale) - self.count_above(center + width)
 
     def counts(self, thresholds: Any, *, workers: int = 1) -> NDArray[np.int64]:
         """How many are greater than each threshold, those that follow from others without an elimination.
@@ -122,7 +149,7 @@ class Counter:
         atom = self._atom_at(t) if t > 0 else None
         if t <= 0:
             return self._size
-        return self.count_above(t) if atom is None else self._count(atom * (1 - RESOLUTION))
+        return self._above(t) if atom is None else self._count(atom * (1 - RESOLUTION))
 
     @cached_property
     def _atoms(self) -> Array:
@@ -146,17 +173,39 @@ class Counter:
         pencil = self._pencil
         if pencil is None:
             return self._count_values(t)
-        t = max(t, FLOOR * pencil.norm_bound, float(np.finfo(float).tiny) ** 0.5)
         low, high = self._bounds(t)
         if low == high:
             return low
         with single_threaded_blas():
-            above = self._guarded(t)
+            # The bound may be far above the norm; the norm itself takes a moment.
+            small = t < NEAR_ZERO * pencil.norm_bound and t < NEAR_ZERO * self._norm
+            above = self._near_zero(t) if small else self._guarded(t)
         if above is None:
             return self._count_values(t)
         with self._lock:
             self._counted[t] = above
         return above
+
+    def _near_zero(self, t: float) -> int | None:
+        """A count that errors of σ² do not change; None if they may."""
+        error = ROUNDING * self._norm**2
+        upper = self._guarded(float(np.sqrt(max(t**2, error) + error)))
+        if upper is None:
+            return None
+        if t**2 > 2 * error:
+            return upper if upper == self._guarded(float(np.sqrt(t**2 - error))) else None
+        return upper if upper in (self._bounds(0.0)[1], self._size - self._forced_zeros) else None
+
+    @cached_property
+    def _norm(self) -> float:
+        """The largest singular value, or somewhat less."""
+        return norm_estimate(self._matrix if self._factors is None else self._factors)
+
+    @cached_property
+    def _forced_zeros(self) -> int:
+        """How many singular values are zero for certain."""
+        atoms = () if self._factors is None else forced_atoms(Structure(self._factors))
+        return sum(atom.multiplicity for atom in atoms if atom.value == 0)
 
     def _guarded(self, t: float) -> int | None:
         """A count that can be trusted; None if there is none."""
@@ -170,7 +219,8 @@ class Counter:
         jittered = [
             self._attempt(t * (1 + sign * JITTER), panel) for sign, panel in zip((1, -1), PANELS[1:], strict=True)
         ]
-        agree = jittered[0].above == jittered[1].above
+        # Pivots below rounding have no sign, and repetitions may lose the same ones: to agree then proves nothing.
+        agree = jittered[0].above == jittered[1].above and min(found.smallest for found in jittered) > 0
         return jittered[0].above if agree and self._possible(jittered[0].above, t) else None
 
     def _attempt(self, t: float, panel: int) -> Count:
@@ -192,6 +242,7 @@ class Counter:
         if self._factors is not None and self._factors.squares is not None:
             above = int((self._factors.squares > t**2).sum())
             low, high = max(low, above - self._factors.p), min(high, above + self._factors.p)
+            high = min(high, len(self._factors.rows))
         with self._lock:
             low = max([low, *(count for other, count in self._counted.items() if other >= t)])
             high = min([high, *(count for other, count in self._counted.items() if other <= t)])
@@ -204,9 +255,14 @@ class Counter:
             return None
         if self._factors is None:
             return GramPencil(self._matrix)
-        if self._factors.squares is None:
+        if self._factors.squares is None or self._has_few_rows(self._factors):
             return GramPencil(self._factors.active_matrix, _places(self._factors))
         return ReducedPencil(self._factors)
+
+    @staticmethod
+    def _has_few_rows(factors: Factors) -> bool:
+        # without a skip path the rank may be p, and the other eigenvalues, all −t², are near zero
+        return factors.active_skip.nnz > 0 and len(factors.rows) <= ROWS_FOR_GRAM * factors.p
 
     def _count_values(self, t: float) -> int:
         if self._values is None:

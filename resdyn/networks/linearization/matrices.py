@@ -28,6 +28,9 @@ DENSE_FASTER = 50
 RANK_TOLERANCE = 1e-11
 """Singular values below this part of the largest count as zero: ten times what they are exact to."""
 
+SWEEPS = 2
+"""How often rows and columns are scaled: sizes of channels on both sides are then alike."""
+
 
 def matrix_singular_values(matrix: Any, device: Any = None, *, zeros: int = 0) -> Array:
     """All singular values, descending, of a dense or sparse matrix, exact to rounding.
@@ -88,7 +91,8 @@ def cholesky_solver(matrix: Array, shift: float) -> Product:
 def verified_rank(matrix: Any) -> int:
     r"""The rank of a sparse or dense matrix, whatever the lengths of its rows and columns.
 
-    Vectors of the shorter side are scaled to length 1; if a Cholesky decomposition of their Gram matrix less a bound
+    Rows and columns are scaled in turn, at last those of the shorter side to length 1, so that none that are small
+    beside others pass for zero; if a Cholesky decomposition of their Gram matrix less a bound
     of all rounding errors succeeds, the rank is full for certain. Else singular values above 1e-11 of the largest are
     counted.
     """
@@ -98,6 +102,8 @@ def verified_rank(matrix: Any) -> int:
     order = int(kept.shape[1])
     if not order:
         return 0
+    for _ in range(SWEEPS):
+        kept = _with_unit_columns(_with_unit_columns(kept).T).T
     unit = _with_unit_columns(kept)
     if _is_definite(unit.T @ unit):
         return order

@@ -83,8 +83,17 @@ def _spectra(linearizations: list[Any], device: torch.device) -> list[Array]:
     J = torch.from_numpy(wide).to(device)
     gram = J @ J.mT
     squares = torch.linalg.eigvalsh(gram).cpu().numpy()
-    return [_refined(squares[i], wide[i], gram[i]) for i in range(len(wide))]
+    return [_refined(squares[i], wide[i], gram[i].cpu().numpy()) for i in range(len(wide))]
 
 
-def _refined(squares: Array, wide: Array, gram: torch.Tensor) -> Array:
-    return roots(squares, whole_space(gram.cpu().numpy(), lambda Q: wide.T @ Q))
+def _refined(squares: Array, wide: Array, gram: Array) -> Array:
+    """Rows that are zero, as those that D switches off, give as many zeros, which need no refinement."""
+    values = np.zeros(len(wide))
+    filled, reached = wide.any(axis=1), wide.any(axis=0)
+    rows = int(filled.sum())
+    if rows:
+        kept = wide[filled][:, reached]
+        others = squares[np.argsort(abs(squares))[len(squares) - rows :]]
+        space = whole_space(gram[np.ix_(filled, filled)], lambda Q: kept.T @ Q)
+        values[:rows] = roots(others, space, spare=max(0, rows - kept.shape[1]))
+    return values

@@ -17,6 +17,10 @@ If E is a multiple e of the identity, no row need be kept: :math:`(e - t^2) N = 
 :math:`K = C^{\mathsf T} C` has no pole at :math:`t^2 = e`, and a factor below 0 exchanges the signs. Other matrices are
 counted by :math:`J J^{\mathsf T} - t^2` itself.
 
+Each is scaled on both sides, which changes no sign, to entries of at most about one: layers and channels of very
+different sizes would else drown each other in rounding. K, H and J Jᵀ are positive semidefinite, so their diagonals
+tell the scale.
+
 All are banded if the variables are taken from pixel to pixel: two inner units meet in an entry of N only if they are at
 most two pixels apart (convolutions of 3 × 3).
 """
@@ -29,14 +33,15 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.sparse import csgraph
 
-from resdyn.networks.linearization.banded import BandedLDL, Envelope
+from resdyn.networks.linearization.banded import BandedLDL, Envelope, lower_triangle
 from resdyn.networks.linearization.block_products import row_products
 from resdyn.networks.linearization.factors import Factors
+from resdyn.networks.linearization.ranges import balanced
 
 Array = NDArray[Any]
 
 NEAR = 1e-4
-"""Rows of E that are nearer to t² than this, relative to the largest, are kept: N would have a pole there."""
+"""Rows of E that are relatively nearer to t² than this are kept: N has a pole there. To zero no t > 0 is near."""
 
 LEVELS = 4
 """Up to this many different values of E, their Gram matrices are kept."""
@@ -58,11 +63,12 @@ class ReducedPencil:
         assert squares is not None, "E is not diagonal: the caller takes a GramPencil"
         self._squares, self._p = _merged(squares), factors.p
         order = factors.order
-        V, U = _balanced(sparse.csr_array(factors.V)[order], sparse.csr_array(factors.active_U.T)[order])
+        V, U = balanced(sparse.csr_array(factors.V)[order], sparse.csr_array(factors.active_U.T)[order])
         self._C = _interleaved(sparse.csr_array(V @ factors.active_skip.T), U)
         self._inverse_M = _inverse_M(V)
         self._ends = 2 * np.flatnonzero(np.diff(factors.place[order])) + 2
-        self._no_skip = factors.active_skip.nnz == 0
+        self._squared = self._C.multiply(self._C).tocsc()
+        self._H = -self._inverse_M.diagonal()[::2]
         bounds = _norm_bound(U) * _norm_bound(V)
         self.norm_bound = float(np.sqrt(squares.max(initial=0.0))) + bounds
 
@@ -77,7 +83,7 @@ class ReducedPencil:
         if len(self._levels) > LEVELS:
             return []
         rows = [np.flatnonzero(self._squares == level) for level in self._levels]
-        return [row_products(self._C[:, chosen]) for chosen in rows]
+        return [row_products(self._C[:, chosen]).T for chosen in rows]  # symmetric: CSC at no cost
 
     @cached_property
     def _pattern(self) -> "Pattern":
@@ -100,7 +106,7 @@ class ReducedPencil:
             return Count(int((gaps > 0).sum()), 1.0, np.inf)
         if len(self._levels) == 1:
             return self._count_uniform(float(gaps[0]), panel)
-        near = abs(gaps) <= NEAR * max(self._levels[-1], t**2)
+        near = abs(gaps) <= NEAR * np.maximum(self._squares, t**2)
         if near.any():
             return self._count_kept(gaps, near, panel)
         if self._grams:
@@ -108,30 +114,50 @@ class ReducedPencil:
             weighted = sum(gram / (level - t**2) for gram, level in pairs)
         else:
             weighted = self._pattern.align(self._C @ sparse.diags_array(1 / gaps) @ self._C.T)
-        found = BandedLDL(envelope=self._pattern.envelope(panel), values=weighted + self._aligned_inverse_M, keep=False)
+        values = self._pattern.scaled(weighted + self._aligned_inverse_M, self._scale(1 / abs(gaps)))
+        found = BandedLDL(envelope=self._pattern.envelope(panel), values=values, keep=False)
         return _count(int((gaps > 0).sum()) - self._p + found.inertia[0], found)
 
     def _count_uniform(self, gap: float, panel: int) -> Count:
         values = self._aligned_grams[0] + gap * self._aligned_inverse_M
-        if self._no_skip:
-            # K is zero but for one block, and the others vanish with t²: bring them to the same size.
-            scale = np.where(np.arange(2 * self._p) % 2 == 0, 1 / np.sqrt(abs(gap)), 1.0)
-            values = values * scale[self._pattern.rows] * scale[self._pattern.columns]
+        values = self._pattern.scaled(values, self._scale(np.ones(len(self._squares)), abs(gap)))
         found = BandedLDL(envelope=self._pattern.envelope(panel), values=values, keep=False)
         negative, _, positive = found.inertia
         if gap > 0:
             return _count(len(self._squares) - self._p + negative, found)
         return _count(positive - self._p, found)
 
+    def _scale(self, weights: Array, gain: float = 1.0) -> Array:
+        r"""By which :math:`\pm C W C^{\mathsf T} + g M^{-1}` has to be multiplied on both sides, W ≥ 0, g > 0.
+
+        For each inner unit, the diagonal and the entry that joins its two variables become at most one in size, and
+        the largest of them one; other entries then are bounded by Cauchy and Schwarz.
+        """
+        diagonal = np.asarray(self._squared @ weights)
+        first, second, joined = diagonal[::2] + gain * self._H, diagonal[1::2], self._joined @ weights + gain
+        first = np.where(first > 0, first, joined**2 / np.where(second > 0, second, joined))
+        second = np.where(second > 0, second, joined**2 / first)
+        ratio, largest = np.sqrt(second / first), np.maximum(joined, np.sqrt(first) * np.sqrt(second))
+        return np.sqrt(np.stack([ratio / largest, 1 / (ratio * largest)], axis=1).ravel())
+
+    @cached_property
+    def _joined(self) -> Any:
+        """Products of the two entries of each inner unit, in every row."""
+        return abs(sparse.csr_array(self._C[::2]).multiply(sparse.csr_array(self._C[1::2]))).tocsr()
+
     def _count_kept(self, gaps: Array, near: NDArray[np.bool_], panel: int) -> Count:
         """With the rows near to a pole among the variables, each beside the inner units that it belongs to."""
         far = ~near
         N = self._inverse_M + self._C[:, far] @ sparse.diags_array(1 / gaps[far]) @ self._C[:, far].T
-        C = sparse.csc_array(self._C[:, near])
+        scale = self._scale(np.where(far, 1 / np.where(far, abs(gaps), 1.0), 0.0))
+        scaling = sparse.diags_array(scale)
+        N, C = scaling @ N @ scaling, sparse.csc_array(scaling @ self._C[:, near])
         neighbours = np.diff(C.indptr)
         joined = neighbours > 0
         alone = int((gaps[near][~joined] > 0).sum())
         C, kept = C[:, joined], gaps[near][joined]
+        beside = 1 / np.maximum(np.sqrt(abs(kept)), abs(C).max(axis=0).toarray().ravel()) if len(kept) else kept
+        C, kept = sparse.csc_array(C @ sparse.diags_array(beside)), kept * beside**2
         places = np.add.reduceat(C.indices, C.indptr[:-1]) / neighbours[joined] if len(kept) else np.zeros(0)
         T = sparse.block_array([[sparse.diags_array(kept), C.T], [C, -N]], format="csc") if len(kept) else -N
         order = np.argsort(np.append(places, np.arange(2 * self._p)), kind="stable")
@@ -146,7 +172,7 @@ class GramPencil:
         J = sparse.csr_array(matrix)
         if J.shape[0] > J.shape[1]:
             J, places = sparse.csr_array(J.T), None
-        gram = sparse.csc_array(row_products(J))
+        gram = sparse.csc_array(row_products(J).T)
         if places is None:
             order = np.asarray(csgraph.reverse_cuthill_mckee(gram, symmetric_mode=True))
         else:
@@ -156,11 +182,13 @@ class GramPencil:
         identity = sparse.eye_array(size, format="csc")
         self._pattern = Pattern([gram, identity], None)
         self._gram, self._identity = self._pattern.align(gram), self._pattern.align(identity)
+        self._diagonal = gram.diagonal()
         self.norm_bound = _norm_bound(J)
 
     def count(self, t: float, panel: int) -> Count:
         """How many singular values are greater than t > 0."""
         values = self._gram - t**2 * self._identity
+        values = self._pattern.scaled(values, 1 / np.sqrt(self._diagonal + t**2))
         found = BandedLDL(envelope=self._pattern.envelope(panel), values=values, keep=False)
         return _count(found.inertia[2], found)
 
@@ -169,15 +197,16 @@ class Pattern:
     """The places of entries that all matrices of a pencil share."""
 
     def __init__(self, matrices: list[Any], ends: Any) -> None:
-        lowers = [_lower(matrix) for matrix in matrices]
+        lowers = [lower_triangle(matrix) for matrix in matrices]
         for lower in lowers:
             lower.data = np.ones(len(lower.data))
-        self._lower = _lower(sum(lowers[1:], lowers[0]))
+        self._lower = lower_triangle(sum(lowers[1:], lowers[0]))
         self._ends = ends
         self._envelopes: dict[int, Envelope] = {}
         self.size = int(self._lower.shape[0])
         self.rows = self._lower.indices.astype(np.int64)
-        self.columns = np.repeat(np.arange(self.size), np.diff(self._lower.indptr))
+        self._counts = np.diff(self._lower.indptr)
+        self.columns = np.repeat(np.arange(self.size), self._counts)
 
     def envelope(self, panel: int) -> Envelope:
         """Its panels, found once for each size."""
@@ -185,9 +214,13 @@ class Pattern:
             self._envelopes[panel] = Envelope(self._lower, panel=panel, ends=self._ends)
         return self._envelopes[panel]
 
+    def scaled(self, values: Array, scale: Array) -> Array:
+        """Entries multiplied from both sides."""
+        return values * scale[self.rows] * np.repeat(scale, self._counts)
+
     def align(self, matrix: Any) -> Array:
         """Entries of the lower triangle of a matrix, with zeros where the pattern has more."""
-        lower = _lower(matrix)
+        lower = lower_triangle(matrix)
         if lower.nnz == self._lower.nnz:
             return np.asarray(lower.data)
         columns = np.repeat(np.arange(self.size), np.diff(lower.indptr))
@@ -195,14 +228,6 @@ class Pattern:
         places = np.searchsorted(self.rows + self.columns * self.size, lower.indices + columns * self.size)
         values[places] = lower.data
         return values
-
-
-def _lower(matrix: Any) -> Any:
-    """The lower triangle (CSC), rows ascending, each place once."""
-    lower = sparse.csc_array(sparse.tril(matrix, format="csc"))
-    lower.sum_duplicates()
-    lower.sort_indices()
-    return lower
 
 
 def _merged(values: Array) -> Array:
@@ -224,15 +249,6 @@ def _interleaved(first: Any, second: Any) -> Any:
     return both[np.arange(both.shape[0]).reshape(2, -1).T.ravel()]
 
 
-def _balanced(V: Any, U: Any) -> tuple[Any, Any]:
-    """Rows of V and of Uᵀ of equal norm: what one is multiplied by the other is divided by, and U V stays."""
-    norms = [np.sqrt(np.asarray(matrix.multiply(matrix).sum(1)).ravel()) for matrix in (V, U)]
-    scale = np.ones(V.shape[0])
-    alive = (norms[0] > 0) & (norms[1] > 0)
-    scale[alive] = np.sqrt(norms[1][alive] / norms[0][alive])
-    return sparse.csr_array(sparse.diags_array(scale) @ V), sparse.csr_array(sparse.diags_array(1 / scale) @ U)
-
-
 def _inverse_M(V: Any) -> Any:
     """[[−V Vᵀ, I], [I, 0]], its two halves interleaved."""
     p = V.shape[0]
@@ -244,8 +260,8 @@ def _inverse_M(V: Any) -> Any:
 
 
 def _permuted(matrix: Any, order: Array) -> Any:
-    """Rows and columns in another order."""
-    return sparse.csc_array(sparse.csr_array(matrix)[order][:, order])
+    """A symmetric matrix (CSC), rows and columns in another order."""
+    return sparse.csc_array(sparse.csr_array(matrix)[order][:, order].T)
 
 
 def _norm_bound(matrix: Any) -> float:

@@ -21,11 +21,16 @@ from resdyn.networks.linearization.matrices import (
     triangular_factor,
     whole_space,
 )
+from resdyn.networks.linearization.ranges import matrix_within_range, within_range
 from resdyn.networks.linearization.reduction import Reduction
 from resdyn.networks.linearization.symmetric import LeftSpace, require_eigenvalues, roots, symmetric_eigenvalues
 from resdyn.networks.linearization.values import Atom
 
 Array = NDArray[Any]
+
+
+ROUNDING = 1e-6
+"""Values of an atom come out this near to it, relative to the largest: zeros as roots of rounding errors of squares."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,20 +63,34 @@ def spectrum_of_factors(factors: Factors, device: Any = None) -> Spectrum:
     """
     if device is not None:
         named_device(device)
+    factors, scale = within_range(factors)
     structure = Structure(factors)
     reduced = _reduced(structure, device)
     atoms = forced_atoms(structure)
     if reduced is None:
         zeros = sum(atom.multiplicity for atom in atoms if atom.value == 0) - structure.lost
         reduced = _by_rows(structure, factors, device, zeros)
-    return Spectrum(_with_atoms(reduced, atoms, min(factors.shape)), atoms, structure.rank)
+    values = _with_atoms(reduced, atoms, min(factors.shape)) * scale
+    return Spectrum(values, _scaled(atoms, scale), structure.rank)
+
+
+def atoms_and_rank(factors: Factors) -> tuple[tuple[Atom, ...], int]:
+    """What of a :class:`Spectrum` the structure tells, without its values."""
+    factors, scale = within_range(factors)
+    structure = Structure(factors)
+    return _scaled(forced_atoms(structure), scale), structure.rank
+
+
+def _scaled(atoms: tuple[Atom, ...], scale: float) -> tuple[Atom, ...]:
+    return tuple(Atom(atom.value * scale, atom.multiplicity) for atom in atoms)
 
 
 def spectrum_of_matrix(matrix: Any, device: Any = None) -> Spectrum:
     """All singular values of a dense or sparse J without known structure; the rank is that of J."""
     if device is not None:
         named_device(device)
-    values = matrix_singular_values(matrix, device)
+    matrix, scale = matrix_within_range(matrix)
+    values = matrix_singular_values(matrix, device) * scale
     return Spectrum(values, (), int((values > RANK_TOLERANCE * values.max(initial=0.0)).sum()))
 
 
@@ -118,10 +137,11 @@ def _by_rows(structure: Structure, factors: Factors, device: Any, zeros: int) ->
 
 
 def _with_atoms(found: Array, atoms: tuple[Atom, ...], size: int) -> Array:
-    """``size`` values, descending, with each atom's nearest ones set to it."""
+    """``size`` values, descending, with each atom's nearest ones set to it, if only rounding lies between."""
     values = np.zeros(size)
     values[: len(found)] = found
     for atom in atoms:
         nearest = np.argsort(np.abs(values - atom.value), kind="stable")[: atom.multiplicity]
-        values[nearest] = atom.value
+        distances = np.abs(values[nearest] - atom.value)
+        values[nearest[distances <= ROUNDING * values.max(initial=0.0)]] = atom.value
     return np.sort(values)[::-1]

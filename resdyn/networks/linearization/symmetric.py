@@ -22,13 +22,13 @@ Product = Callable[[Array], Array]
 LAPACK_UP_TO = 2000
 """Order above which torch's reduction in two stages is faster than LAPACK's in one."""
 
-SMALL = 1e-5
-"""Eigenvalues of J Jᵀ below this part of the largest are refined; an error of 1e-13 in others is 2e-11 in the root."""
+SMALL = 1e-8
+"""Eigenvalues of J Jᵀ below this part of the largest are refined; an error of 1e-14 in others is 5e-11 in the root."""
 
-GUARD = 1e-4
+GUARD = 1e-7
 """The subspace of refinement holds all values up to this part: what separates it from the rest."""
 
-MANY = 0.25
+MANY = 0.1
 """With more values than this share to be refined, a dense decomposition is as fast.
 
 At least half of the eigenvalues of a reduction are at most e. So where few are small, e is not, and inverse iteration
@@ -79,10 +79,11 @@ def roots(squares: Array, space: LeftSpace, spare: int = 0) -> Array:
     squares : array, shape (k,)
         All eigenvalues, k the dimension of the space.
     spare : int
-        So many are known to be zero; they need no refinement.
+        So many are known to be zero; they are, and need no refinement.
     """
     squares = np.sort(squares)[::-1]
     values = np.sqrt(np.maximum(squares, 0.0))
+    values[len(values) - spare :] = 0.0
     if not squares.size or squares[0] <= 0:
         return values
     small, guarded = (int((squares < part * squares[0]).sum()) for part in (SMALL, GUARD))
@@ -90,19 +91,19 @@ def roots(squares: Array, space: LeftSpace, spare: int = 0) -> Array:
         return values
     if guarded > MANY * len(values):
         return np.linalg.svd(space.transposed(space.basis()), compute_uv=False)[: len(values)]
-    values[len(values) - small :] = _smallest(guarded, squares[0], space)[guarded - small :]
+    values[len(values) - small :] = _smallest(small, guarded, squares[0], space)
     return values
 
 
-def _smallest(k: int, largest: float, space: LeftSpace) -> Array:
-    """The k smallest singular values, descending, by inverse iteration with a block of vectors."""
+def _smallest(wanted: int, k: int, largest: float, space: LeftSpace) -> Array:
+    """The smallest singular values, descending, by inverse iteration with a block of k vectors and a few more."""
     solve = space.solver(1e-12 * largest)
     # a few vectors more: values next to the edge of the subspace converge as fast as those inside
     block = np.random.default_rng(0).standard_normal((space.order, min(space.order, k + 8)))
-    found = np.full(k, np.inf)
+    found = np.full(wanted, np.inf)
     for _ in range(30):
         block, _ = np.linalg.qr(solve(block))
-        before, found = found, np.linalg.svd(space.transposed(block), compute_uv=False)[-k:]
+        before, found = found, np.linalg.svd(space.transposed(block), compute_uv=False)[-wanted:]
         # a hundredth of the accuracy that is promised, 1e-10, and each iteration gains more than a digit
         if np.abs(found - before).max() < 1e-12 * np.sqrt(largest):
             break

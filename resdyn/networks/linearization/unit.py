@@ -11,7 +11,7 @@ from resdyn.networks.linearization.assembly import full_matrix
 from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.inertia import Counter
 from resdyn.networks.linearization.operator import Linearization
-from resdyn.networks.linearization.spectrum import Spectrum, spectrum_of_factors, spectrum_of_matrix
+from resdyn.networks.linearization.spectrum import Spectrum, atoms_and_rank, spectrum_of_factors, spectrum_of_matrix
 from resdyn.networks.linearization.values import Atom
 
 Array = NDArray[Any]
@@ -95,12 +95,19 @@ class LinearizedUnit(Linearization):
     @property
     def rank(self) -> int:
         """Of the branch as it counts in J: of D U V, verified; without factors, of J."""
-        return self._spectrum.rank
+        return self._forced[1]
 
     @property
     def atoms(self) -> tuple[Atom, ...]:
         """Singular values that J has because of its structure, with their multiplicities; empty without factors."""
-        return self._spectrum.atoms
+        return self._forced[0]
+
+    @cached_property
+    def _forced(self) -> tuple[tuple[Atom, ...], int]:
+        """Atoms and rank; no singular values are computed for them where there are factors."""
+        if self.factors is None or "_spectrum" in vars(self):
+            return self._spectrum.atoms, self._spectrum.rank
+        return atoms_and_rank(self.factors)
 
     # --- spectrum --------------------------------------------------------------------------------
 
@@ -115,12 +122,19 @@ class LinearizedUnit(Linearization):
         return self._spectrum.values if device is None else self._spectrum_on(device).values
 
     def count_above(self, t: Any) -> Any:
-        """How many singular values are greater than t: an int, or integers for an array of t."""
-        counts = [self._counter.count_above(float(threshold)) for threshold in np.ravel(t)]
-        return int(counts[0]) if np.ndim(t) == 0 else np.array(counts).reshape(np.shape(t))
+        r"""How many singular values are greater than t: an int, or integers for an array of t.
+
+        Exact, but for values that are relatively nearer to t than 1e-9, or that only rounding separates from t: for t
+        far below the largest value, that is about :math:`10^{-13} \sigma_1^2 / t`. Values below about
+        :math:`10^{-11} \sigma_1` count as zero. A t below :math:`10^{-4} \sigma_1` takes two counts, and all
+        singular values are computed where rounding may change the answer.
+        """
+        if np.ndim(t) == 0:
+            return self._counter.count_above(float(t))
+        return self._counter.counts(t)
 
     def fraction_within(self, center: float, width: float) -> float:
-        """The share of singular values that are at most ``width`` from ``center``."""
+        """The share of singular values that are at most ``width`` from ``center``, as :meth:`count_above` counts."""
         return self._counter.count_within(center, width) / min(self.shape)
 
     @cached_property

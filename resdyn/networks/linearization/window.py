@@ -24,8 +24,8 @@ BLOCK = 64
 
 
 @cache
-def _routine(module: str, name: str) -> tuple[Callable[..., None], Any]:
-    """A Fortran routine of SciPy, and its type of integers."""
+def _routine(module: str, name: str) -> Callable[..., None]:
+    """A Fortran routine of SciPy."""
     import importlib
 
     capsule = importlib.import_module(f"scipy.linalg.cython_{module}").__pyx_capi__[name]
@@ -34,15 +34,23 @@ def _routine(module: str, name: str) -> tuple[Callable[..., None], Any]:
     pointer = ctypes.pythonapi.PyCapsule_GetPointer
     pointer.restype, pointer.argtypes = ctypes.c_void_p, [ctypes.py_object, ctypes.c_char_p]
     declared = signature(capsule)
-    # Builds of SciPy with 64-bit BLAS declare another type of integers than int.
-    integer = ctypes.c_int if b"(char *, int *" in declared or b", int *" in declared else ctypes.c_int64
     count = declared.count(b",") + 1
-    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * count)(pointer(capsule, declared)), integer
+    return ctypes.CFUNCTYPE(None, *[ctypes.c_void_p] * count)(pointer(capsule, declared))
+
+
+@cache
+def _integer() -> Any:
+    """The type of integers of this BLAS, 32 or 64 bits: names in declarations change, so a call tells."""
+    x = np.ones(1)
+    # One in 32 bits, and negative in 64: of a negative number of entries none is multiplied.
+    count, step = (np.array(words, dtype=np.int32) for words in ([1, -1], [1, 0]))
+    _routine("blas", "dscal")(count.ctypes.data, ctypes.byref(ctypes.c_double(2.0)), x.ctypes.data, step.ctypes.data)
+    return ctypes.c_int32 if x[0] == 2.0 else ctypes.c_int64
 
 
 def _call(module: str, name: str, *arguments: Any) -> None:
     """Calls a routine with letters (bytes), integers, floats, arrays, and addresses of entries (``c_void_p``)."""
-    routine, integer = _routine(module, name)
+    routine, integer = _routine(module, name), _integer()
     converted: list[Any] = []
     for argument in arguments:
         kind = type(argument)
@@ -167,7 +175,7 @@ class Window:
 def _bunch_kaufman(block: Array) -> tuple[Integers, Array, Array]:
     """Order of the pivots, diagonal and off-diagonal of D; the block (lower triangle) is overwritten with L."""
     n = len(block)
-    integer = np.dtype(_routine("lapack", "dsytrf")[1])
+    integer = np.dtype(_integer())
     pivots, info = np.zeros(n, dtype=integer), np.zeros(1, dtype=integer)
     work, off = np.empty(BLOCK * n), np.zeros(n)
     # info > 0 tells of a pivot that is exactly zero, which is no failure here.
