@@ -11,6 +11,7 @@ import pytest
 from experiments._harness import claims, command_line, finished, keeping, running
 from experiments._harness.experiment import experiments_in
 from experiments._harness.files import leaves, plain, refuse_paths
+from resdyn._storage import read_npz, write_npz
 
 SCRIPT = '''
     """Squares of the first numbers."""
@@ -192,9 +193,11 @@ def test_stopped_work_goes_on(root):
     assert module.calls == [0, 1]
     assert "open" not in command_line.state(experiment, "smoke")  # other settings, another folder
     module.calls.clear()
-    (clock,) = root.parent.glob("results/**/seconds.json")
-    assert json.loads(clock.read_text()) > 0
-    clock.write_text("100")
+    assert "smoke+stop_after=2: open" in command_line.listing(root)
+    first, _ = sorted(root.parent.glob("results/**/square-*.npz"))
+    arrays, meta = read_npz(first, "part")
+    assert meta["seconds"] > 0
+    write_npz(first, arrays, meta | {"seconds": 100})
     done = finished(experiment, "smoke", config=stopping)
     assert module.calls == [2]
     assert 100 <= done.provenance["seconds"] < 160
@@ -219,7 +222,7 @@ def test_forced_work_that_was_stopped_does_not_fall_back_to_what_was_there(root,
     monkeypatch.setattr(experiment.module, "calls", Refusing())
     with pytest.raises(KeyboardInterrupt):
         finished(experiment, "smoke", force=True)
-    assert command_line.state(experiment, "smoke") == "open"
+    assert command_line.state(experiment, "smoke") == "not run"
     monkeypatch.setattr(experiment.module, "calls", [])
     assert not finished(experiment, "smoke").reloaded
 
