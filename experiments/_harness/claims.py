@@ -91,7 +91,7 @@ def claims_of(paper: str, root: Path = ROOT) -> tuple[Claim, ...]:
 
 def rows(paper: str, *, root: Path = ROOT, results: Path | None = RESULTS) -> list[Row]:
     """The claims of a paper, judged by the results of this machine and those that are kept; by these alone if None."""
-    scripts = {experiment.name: experiment for experiment in experiments_in(paper, root)}
+    scripts = {experiment.name: experiment for experiment in experiments_in(paper, root, reading=True)}
     return [_row(claim, scripts, paper.partition("_")[0], results) for claim in claims_of(paper, root)]
 
 
@@ -150,9 +150,15 @@ def summary_of(experiment: Experiment, preset: str, results: Path | None) -> Fou
 
 
 def is_out_of_date(experiment: Experiment, preset: str, origin: Summary | None) -> bool:
-    """Whether the preset would be computed anew, judged by the provenance of what there is."""
-    config = experiment.presets.get(preset)
-    return config is None or (origin or {}).get("key") != fingerprint(experiment, config)
+    """Whether results with this provenance would be computed anew.
+
+    By the code alone where the settings of the preset are not known: it is the name of a folder beside those of presets
+    ("smoke+images=6"), or the script cannot be imported here.
+    """
+    if origin is None:
+        return True
+    config = experiment.presets.get(preset) or origin.get("config")
+    return origin.get("key") != fingerprint(experiment, config)
 
 
 def markdown(table: list[Row]) -> str:

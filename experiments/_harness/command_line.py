@@ -18,7 +18,6 @@ from experiments._harness.experiment import (
     papers_named,
 )
 from experiments._harness.files import read_json
-from experiments._harness.fingerprints import fingerprint
 from experiments._harness.keeping import check, keep, keep_all, write_expected
 from experiments._harness.provenance import Sources, is_other_resdyn
 from experiments._harness.running import Finished, finished, has_parts, is_held
@@ -126,9 +125,7 @@ def state(experiment: Experiment, preset: str, results: Path = RESULTS, sources:
 
 
 def _currency(experiment: Experiment, preset: str, origin: dict[str, Any], sources: Sources, word: str) -> str:
-    # of settings that are no preset, only the code can have changed
-    config = experiment.presets.get(preset, origin["config"])
-    if origin.get("key") != fingerprint(experiment, config):
+    if claims.is_out_of_date(experiment, preset, origin):
         return "out of date" if word.startswith("done") else f"{word} (out of date)"
     return word + " (other resdyn)" * is_other_resdyn(origin, sources)
 
@@ -137,7 +134,7 @@ def listing(root: Path = ROOT, results: Path = RESULTS) -> str:
     """All scripts and their presets with their state, and what was run or begun with other settings."""
     lines, sources = [], Sources()
     for paper in papers(root):
-        for experiment in experiments_in(paper, root):
+        for experiment in experiments_in(paper, root, reading=True):
             beside = (path.name for path in sorted((results / paper / experiment.name).glob("*+*")) if path.is_dir())
             names = [*experiment.presets, *beside]
             states = ", ".join(f"{name}: {state(experiment, name, results, sources)}" for name in names)

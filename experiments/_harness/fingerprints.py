@@ -25,8 +25,6 @@ from typing import Any
 from experiments._harness.experiment import Experiment
 
 HARNESS = Path(__file__).parent
-# what a run says to the user: how many of the arguments are more than words
-SPOKEN = {"log": 0, "progress": 1}
 # local names that tie no statements together: settings are frozen, and a run changes nothing
 SETTLED = {"config", "run"}
 # a module of ours and a name in it; None for all of it
@@ -53,10 +51,12 @@ def text_of(node: Any) -> str:
     match node:
         case ast.Expr(value=ast.Constant(value=str())):
             return ""
-        case ast.Raise(exc=ast.Call(func=error)):
+        case ast.Expr(value=ast.Call(func=ast.Attribute(value=ast.Name(id="run"), attr="log"))):
+            return ""
+        case ast.Raise(exc=ast.Call(func=error)) | ast.Raise(exc=error):
             return f"Raise({text_of(error)})"
-        case ast.Call(func=ast.Attribute(value=ast.Name(id="run"), attr=name), args=args) if name in SPOKEN:
-            return f"{name}({text_of(args[: SPOKEN[name]])})"
+        case ast.Call(func=ast.Attribute(value=ast.Name(id="run"), attr="progress"), args=args):
+            return f"progress({text_of(args[:1])})"
         case ast.AST():
             fields = ((name, value) for name, value in ast.iter_fields(node) if name not in ("kind", "type_comment"))
             entries = (f"{name}={text_of(value)}" for name, value in fields if value is not None and value != [])
