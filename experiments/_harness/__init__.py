@@ -4,8 +4,10 @@ An experiment is a script ``experiments/<paper>_<topic>/<name>.py`` with
 
 - ``Config``, a frozen dataclass of numbers, words and tuples of them,
 - ``PRESETS``, a dict of them from the smallest to the largest: "smoke", "laptop", "paper", and others where needed,
-- ``compute(config, run) -> dict of arrays``: the work, with ``run`` (:class:`Run`) for progress and for what is kept
-  when the work is stopped half-way,
+  such as "resnet110" for one network that takes a GPU: a claim may name it alone,
+- ``compute(config, run) -> dict of arrays``: the work, with ``run`` (:class:`Run`) for progress (``run.progress``), for
+  what is found again when the work is stopped half-way (``run.part``), for what outlasts a change of the analysis that
+  follows it, such as a trained network (``run.part(…, keep=True)``), and for checkpoints (``run.folder``),
 - ``summarize(config, arrays) -> dict`` of numbers, words, lists and dicts: what claims are judged by,
 - ``plot(config, arrays, summary) -> Figure``,
 - ``TOLERANCES``, a dict from patterns of summary entries ("units.*.largest") to absolute tolerances: what

@@ -7,12 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from experiments._harness.experiment import RESULTS, ROOT, Experiment, experiments_in, papers
+from experiments._harness.experiment import RESULTS, ROOT, Experiment, experiments_in, papers_named
 from experiments._harness.files import read_json
+from experiments._harness.fingerprints import fingerprint
 from resdyn._storage import written_whole
 
 Summary = dict[str, Any]
 NOT_RUN = "not run"
+CANNOT_BE_JUDGED = "cannot be judged"
+OUT_OF_DATE = "out of date"
 # it shows that the script works, on a network for which the paper claims nothing
 NO_VERDICT = "no verdict from a smoke run"
 # by file name ending
@@ -38,12 +41,17 @@ class Claim:
     script : str
         Whose summary is read.
     measured : callable
-        Our numbers with their spread, from the summary.
+        Our numbers with their spread, from the summary; None if it has nothing on this claim, such as another network:
+        then a smaller preset is asked.
     verdict : callable
         "confirmed", "qualified", "not confirmed" or another short judgement, from the numbers; thresholds have their
         reason beside them. It is not asked about a smoke run.
     presets : tuple of str
-        That count, from the smallest to the largest; the row shows the largest that was run.
+        That count, from the smallest to the largest; the row shows the largest that was run. They need not be presets
+        of all scripts: one network alone, which takes a GPU, may be a preset of its own ("resnet110").
+    beside : str or callable
+        What stands in the row where none of them was run: words, or words from the summary of the largest other preset
+        of the script that was ("not run" alone where there is none, or where they are empty).
     """
 
     key: str
@@ -53,6 +61,10 @@ class Claim:
     measured: Callable[[Summary], str]
     verdict: Callable[[Summary], str]
     presets: tuple[str, ...] = ("smoke", "laptop", "paper")
+    beside: str | Callable[[Summary], str | None] = ""
+
+
+NOTHING = "—"
 
 
 class Row(NamedTuple):
@@ -67,7 +79,7 @@ class Row(NamedTuple):
 
     def __str__(self) -> str:
         """Beginning with the paper's key."""
-        ours = self.ours if self.verdict == NOT_RUN else f"ours ({self.preset}): {self.ours}"
+        ours = self.ours if self.preset == NOTHING else f"ours ({self.preset}): {self.ours}"
         return f"{self.claim} · {self.statement} · paper: {self.paper} · {ours} · {self.verdict}"
 
 
@@ -79,7 +91,7 @@ def claims_of(paper: str, root: Path = ROOT) -> tuple[Claim, ...]:
 
 def rows(paper: str, *, root: Path = ROOT, results: Path | None = RESULTS) -> list[Row]:
     """The claims of a paper, judged by the results of this machine and those that are kept; by these alone if None."""
-    scripts = {experiment.name: experiment for experiment in experiments_in(paper, root)}
+    scripts = {experiment.name: experiment for experiment in experiments_in(paper, root, reading=True)}
     return [_row(claim, scripts, paper.partition("_")[0], results) for claim in claims_of(paper, root)]
 
 
@@ -87,18 +99,66 @@ def _row(claim: Claim, scripts: dict[str, Experiment], key: str, results: Path |
     if claim.script not in scripts:
         raise ValueError(f"claim {claim.key!r} reads {claim.script!r}, but there are only {', '.join(scripts)}.")
     head = (f"{key} {claim.key}", claim.statement, claim.paper)
+    experiment = scripts[claim.script]
     for preset in reversed(claim.presets):
-        summary = summary_of(scripts[claim.script], preset, results)
-        if summary is not None:
-            verdict = NO_VERDICT if preset == "smoke" else claim.verdict(summary)
-            return Row(*head, claim.measured(summary), preset, verdict)
-    return Row(*head, "—", "—", NOT_RUN)
+        found = summary_of(experiment, preset, results)
+        if found is None:
+            continue
+        summary, words = found.summary, f"{preset} ({OUT_OF_DATE})" if found.out_of_date else preset
+        # one claim that fails on one summary leaves the others to be read
+        try:
+            ours = claim.measured(summary)
+            if ours is not None:
+                return Row(*head, ours, words, NO_VERDICT if preset == "smoke" else claim.verdict(summary))
+        except Exception as error:
+            return Row(*head, f"{type(error).__name__}: {error}", words, CANNOT_BE_JUDGED)
+    return Row(*head, _beside(claim, experiment, results) or NOTHING, NOTHING, NOT_RUN)
 
 
-def summary_of(experiment: Experiment, preset: str, results: Path | None) -> Summary | None:
-    """Of the results on this machine, or the one that is kept; None if the preset was not run."""
-    own = None if results is None else read_json(experiment.folder(preset, results) / "summary.json")
-    return own or (read_json(experiment.kept(preset, ".json")) or {}).get("summary")
+def _beside(claim: Claim, experiment: Experiment, results: Path | None) -> str | None:
+    if isinstance(claim.beside, str):
+        return claim.beside
+    for preset in reversed([name for name in experiment.presets if name not in (*claim.presets, "smoke")]):
+        found = summary_of(experiment, preset, results)
+        if found is not None:
+            try:
+                return claim.beside(found.summary)
+            except Exception as error:
+                return f"{type(error).__name__}: {error}"
+    return None
+
+
+class Found(NamedTuple):
+    """A summary, and whether settings or code were changed since it was made."""
+
+    summary: Summary
+    out_of_date: bool
+
+
+def summary_of(experiment: Experiment, preset: str, results: Path | None) -> Found | None:
+    """Of the results on this machine, or the one that is kept; None if the preset was not run.
+
+    One that settings and code of today would make goes before one that is out of date.
+    """
+    folder = None if results is None else experiment.folder(preset, results)
+    kept = read_json(experiment.kept(preset, ".json")) or {}
+    found = [(kept.get("summary"), kept.get("provenance"))]
+    if folder is not None:
+        found.insert(0, (read_json(folder / "summary.json"), read_json(folder / "provenance.json")))
+    known = [Found(summary, is_out_of_date(experiment, preset, origin)) for summary, origin in found if summary]
+    return min(known, key=lambda one: one.out_of_date, default=None)
+
+
+def is_out_of_date(experiment: Experiment, preset: str, origin: Summary | None) -> bool:
+    """Whether results with this provenance would be computed anew.
+
+    By the code alone where the settings of the preset are not known: it is the name of a folder beside those of presets
+    ("smoke+images=6"), or the script cannot be imported here.
+    """
+    if origin is None:
+        return True
+    config = experiment.presets.get(preset) or origin.get("config")
+    return origin.get("key") != fingerprint(experiment, config)
 
 
 def markdown(table: list[Row]) -> str:
@@ -156,7 +216,4 @@ def _split(path: Path) -> tuple[str, str, str]:
 
 def report(paper: str | None = None, *, root: Path = ROOT, results: Path | None = RESULTS) -> list[Row]:
     """The rows of one paper or of all; a paper may be named by its key alone."""
-    chosen = [name for name in papers(root) if paper is None or paper in (name, name.partition("_")[0])]
-    if not chosen:
-        raise SystemExit(f"there is no {paper!r}; papers are {', '.join(papers(root))}.")
-    return [row for name in chosen for row in rows(name, root=root, results=results)]
+    return [row for name in papers_named(paper, root) for row in rows(name, root=root, results=results)]

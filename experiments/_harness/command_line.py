@@ -2,21 +2,43 @@
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from experiments._harness import claims
-from experiments._harness.experiment import RESULTS, ROOT, Experiment, experiment_of, experiments_in, papers
+from experiments._harness.experiment import (
+    RESULTS,
+    ROOT,
+    Experiment,
+    experiment_of,
+    experiments_in,
+    papers,
+    papers_named,
+)
 from experiments._harness.files import read_json
-from experiments._harness.fingerprints import fingerprint
-from experiments._harness.keeping import keep, keep_all, write_expected
-from experiments._harness.running import PARTIAL, Finished, finished, held
+from experiments._harness.keeping import check, keep, keep_all, write_expected
+from experiments._harness.provenance import Sources, is_other_resdyn
+from experiments._harness.running import Finished, finished, has_parts, is_held
 
 
 def main(file: str) -> None:
     """Run the script in this file with the settings of the command line."""
-    run_script(experiment_of(file), sys.argv[1:])
+    with in_words():
+        run_script(experiment_of(file), sys.argv[1:])
+
+
+@contextmanager
+def in_words() -> Iterator[None]:
+    """What ends a command from outside, said without a traceback: an interrupt, files that are not there."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        print("stopped. What was done is kept; the same command goes on from there.", file=sys.stderr)
+        raise SystemExit(130) from None
+    except OSError as error:
+        raise SystemExit(str(error)) from None
 
 
 def run_script(experiment: Experiment, arguments: Sequence[str]) -> Finished:
@@ -55,7 +77,18 @@ def run_script(experiment: Experiment, arguments: Sequence[str]) -> Finished:
     print(
         f"{how} in {done.provenance['seconds']:.1f} s: {done.folder}" if how == "computed" else f"{how}: {done.folder}"
     )
+    _say_differences(experiment, done, preset)
     return done
+
+
+def _say_differences(experiment: Experiment, done: Finished, preset: str) -> None:
+    """Whether the numbers are those of ``expected.json``, for a preset as it is."""
+    found = check(experiment, preset, done.summary) if done.config == experiment.presets[preset] else None
+    if found == []:
+        print("the numbers are those of expected.json")
+    elif found:
+        print(f"{len(found)} numbers differ from expected.json:", *found[:10], sep="\n  ")
+        print("  …" * (len(found) > 10), end="\n" * (len(found) > 10))
 
 
 def _preset(arguments: Sequence[str], experiment: Experiment) -> str:
@@ -70,28 +103,41 @@ def _preset(arguments: Sequence[str], experiment: Experiment) -> str:
     return next(iter(experiment.presets))
 
 
-def state(experiment: Experiment, preset: str, results: Path = RESULTS) -> str:
-    """Whether a preset was run: "done", "running", "open", "out of date", "not run"; and whether it is kept."""
+def state(experiment: Experiment, preset: str, results: Path = RESULTS, sources: Sources | None = None) -> str:
+    """Of a preset, or of a folder beside those of presets: "done", "running", "open", "out of date", "not run".
+
+    Then, if it is kept, "kept"; each with "out of date" where settings or code were changed, and with "other resdyn"
+    where code of resdyn was that the work imported.
+    """
+    sources = sources or Sources()
     folder = experiment.folder(preset, results)
     origin = read_json(folder / "provenance.json")
-    if (folder / PARTIAL).is_dir():
-        with held(folder) as free:
-            word = "open" if free else "running"
+    if is_held(folder):
+        words = "running"
+    elif has_parts(folder):
+        words = "open"
     elif origin is None or not (folder / "summary.json").is_file():
-        word = "not run"
-    elif origin.get("key") != fingerprint(experiment, experiment.presets[preset]):
-        word = "out of date"
+        words = "not run"
     else:
-        word = f"done {origin['date']}"
-    return word + ", kept" * experiment.kept(preset, ".json").is_file()
+        words = _currency(experiment, preset, origin, sources, f"done {origin['date']}")
+    kept = read_json(experiment.kept(preset, ".json"))
+    return words if kept is None else f"{words}, {_currency(experiment, preset, kept['provenance'], sources, 'kept')}"
+
+
+def _currency(experiment: Experiment, preset: str, origin: dict[str, Any], sources: Sources, word: str) -> str:
+    if claims.is_out_of_date(experiment, preset, origin):
+        return "out of date" if word.startswith("done") else f"{word} (out of date)"
+    return word + " (other resdyn)" * is_other_resdyn(origin, sources)
 
 
 def listing(root: Path = ROOT, results: Path = RESULTS) -> str:
-    """All scripts and their presets with their state."""
-    lines = []
+    """All scripts and their presets with their state, and what was run or begun with other settings."""
+    lines, sources = [], Sources()
     for paper in papers(root):
-        for experiment in experiments_in(paper, root):
-            states = ", ".join(f"{preset}: {state(experiment, preset, results)}" for preset in experiment.presets)
+        for experiment in experiments_in(paper, root, reading=True):
+            beside = (path.name for path in sorted((results / paper / experiment.name).glob("*+*")) if path.is_dir())
+            names = [*experiment.presets, *beside]
+            states = ", ".join(f"{name}: {state(experiment, name, results, sources)}" for name in names)
             lines.append(f"{paper}.{experiment.name}  {states}")
     return "\n".join(lines)
 
@@ -110,10 +156,13 @@ def all_experiments(arguments: Sequence[str] | None = None, *, root: Path = ROOT
         paper: tyro.conf.Positional[str], /, preset: str = "smoke", force: bool = False, out: Out = RESULTS
     ) -> None:
         """Run this preset of all scripts of a paper that have it."""
-        for experiment in experiments_in(paper, root):
-            if preset in experiment.presets:
-                arguments = ["--preset", preset, "--out", str(out), *["--force"] * force]
-                run_script(experiment, arguments)
+        scripts = experiments_in(paper, root)
+        chosen = [experiment for experiment in scripts if preset in experiment.presets]
+        if not chosen:
+            known = dict.fromkeys(name for experiment in scripts for name in experiment.presets)
+            raise SystemExit(f"no script of {paper} has a preset {preset!r}; there are {', '.join(known)}.")
+        for experiment in chosen:
+            run_script(experiment, ["--preset", preset, "--out", str(out), *["--force"] * force])
 
     def report(
         paper: str | None = None, kept: bool = False, markdown: bool = False, write: bool = False, out: Out = RESULTS
@@ -127,7 +176,7 @@ def all_experiments(arguments: Sequence[str] | None = None, *, root: Path = ROOT
             write: Write the tables of what is kept into the README files and pages of the docs.
         """
         if write:
-            changed = [path for name in papers(root) for path in claims.write_tables(name, root)]
+            changed = [path for name in papers_named(paper, root) for path in claims.write_tables(name, root)]
             print("\n".join(str(path.relative_to(root.parent)) for path in changed) or "all tables were up to date")
             return
         table = claims.report(paper, root=root, results=None if kept else out)
@@ -142,10 +191,11 @@ def all_experiments(arguments: Sequence[str] | None = None, *, root: Path = ROOT
         """Write expected.json: the numbers of the smoke presets, run now, and of the others that are kept."""
         print(write_expected(paper, root=root, results=out).relative_to(root))
 
-    tyro.extras.subcommand_cli_from_dict(
-        {"list": list_, "run": run, "report": report, "keep": keep, "expect": expect},
-        args=None if arguments is None else list(arguments),
-        prog="python -m experiments",
-        description="Experiments on the claims of papers: what was run, what came out.",
-        config=(tyro.conf.FlagCreatePairsOff,),
-    )
+    with in_words():
+        tyro.extras.subcommand_cli_from_dict(
+            {"list": list_, "run": run, "report": report, "keep": keep, "expect": expect},
+            args=None if arguments is None else list(arguments),
+            prog="python -m experiments",
+            description="Experiments on the claims of papers: what was run, what came out.",
+            config=(tyro.conf.FlagCreatePairsOff,),
+        )

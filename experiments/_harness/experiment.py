@@ -31,7 +31,7 @@ class Experiment:
     @cached_property
     def source(self) -> Path:
         """The file of the script."""
-        return Path(inspect.getfile(self.module))
+        return Path(inspect.getfile(self.module)).absolute()
 
     @property
     def name(self) -> str:
@@ -83,12 +83,32 @@ def _word(value: Any) -> str:
     return "".join(letter if letter.isalnum() or letter in "-.,_" else "_" for letter in text)
 
 
-def experiments_in(paper: str, root: Path = ROOT) -> list[Experiment]:
-    """The scripts of a paper, by name."""
-    if not (root / paper).is_dir():
-        raise SystemExit(f"there is no {paper!r}; papers are {', '.join(papers(root))}.")
+def experiments_in(paper: str, root: Path = ROOT, *, reading: bool = False) -> list[Experiment]:
+    """The scripts of a paper, by name; to read what is kept also those that need a package which is not installed."""
+    (paper,) = papers_named(paper, root)
     scripts = (path for path in sorted((root / paper).glob("*.py")) if "PRESETS" in path.read_text(encoding="utf-8"))
-    return [Experiment(importlib.import_module(f"{root.name}.{paper}.{path.stem}")) for path in scripts]
+    return [Experiment(_script(f"{root.name}.{paper}.{path.stem}", path, reading)) for path in scripts]
+
+
+def _script(name: str, path: Path, reading: bool) -> ModuleType:
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if not reading or (error.name or "").partition(".")[0] in (name.partition(".")[0], "resdyn"):
+            raise
+    presets = dict.fromkeys(("smoke", "laptop", "paper"))
+    presets |= {kept.name.split(".")[1]: None for kept in path.parent.glob(f"kept/{path.stem}.*.json")}
+    module = ModuleType(name)
+    module.__dict__.update(dict.fromkeys(PARTS), __file__=str(path), PRESETS=presets)
+    return module
+
+
+def papers_named(paper: str | None, root: Path = ROOT) -> list[str]:
+    """The folder of a paper that is named by it or by its key ("rothauge2019"); all folders if None."""
+    chosen = [name for name in papers(root) if paper is None or paper in (name, name.partition("_")[0])]
+    if paper is not None and len(chosen) != 1:
+        raise SystemExit(f"there is no {paper!r}; papers are {', '.join(papers(root))}.")
+    return chosen
 
 
 def papers(root: Path = ROOT) -> list[str]:

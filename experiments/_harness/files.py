@@ -10,8 +10,12 @@ import numpy as np
 
 from resdyn._storage import written_whole
 
-# after the start or a separator: /folder/…, ~/…, C:\…, \\host\…; neither 1/255 nor after/before nor https://…
-_PATH = re.compile(r"""(?:^|[\s"'=(,;:\[<])(?:/[^/\s]+/|~[\w-]*/|[A-Za-z]:[\\/](?!/)|\\\\\w|file://)|^/\w""")
+# after the start or a separator: /folder, ../…, ~/…, $NAME/…, C:\…, \\host\…; neither 1/255 nor after/before nor
+# https://…
+_PATH = re.compile(
+    r"""(?:^|[\s"'=(,;:\[<])(?:/[A-Za-z_.]|/[^/\s]+/|\.{1,2}[\\/]|~[\w-]*/|\$\{?\w+\}?[\\/]|%\w+%|"""
+    r"""[A-Za-z]:[\\/](?!/)|\\\\\w|file://)|^/\w"""
+)
 
 
 def plain(value: Any) -> Any:
@@ -39,7 +43,7 @@ def read_json(path: Path) -> Any:
     """None where there is none, or one that cannot be read."""
     try:
         return json.loads(path.read_text(encoding="utf-8"))
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
 
 

@@ -1,10 +1,12 @@
 """Results in the repository: summaries and figures that a fresh clone reports, and numbers that tests expect."""
 
 import fnmatch
+import sys
 from pathlib import Path
 from typing import Any
 
-from experiments._harness.experiment import RESULTS, ROOT, Experiment, experiments_in
+from experiments._harness.claims import is_out_of_date
+from experiments._harness.experiment import RESULTS, ROOT, Experiment, experiments_in, papers_named
 from experiments._harness.files import leaves, read_json, refuse_paths, write_json
 from experiments._harness.running import finished
 from resdyn._storage import written_whole
@@ -18,12 +20,16 @@ def keep(experiment: Experiment, preset: str, results: Path = RESULTS) -> list[P
     ValueError
         If they tell something about the machine that is not for others.
     """
-    folder = experiment.folder(preset, results)
+    folder, name = experiment.folder(preset, results), f"{experiment.paper}.{experiment.name}"
     summary, origin = read_json(folder / "summary.json"), read_json(folder / "provenance.json")
     if summary is None or origin is None:
-        raise SystemExit(
-            f"{experiment.paper}.{experiment.name} has no finished results of {preset!r} below {results.name!r}."
-        )
+        raise SystemExit(f"{name} has no finished results of {preset!r} below {results.name!r}.")
+    if is_out_of_date(experiment, preset, origin):
+        raise SystemExit(f"the results of {name}, {preset}, are of other settings or of other code; run it again.")
+    for commit in (origin.get("commit") or "").split(", "):
+        if commit.endswith("+"):
+            message = f"{name}, {preset}: made with files that are in no commit ({commit}), not reproducible"
+            print(message, file=sys.stderr)
     content = {"summary": summary, "provenance": origin}
     refuse_paths(content, f"{experiment.name}, {preset}")
     paths = [experiment.kept(preset, suffix) for suffix in (".json", ".png")]
@@ -35,13 +41,19 @@ def keep(experiment: Experiment, preset: str, results: Path = RESULTS) -> list[P
 
 
 def keep_all(paper: str, *, root: Path = ROOT, results: Path = RESULTS) -> list[Path]:
-    """All presets of all scripts of a paper that are done, but for those that take seconds anyway."""
+    """All presets of all scripts of a paper that are done, but for those that take seconds anyway.
+
+    What is out of date is left out, and said.
+    """
     kept = []
     for experiment in experiments_in(paper, root):
         for preset in experiment.presets:
             done = (experiment.folder(preset, results) / "summary.json").is_file()
             if preset != "smoke" and done:
-                kept += keep(experiment, preset, results)
+                try:
+                    kept += keep(experiment, preset, results)
+                except SystemExit as reason:
+                    print(reason, file=sys.stderr)
     return kept
 
 
@@ -60,6 +72,7 @@ def write_expected(
     paper: str, *, presets: tuple[str, ...] = ("smoke",), root: Path = ROOT, results: Path = RESULTS
 ) -> Path:
     """Write ``expected.json`` of a paper: its smoke presets are run, others taken from what is kept."""
+    (paper,) = papers_named(paper, root)
     content: dict[str, Any] = {}
     for experiment in experiments_in(paper, root):
         for preset in experiment.presets:
@@ -74,6 +87,13 @@ def write_expected(
     refuse_paths(content, path.name)
     write_json(path, content)
     return path
+
+
+def check(experiment: Experiment, preset: str, summary: dict[str, Any]) -> list[str] | None:
+    """Where a run on this machine differs from ``expected.json``; None where nothing is expected of it."""
+    expected = read_json(experiment.source.parent / "expected.json") or {}
+    numbers = expected.get(experiment.name, {}).get(preset)
+    return None if numbers is None else differences(numbers, summary)
 
 
 def differences(expected: dict[str, list[Any]], summary: dict[str, Any]) -> list[str]:

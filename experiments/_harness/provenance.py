@@ -1,27 +1,100 @@
 """Where numbers come from: settings, commit, versions, seed, time, machine in words."""
 
+import ast
 import dataclasses
 import datetime
+import functools
 import importlib.metadata
 import os
 import platform
 import subprocess
+import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import resdyn
 from experiments._harness.experiment import ROOT
+from experiments._harness.fingerprints import digest, text_of
 
+RESDYN = Path(resdyn.__file__).parent
+MIXED = "mixed"
 PACKAGES = ("resdyn", "numpy", "scipy", "numba", "torch", "matplotlib")
 
 
-def provenance(config: Any, *, key: str, seconds: float) -> dict[str, Any]:
+class Origin:
+    """Which code works here: taken when the work begins, since files may change while it goes on.
+
+    Attributes
+    ----------
+    commits : list of str
+        Of this process, and of earlier ones whose parts are used.
+    """
+
+    def __init__(self) -> None:
+        now = commit()
+        self.now = now
+        self.commits = [] if now is None else [now]
+        self._sources = Sources()
+        self._mixed: set[str] = set()
+
+    def here(self) -> dict[str, Any]:
+        """Of what this process makes."""
+        return {"commit": self.now, "resdyn": self._sources.digests(loaded_packages())}
+
+    def add(self, other: dict[str, Any]) -> None:
+        """What another process made is used."""
+        if other.get("commit") is not None and other["commit"] not in self.commits:
+            self.commits.append(other["commit"])
+        stored = other.get("resdyn", {})
+        here = self._sources.digests(stored)
+        self._mixed |= {name for name, value in stored.items() if here.get(name) != value}
+
+    def resdyn(self) -> dict[str, str]:
+        """Digests of the packages that were used, "mixed" where parts were made with others."""
+        return self._sources.digests(loaded_packages()) | dict.fromkeys(self._mixed, MIXED)
+
+
+class Sources:
+    """The files of resdyn as they are when this is made."""
+
+    def __init__(self) -> None:
+        self._texts: dict[str, list[bytes]] = {}
+        for path in sorted(RESDYN.rglob("*.py")):
+            package = ".".join(path.parent.relative_to(RESDYN.parent).parts)
+            self._texts.setdefault(package, []).append(path.read_bytes())
+        self.digest = functools.cache(self._digest)
+
+    def digests(self, packages: Iterable[str]) -> dict[str, str]:
+        """Of the modules of each package, without comments and docstrings."""
+        return {name: self.digest(name) for name in packages if name in self._texts}
+
+    def _digest(self, package: str) -> str:
+        return digest(*(text_of(ast.parse(text)) for text in self._texts[package]))
+
+
+def loaded_packages() -> list[str]:
+    """Those of resdyn that were imported, but for figures."""
+    names = [name for name in sys.modules if name.partition(".")[0] == "resdyn"]
+    packages = {name if hasattr(sys.modules[name], "__path__") else name.rpartition(".")[0] for name in names}
+    return sorted(name for name in packages if not name.startswith("resdyn.plotting"))
+
+
+def is_other_resdyn(origin: dict[str, Any], sources: Sources) -> bool:
+    """Whether results were made with another state of the packages of resdyn; False where it is not known."""
+    stored = origin.get("resdyn") or {}
+    return bool(sources.digests(stored) != stored)
+
+
+def provenance(config: Any, *, key: str, seconds: float, origin: Origin) -> dict[str, Any]:
     """Of a run that ends now."""
     settings = dataclasses.asdict(config)
     return {
         "key": key,
         "config": settings,
         "seed": settings.get("seed"),
-        "commit": commit(),
+        "commit": ", ".join(origin.commits) or None,
+        "resdyn": origin.resdyn(),
         "versions": {"python": platform.python_version()} | versions(),
         "seconds": round(seconds, 1),
         "device": device(settings.get("device", "cpu")),

@@ -1,5 +1,6 @@
 """The harness, on a toy paper in a folder of its own."""
 
+import errno
 import importlib
 import json
 import sys
@@ -8,9 +9,10 @@ import textwrap
 import numpy as np
 import pytest
 
-from experiments._harness import claims, command_line, finished, keeping, running
-from experiments._harness.experiment import experiments_in
+from experiments._harness import claims, command_line, finished, keeping, provenance, running
+from experiments._harness.experiment import ROOT, experiments_in, papers
 from experiments._harness.files import leaves, plain, refuse_paths
+from resdyn._storage import read_npz, write_npz
 
 SCRIPT = '''
     """Squares of the first numbers."""
@@ -166,6 +168,12 @@ def test_other_settings_lie_elsewhere_and_changed_presets_are_computed_again(roo
         ("    def part(k):", "    # a comment\n    def part(k):", False),
         ("Squares of the first numbers.", "Squares.", False),
         ("    def part(k):", '    """In words."""\n\n    def part(k):', False),
+        ("seed: int = 0", 'seed: int = 0\n    """Of nothing."""', False),
+        (', "squares")]', ', "the squares")]', False),
+        ("    def part(k):", "    run.log(config.count)\n\n    def part(k):", False),
+        ("KeyboardInterrupt\n", "KeyboardInterrupt('enough')\n", False),
+        ("calls = []", "calls = []\ncalls += []", True),
+        ("calls = []", "calls = []\nnp.seterr(over='raise')", True),
     ],
 )
 def test_only_code_that_computes_is_computed_again(root, old, new, again):
@@ -183,6 +191,192 @@ def test_a_helper_module_counts_as_code_that_computes(root):
     assert done.summary["largest"] == 8
 
 
+def test_of_a_helper_module_only_what_is_used_counts(root):
+    helpers = root / "helpers.py"
+    helpers.write_text("def words():\n    return 'a'\n\n\ndef power(k):\n    return k**EXPONENT\n\n\nEXPONENT = 2\n")
+    finished(script(root), "smoke")
+    change(helpers, "'a'", "'b'")
+    assert finished(script(root), "smoke").reloaded
+    change(helpers, "EXPONENT = 2", "EXPONENT = 3")
+    assert finished(script(root), "smoke").summary["largest"] == 8
+    # as a module, and through another one
+    change(root / "toy1999_squares" / "squares.py", "from toys.helpers import power", "from toys import helpers as of")
+    change(root / "toy1999_squares" / "squares.py", "power(k)", "of.power(k)")
+    (root / "exponents.py").write_text("SQUARE = 2\nCUBE = 3\n")
+    helpers.write_text("from toys.exponents import SQUARE as E\n\n\ndef power(k):\n    return k**E\n")
+    assert finished(script(root), "smoke").summary["largest"] == 4
+    change(root / "exponents.py", "CUBE = 3", "CUBE = 4")
+    assert finished(script(root), "smoke").reloaded
+    change(root / "exponents.py", "SQUARE = 2", "SQUARE = 4")
+    assert finished(script(root), "smoke").summary["largest"] == 16
+
+
+STAGES = """
+    from dataclasses import dataclass
+
+    import numpy as np
+
+    log = []
+
+
+    @dataclass(frozen=True)
+    class Config:
+        fail: bool = False
+
+
+    PRESETS = {"smoke": Config()}
+
+
+    def base(config):
+        return 3
+
+
+    def trained(start):
+        log.append("trained")
+        return {"weights": np.array(start + 1.0)}
+
+
+    def analysed(weights, power):
+        log.append("analysed")
+        return {"found": weights**power}
+
+
+    def compute(config, run):
+        start = base(config)
+        unrelated = 5
+        weights = run.part("training", lambda: trained(start), keep=KEEP)["weights"]
+        power = 2
+        found = other(run, weights, power)
+        if config.fail:
+            raise KeyboardInterrupt
+        return {"found": found["found"]}
+
+
+    def other(run, weights, power):
+        return run.part("analysis", lambda: analysed(weights, power))
+
+
+    def summarize(config, arrays):
+        return {"found": float(arrays["found"])}
+
+
+    def plot(config, arrays, summary):
+        from matplotlib.figure import Figure
+
+        return Figure(figsize=(1, 1))
+"""
+
+
+def in_stages(root, keep):
+    (root / "toy1999_squares" / "squares.py").write_text(textwrap.dedent(STAGES).replace("KEEP", str(keep)))
+    return script(root)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "made"),
+    [
+        ('{"found": found["found"]}', '{"found": 2 * found["found"]}', []),
+        ("unrelated = 5", "unrelated = 6", []),
+        ("weights**power", "weights**power + 1", ["analysed"]),
+        ("power = 2", "power = 3", ["analysed"]),
+        ("return 3", "return 4", ["trained", "analysed"]),
+        ("start + 1.0", "start + 2.0", ["trained", "analysed"]),
+        ("start = base(config)", "start = base(config) + 1", ["trained", "analysed"]),
+    ],
+)
+def test_a_part_is_made_again_where_code_on_the_way_to_it_changed(root, old, new, made):
+    experiment = in_stages(root, keep=False)
+    config = experiment.module.Config(fail=True)
+    with pytest.raises(KeyboardInterrupt):
+        finished(experiment, "smoke", config=config)
+    assert experiment.module.log == ["trained", "analysed"]
+    change(experiment.source, old, new)
+    experiment = script(root)
+    with pytest.raises(KeyboardInterrupt):
+        finished(experiment, "smoke", config=config)
+    assert experiment.module.log == made
+
+
+def test_what_later_statements_of_a_loop_bind_counts(root):
+    experiment = in_stages(root, keep=False)
+    change(
+        experiment.source,
+        "    power = 2\n",
+        "    power = 2\n    for k in range(2):\n"
+        '        run.part(f"again-{k}", lambda: analysed(weights, power))\n        power = power + 1\n',
+    )
+    config = experiment.module.Config(fail=True)
+    with pytest.raises(KeyboardInterrupt):
+        finished(script(root), "smoke", config=config)
+    change(experiment.source, "power = power + 1", "power = power + 2")
+    experiment = script(root)
+    with pytest.raises(KeyboardInterrupt):
+        finished(experiment, "smoke", config=config)
+    assert experiment.module.log == ["analysed"] * 3
+
+
+def test_a_part_that_is_to_be_kept_outlasts_the_run(root):
+    experiment = in_stages(root, keep=True)
+    folder = finished(experiment, "smoke").folder
+    assert sorted(path.name for path in folder.iterdir()) == sorted([*FILES, "parts"])
+    change(experiment.source, "power = 2", "power = 3")
+    experiment = script(root)
+    done = finished(experiment, "smoke")
+    assert (experiment.module.log, done.summary["found"]) == (["analysed"], 64)
+    change(experiment.source, "return 3", "return 4")
+    experiment = script(root)
+    finished(experiment, "smoke")
+    assert experiment.module.log == ["trained", "analysed"]
+    assert len(list(folder.glob("parts/*/*"))) == 1  # the old one is of no use any more
+    finished(experiment, "smoke", force=True)
+    assert experiment.module.log == ["trained", "analysed"] * 2
+
+
+def test_parts_are_those_of_the_code_that_was_loaded(root):
+    # a file that changes while a run of hours goes on
+    experiment = in_stages(root, keep=False)
+    change(experiment.source, "    power = 2\n", "    power = 2\n    edit()\n")
+    experiment = script(root)
+    config = experiment.module.Config(fail=True)
+    experiment.module.edit = lambda: change(experiment.source, "weights**power", "weights**power + 1")
+    with pytest.raises(KeyboardInterrupt):
+        finished(experiment, "smoke", config=config)
+    experiment = script(root)
+    experiment.module.edit = lambda: None
+    with pytest.raises(KeyboardInterrupt):
+        finished(experiment, "smoke", config=config)
+    assert experiment.module.log == ["analysed"]
+
+
+def test_seconds_and_commits_are_those_of_all_that_was_used(root, monkeypatch):
+    names = iter(["aaa", "bbb+", "ccc"])
+    monkeypatch.setattr(provenance, "commit", lambda: next(names))
+    experiment = in_stages(root, keep=True)
+    assert finished(experiment, "smoke").provenance["commit"] == "aaa"
+    change(experiment.source, "power = 2", "power = 3")
+    assert finished(script(root), "smoke").provenance["commit"] == "bbb+, aaa"
+    assert finished(script(root), "smoke").reloaded
+
+
+def test_other_sources_of_resdyn_are_said(root, tmp_path, monkeypatch):
+    package = tmp_path / "resdyn"
+    package.mkdir()
+    (package / "__init__.py").write_text('"""Words."""\n\nX = 1\n')
+    monkeypatch.setattr(provenance, "RESDYN", package)
+    experiment = in_stages(root, keep=True)
+    done = finished(experiment, "smoke")
+    assert list(done.provenance["resdyn"]) == ["resdyn"]
+    (package / "__init__.py").write_text('"""Other words."""\n\nX = 1  # one\n')
+    assert "other resdyn" not in command_line.listing(root)
+    (package / "__init__.py").write_text("X = 2\n")
+    assert f"smoke: done {done.provenance['date']} (other resdyn)" in command_line.listing(root)
+    assert finished(experiment, "smoke").reloaded
+    # parts of two states of resdyn are of none
+    change(experiment.source, "power = 2", "power = 3")
+    assert finished(script(root), "smoke").provenance["resdyn"] == {"resdyn": "mixed"}
+    assert "(other resdyn)" in command_line.listing(root)
+
+
 def test_stopped_work_goes_on(root):
     experiment = script(root)
     module = experiment.module
@@ -192,9 +386,11 @@ def test_stopped_work_goes_on(root):
     assert module.calls == [0, 1]
     assert "open" not in command_line.state(experiment, "smoke")  # other settings, another folder
     module.calls.clear()
-    (clock,) = root.parent.glob("results/**/seconds.json")
-    assert json.loads(clock.read_text()) > 0
-    clock.write_text("100")
+    assert "smoke+stop_after=2: open" in command_line.listing(root)
+    first, _ = sorted(root.parent.glob("results/**/square-*.npz"))
+    arrays, meta = read_npz(first, "part")
+    assert meta["seconds"] > 0
+    write_npz(first, arrays, meta | {"seconds": 100})
     done = finished(experiment, "smoke", config=stopping)
     assert module.calls == [2]
     assert 100 <= done.provenance["seconds"] < 160
@@ -219,7 +415,7 @@ def test_forced_work_that_was_stopped_does_not_fall_back_to_what_was_there(root,
     monkeypatch.setattr(experiment.module, "calls", Refusing())
     with pytest.raises(KeyboardInterrupt):
         finished(experiment, "smoke", force=True)
-    assert command_line.state(experiment, "smoke") == "open"
+    assert command_line.state(experiment, "smoke") == "not run"
     monkeypatch.setattr(experiment.module, "calls", [])
     assert not finished(experiment, "smoke").reloaded
 
@@ -314,6 +510,205 @@ def test_the_report_shows_the_largest_preset_that_was_run(root, capsys):
         command_line.all_experiments(["report", "--paper", "other2000"], root=root)
 
 
+def test_what_is_out_of_date_is_said_and_not_kept(root, capsys):
+    experiment = script(root)
+    finished(experiment, "laptop")
+    change(experiment.source, "power(k))", "power(k) + 100)")
+    experiment = script(root)
+    row = claims.rows("toy1999_squares", root=root)[0]
+    assert (row.ours, row.preset) == ("16", "laptop (out of date)")
+    with pytest.raises(SystemExit, match="squares, laptop, are of other settings or of other code; run it again"):
+        keeping.keep(experiment, "laptop")
+    assert keeping.keep_all("toy1999", root=root) == []
+    assert "run it again" in capsys.readouterr().err
+    assert not (experiment.source.parent / "kept").exists()
+
+    finished(experiment, "laptop")
+    keeping.keep(experiment, "laptop")
+    assert claims.rows("toy1999_squares", root=root, results=None)[0].preset == "laptop"
+    change(experiment.source, 'laptop": Config(count=5)', 'laptop": Config(count=6)')
+    experiment = script(root)
+    assert claims.rows("toy1999_squares", root=root, results=None)[0].preset == "laptop (out of date)"
+    assert "laptop: out of date, kept (out of date)" in command_line.listing(root)
+    # what is kept is of today's code, and what is on this machine of other code
+    change(experiment.source, "Config(count=6)", "Config(count=5)")
+    change(experiment.source, "power(k) + 100)", "power(k))")
+    finished(script(root), "laptop")
+    change(experiment.source, "power(k))", "power(k) + 100)")
+    script(root)
+    row = claims.rows("toy1999_squares", root=root)[0]
+    assert (row.ours, row.preset) == ("116", "laptop")
+
+
+def test_what_is_kept_is_read_without_the_packages_that_made_it(root):
+    experiment = script(root)
+    change(experiment.source, "import numpy as np\n", "import numpy as np\nimport package_of_nobody\n")
+    (root.parent / "package_of_nobody.py").touch()
+    finished(script(root), "laptop")
+    keeping.keep(script(root), "laptop")
+    (root.parent / "package_of_nobody.py").unlink()
+    del sys.modules["package_of_nobody"]
+    with pytest.raises(ModuleNotFoundError):
+        script(root)
+    assert claims.rows("toy1999_squares", root=root, results=None)[0][3:] == ("16", "laptop", "not confirmed")
+    assert "laptop: not run, kept" in command_line.listing(root, root / "elsewhere")
+    change(root / "helpers.py", "k**2", "k**3")
+    assert claims.rows("toy1999_squares", root=root, results=None)[0].preset == "laptop (out of date)"
+
+
+def test_results_of_no_commit_are_kept_with_a_warning(root, monkeypatch, capsys):
+    monkeypatch.setattr(provenance, "commit", lambda: "abc+")
+    experiment = script(root)
+    finished(experiment, "laptop")
+    assert len(keeping.keep(experiment, "laptop")) == 2
+    assert "made with files that are in no commit (abc+)" in capsys.readouterr().err
+
+
+def judged(root, text):
+    """The rows of these claims, written as code."""
+    path = root / "toy1999_squares" / "claims.py"
+    path.write_text(f"from experiments._harness import Claim\n\nCLAIMS = ({text},)\n")
+    script(root)
+    return claims.rows("toy1999_squares", root=root)
+
+
+def test_a_claim_that_fails_on_a_summary_leaves_the_others(root):
+    finished(script(root), "laptop")
+    broken, other = judged(
+        root,
+        "Claim('a', 'A', 'so', 'squares', lambda s: s['missing'], lambda s: 'confirmed'),"
+        "Claim('b', 'B', 'so', 'squares', lambda s: 'two', lambda s: 'confirmed')",
+    )
+    assert broken[3:] == ("KeyError: 'missing'", "laptop", "cannot be judged")
+    assert other[3:] == ("two", "laptop", "confirmed")
+    (verdict,) = judged(root, "Claim('a', 'A', 'so', 'squares', lambda s: 'x', lambda s: min([]))")
+    assert verdict.verdict == "cannot be judged"
+
+
+def test_a_summary_that_says_nothing_on_a_claim_leaves_it_to_a_smaller_one(root):
+    experiment = script(root)
+    text = "Claim('a', 'A', 'so', 'squares', lambda s: '16' if s['largest'] == 16 else None, lambda s: 'confirmed')"
+    finished(experiment, "paper")
+    assert judged(root, text)[0][3:] == ("—", "—", "not run")
+    finished(experiment, "laptop")
+    assert judged(root, text)[0][3:] == ("16", "laptop", "confirmed")
+
+
+def test_a_row_that_was_not_run_says_what_stands_beside_it(root):
+    experiment = script(root)
+    change(experiment.source, '"paper": Config', '"huge": Config(count=7), "paper": Config')
+    text = "Claim('a', 'A', 'so', 'squares', lambda s: str(s['largest']), str, presets=('huge',), beside={})"
+    asked = text.format("lambda s: f\"beside it: {s['largest']}\"")
+    assert judged(root, text.format("'a smaller one'"))[0][3:] == ("a smaller one", "—", "not run")
+    finished(script(root), "smoke")
+    assert str(judged(root, asked)[0]).endswith("so · — · not run")  # a smoke run stands beside nothing
+    finished(script(root), "laptop")
+    assert str(judged(root, asked)[0]).endswith("so · beside it: 16 · not run")
+    command_line.all_experiments(["run", "toy1999", "--preset", "huge"], root=root)
+    assert judged(root, asked)[0][3:5] == ("36", "huge")
+
+
+def test_commands_take_keys_of_papers_and_refuse_what_is_not_there(root, capsys):
+    script(root)
+    with pytest.raises(SystemExit, match="no script of toy1999 has a preset 'lptop'; there are smoke, laptop, paper"):
+        command_line.all_experiments(["run", "toy1999", "--preset", "lptop"], root=root)
+    command_line.all_experiments(["run", "toy1999", "--preset", "laptop"], root=root)
+    command_line.all_experiments(["keep", "toy1999"], root=root)
+    command_line.all_experiments(["expect", "toy1999"], root=root)
+    assert "toy1999_squares/expected.json" in capsys.readouterr().out
+    for command in ("run", "keep", "expect"):
+        with pytest.raises(SystemExit, match="there is no 'other2000'; papers are toy1999_squares"):
+            command_line.all_experiments([command, "other2000"], root=root)
+    with pytest.raises(SystemExit, match="there is no 'other2000'"):
+        command_line.all_experiments(["report", "--write", "--paper", "other2000"], root=root)
+
+
+def test_a_run_says_whether_its_numbers_are_those_expected(root, capsys):
+    experiment = script(root)
+    command_line.run_script(experiment, [])
+    assert "expected" not in capsys.readouterr().out
+    command_line.all_experiments(["expect", "toy1999"], root=root)
+    command_line.run_script(experiment, [])
+    assert "the numbers are those of expected.json" in capsys.readouterr().out
+    change(experiment.source, ".max()", ".max() + 1")
+    command_line.run_script(script(root), [])
+    assert "1 numbers differ from expected.json:\n  largest is 5, expected 4 within" in capsys.readouterr().out
+    command_line.run_script(experiment, ["--count", "2"])
+    assert "expected" not in capsys.readouterr().out
+
+
+def test_interrupts_and_missing_files_end_in_words(root, capsys, tmp_path):
+    experiment = script(root)
+    change(experiment.source, '"smoke": Config()', '"smoke": Config(stop_after=1)')
+    script(root)
+    with pytest.raises(SystemExit) as stopped:
+        command_line.all_experiments(["run", "toy1999"], root=root)
+    assert stopped.value.code == 130
+    assert "What was done is kept; the same command goes on from there." in capsys.readouterr().err
+    assert "smoke: open" in command_line.listing(root)
+    (tmp_path / "file").touch()
+    for command in (["list"], ["report"]):
+        command_line.all_experiments([*command, "--out", str(tmp_path / "file")], root=root)
+    with pytest.raises(SystemExit, match="file"):
+        command_line.all_experiments(["run", "toy1999", "--out", str(tmp_path / "file")], root=root)
+
+
+def test_work_that_failed_before_it_began_leaves_nothing(root):
+    experiment = script(root)
+    change(experiment.source, "    def part(k):", '    raise FileNotFoundError("no weights")\n\n    def part(k):')
+    experiment = script(root)
+    with pytest.raises(FileNotFoundError):
+        finished(experiment, "laptop")
+    assert not [path for path in root.parent.glob("results/**/*") if path.name not in ("toy1999_squares", "squares")]
+    assert "laptop: not run" in command_line.listing(root)
+
+
+def test_results_that_cannot_be_written_to_are_reloaded(root, monkeypatch):
+    experiment = script(root)
+    finished(experiment, "smoke")
+
+    def refused(folder):
+        raise PermissionError(errno.EACCES, "Permission denied")
+
+    monkeypatch.setattr(running, "held", refused)
+    done = finished(experiment, "smoke")
+    assert (done.reloaded, done.summary["largest"]) == (True, 4)
+    with pytest.raises(PermissionError):
+        finished(experiment, "laptop")
+    with pytest.raises(PermissionError):
+        finished(experiment, "smoke", force=True)
+
+
+def test_without_locks_of_the_system_work_is_done_all_the_same(root, monkeypatch):
+    monkeypatch.setitem(sys.modules, "fcntl", None)
+    assert finished(script(root), "smoke").summary["largest"] == 4
+
+
+@pytest.mark.parametrize("paper", papers())
+def test_each_script_of_a_paper_has_a_claim_and_numbers_that_are_expected(paper):
+    names = {experiment.name for experiment in experiments_in(paper)}
+    assert {claim.script for claim in claims.claims_of(paper)} == names
+    assert len({claim.key for claim in claims.claims_of(paper)}) == len(claims.claims_of(paper))
+    expected = json.loads((ROOT / paper / "expected.json").read_text())
+    assert {name for name, presets in expected.items() if presets.get("smoke")} == names
+
+
+@pytest.mark.parametrize("paper", papers())
+def test_what_is_kept_of_a_paper_can_be_judged(paper):
+    known = {
+        experiment.kept(preset, suffix)
+        for experiment in experiments_in(paper)
+        for preset in experiment.presets
+        for suffix in (".json", ".png")
+    }
+    kept = set((ROOT / paper / "kept").iterdir())
+    assert kept
+    assert kept <= known
+    rows = claims.rows(paper, results=None)
+    assert any(row.verdict != claims.NOT_RUN for row in rows)
+    assert [row for row in rows if row.verdict == claims.CANNOT_BE_JUDGED] == []
+
+
 def test_a_fresh_clone_reports_what_is_kept_and_readme_says_the_same(root, capsys):
     experiment = script(root)
     finished(experiment, "smoke")
@@ -369,7 +764,22 @@ def test_nothing_about_the_machine_is_kept(root):
 
 
 @pytest.mark.parametrize(
-    "text", ["/data/x", "/tmp", "~/data/x", "C:\\data", "C:/data", "weights=/a/b.th", "('/a/b',)", "file:///a"]
+    "text",
+    [
+        "/data/x",
+        "/tmp",
+        "in /data",
+        "../x/y",
+        "at ./x",
+        "$HOME/x",
+        "${HOME}/x",
+        "~/data/x",
+        "C:\\data",
+        "C:/data",
+        "weights=/a/b.th",
+        "('/a/b',)",
+        "file:///a",
+    ],
 )
 def test_paths_are_found(text):
     with pytest.raises(ValueError, match="looks like a path"):
@@ -380,7 +790,19 @@ def test_paths_are_found(text):
 
 @pytest.mark.parametrize(
     "text",
-    ["8/255", "before / after", "before/after", "https://example.org/a/b", "a: b", "2p<s", "weights/a.th", "~ 3"],
+    [
+        "8/255",
+        "before / after",
+        "before/after",
+        "https://example.org/a/b",
+        "a: b",
+        "2p<s",
+        "weights/a.th",
+        "~ 3",
+        "1 / 3",
+        "a ... b",
+        "$n$",
+    ],
 )
 def test_other_words_are_no_paths(text):
     refuse_paths({text: [text]}, "it")
