@@ -98,7 +98,8 @@ def compute(config: Config, run: Run) -> dict[str, Array]:
         return range(min(config.images, config.large_images) if is_large else config.images)
 
     places = list(np.ndindex(len(READINGS), len(network.units)))
-    for r, k, i in run.progress([(r, k, i) for r, k in places for i in images(r, k)], "spectra"):
+    jobs = [(*place, image) for place in places for image in images(*place)]
+    for r, k, i in run.progress(jobs, "spectra"):
 
         def spectrum(r: int = r, k: int = k, i: int = i) -> dict[str, Array]:
             return _described(linearized(r, k, i), config, exact=bool(found["is_exact"][k]))
@@ -155,7 +156,9 @@ def _checked(unit: Any, firing: tuple[int, int], *, complete: bool) -> dict[str,
     n, is_identity = min(unit.shape), unit.factors is not None and unit.factors.skip is None
     return {
         "ones_found": np.array(float(round(n * unit.fraction_within(of.skip_gain(unit), of.EXACT)))),
-        "ones_forced": np.array(float(max(0, (s if unit.reading == "after" else n) - 2 * p)) if is_identity else np.nan),
+        "ones_forced": np.array(
+            float(max(0, (s if unit.reading == "after" else n) - 2 * p)) if is_identity else np.nan
+        ),
         "smallest_counted": np.array(np.nan if complete else of.smallest_nonzero(unit)),
     }
 
@@ -229,7 +232,7 @@ def _medians(units: list[dict[str, Any]], reading: str) -> dict[str, Any]:
 
 
 def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> Any:
-    """Where the singular values of each unit lie; exact ones, with what forces them; extremes; quadrature and counts."""
+    """Where the singular values of each unit lie; exact ones and what forces them; extremes; quadrature and counts."""
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
 
@@ -256,8 +259,9 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
     axes[0, 2].set_title("extremes", fontsize="medium")
     for ax, label in zip(axes[1], ("singular value", "share of singular values", "singular value"), strict=True):
         ax.set_xlabel(label)
-    axes[0, 1].legend(fontsize="x-small", frameon=False, loc="upper right")
-    axes[0, 2].legend(fontsize="x-small", frameon=False, loc="upper left")
+    parts = [ax.get_legend_handles_labels() for ax in axes[0, 1:]]
+    handles, labels = ([entry for part in parts for entry in part[which]] for which in (0, 1))
+    upper.legend(handles, labels, loc="outside lower right", ncols=len(labels), fontsize="small", frameon=False)
     if counted:
         _draw_quadrature(lower[0], arrays, counted[len(counted) // 2])
     figure.suptitle(f"Singular values of the units of {summary['network']}, {_images(units)}")
@@ -285,7 +289,9 @@ def _ranges(numbers: list[int]) -> str:
         else:
             runs.append([number])
     words = [str(run[0]) if len(run) == 1 else f"{run[0]}–{run[-1]}" for run in runs]
-    return f"unit{'s' * (len(numbers) != 1)} " + " and ".join([", ".join(words[:-1]), words[-1]] if words[1:] else words)
+    return f"unit{'s' * (len(numbers) != 1)} " + " and ".join(
+        [", ".join(words[:-1]), words[-1]] if words[1:] else words
+    )
 
 
 def _column(units: list[dict[str, Any]], name: str) -> Array:
