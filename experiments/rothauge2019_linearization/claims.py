@@ -94,7 +94,8 @@ def sparsity_verdict(summary: Summary) -> str:
 
 
 def _checked(summary: Summary, reading: str) -> list[dict[str, int]]:
-    return [check for check in _of_units(summary, reading, "checked") if check["forced"] is not None]
+    """Units whose skip path is the identity and whose ones were found without the rank."""
+    return [check for check in _of_units(summary, reading, "checked") if None not in check.values()]
 
 
 def spread_between_images(summary: Summary) -> str:
@@ -247,7 +248,7 @@ CLAIMS = (
     ),
     Claim(
         "ones-come-from-sparsity",
-        "Exact ones are those that few active inner units force, s − 2p (ours)",
+        "Exact ones are those that few active inner units force (ours)",
         "not stated",
         "unit_spectra",
         sparsity,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from experiments._harness.claims import NOT_RUN
+from experiments._harness.claims import NOT_RUN as NOT_RUN
 
 Known = Sequence[float | None]
 Spreads = Sequence[tuple[float | None, float | None]]

@@ -17,6 +17,8 @@ EXACT = 1e-9
 """A singular value counts as exactly a if it is as near as this, and as zero below it: above rounding (1e-13), and far
 below the distances of neighbours elsewhere in the spectrum."""
 WIDTHS = (1e-3, 1e-2, 1e-1)
+DENSE_UP_TO = 600
+"""Below, a dense decomposition takes less than a second, and counts of the library are of all singular values."""
 
 
 def network_in_double(weights: str, n: int) -> tuple[Any, Array]:
@@ -136,3 +138,16 @@ def smallest_nonzero(linearized: Any, *, precision: float = 0.01) -> float:
         else:
             low = middle
     return float(np.sqrt(low * high))
+
+
+def ones_without_rank(linearized: Any) -> float:
+    """How many singular values are exactly a, by inertia or, of small Jacobians, by a dense decomposition.
+
+    Unlike those of ``singular_values()``, which are set to a as often as the rank says. NaN where the guards of the
+    count gave way to these.
+    """
+    a = skip_gain(linearized)
+    if min(linearized.shape) <= DENSE_UP_TO:
+        return float((abs(np.linalg.svd(linearized.to_dense(), compute_uv=False) - a) <= EXACT).sum())
+    count = float(round(linearized.fraction_within(a, EXACT) * min(linearized.shape)))
+    return np.nan if linearized._counter.computed_values else count

@@ -152,7 +152,8 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
 
     n = len(summary["units"])
     pairs = [(words, kind) for words in summary["attacks"] for kind in KINDS]
-    rows = ["a random direction there", *(_label(words, kind) for words, kind in pairs)]
+    names = ["a random direction there", *(_label(words, kind) for words, kind in pairs)]
+    rows = np.arange(len(names))
     labels = {
         "leading": f"{summary['k']} leading",
         "unit": "singular value 1",
@@ -170,6 +171,7 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
         # quartiles over images of the first part of each bar
         ends = np.array([unit["leading_quartiles"][words][kind] for words, kind in pairs]).T
         ax.hlines(rows[1:], *ends, color="k", linewidth=1)
+        ax.set_yticks(rows, names)
         ax.set_xlim(0, 1)
         ax.set_title(f"unit {unit['unit']}", fontsize="medium")
         ax.set_xlabel("share of ‖δ‖²")

@@ -151,11 +151,11 @@ def _described(unit: Any, config: Config, *, exact: bool) -> dict[str, Array]:
 
 
 def _checked(unit: Any, firing: tuple[int, int], *, complete: bool) -> dict[str, Array]:
-    """How many values are exactly a, by inertia; p and s of the running network; the smallest where it is not known."""
+    """How many values are exactly a, and how many p and s of the running network force; the smallest if not known."""
     p, s = firing
     n, is_identity = min(unit.shape), unit.factors is not None and unit.factors.skip is None
     return {
-        "ones_found": np.array(float(round(n * unit.fraction_within(of.skip_gain(unit), of.EXACT)))),
+        "ones_found": np.array(of.ones_without_rank(unit)),
         "ones_forced": np.array(
             float(max(0, (s if unit.reading == "after" else n) - 2 * p)) if is_identity else np.nan
         ),
@@ -196,7 +196,6 @@ def _reading(arrays: dict[str, Array], r: int, k: int) -> dict[str, Any]:
     p, s, n, forced = over_images("structure").T
     exact, within, largest = (over_images(name) for name in ("exact", "within", "largest"))
     several = run.sum() > 1
-    forced_ones = arrays["ones_forced"][r, k]
     return {
         "images": int(run.sum()),
         "exact": np.median(exact),
@@ -212,13 +211,17 @@ def _reading(arrays: dict[str, Array], r: int, k: int) -> dict[str, Any]:
         "s_over_n": np.median(s / n),
         "forced": np.median(forced / n),
         "checked": {
-            "found": int(arrays["ones_found"][r, k]),
-            "forced": int(forced_ones) if np.isfinite(forced_ones) else None,
+            "found": _whole(arrays["ones_found"][r, k]),
+            "forced": _whole(arrays["ones_forced"][r, k]),
         },
         # of a sample, since two images are few
         "spread_of_mass": np.std(within[:, 1], ddof=1) if several else None,
         "spread_of_largest": np.std(largest, ddof=1) / np.mean(largest) if several else None,
     }
+
+
+def _whole(number: float) -> int | None:
+    return int(number) if np.isfinite(number) else None
 
 
 def _medians(units: list[dict[str, Any]], reading: str) -> dict[str, Any]:
@@ -239,7 +242,8 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
     units = summary["units"]
     counted = [k for k, unit in enumerate(units) if not unit["complete"]]
     figure = Figure(figsize=(11, 9 if counted else 7), layout="constrained")
-    upper, *lower = figure.subfigures(2, 1, height_ratios=(7, 2.2)) if counted else [figure]
+    parts: Any = figure.subfigures(2, 1, height_ratios=(7, 2.2)) if counted else [figure]
+    upper, *lower = parts
     axes = upper.subplots(2, 3, width_ratios=(4, 2.4, 1.6), sharey=True)
     borders = np.concatenate([[0], arrays["thresholds"]])
     rows = np.arange(len(units) + 1) + 0.5
@@ -259,8 +263,8 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
     axes[0, 2].set_title("extremes", fontsize="medium")
     for ax, label in zip(axes[1], ("singular value", "share of singular values", "singular value"), strict=True):
         ax.set_xlabel(label)
-    parts = [ax.get_legend_handles_labels() for ax in axes[0, 1:]]
-    handles, labels = ([entry for part in parts for entry in part[which]] for which in (0, 1))
+    entries = [ax.get_legend_handles_labels() for ax in axes[0, 1:]]
+    handles, labels = ([entry for part in entries for entry in part[which]] for which in (0, 1))
     upper.legend(handles, labels, loc="outside lower right", ncols=len(labels), fontsize="small", frameon=False)
     if counted:
         _draw_quadrature(lower[0], arrays, counted[len(counted) // 2])
