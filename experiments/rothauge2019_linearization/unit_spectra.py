@@ -36,7 +36,7 @@ class Config:
     images: int = 10
     """For complete spectra."""
     exact_stages: tuple[int, ...] = (2, 3)
-    large: int = 7000
+    large: int = 5000
     """Complete spectra that need the eigenvalues of a matrix of a larger order take minutes each …"""
     large_images: int = 2
     """… so that there are fewer of them."""
