@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 
 from experiments._harness import Claim
-from experiments.rothauge2019_linearization import claims_networks
-from experiments.rothauge2019_linearization.linearized import spread
+from experiments.rothauge2019_linearization import claims_networks, judging
+from experiments.rothauge2019_linearization.judging import spread
 
 Summary = dict[str, Any]
 READINGS = ("before", "after")
@@ -23,161 +23,210 @@ def _of_units(summary: Summary, reading: str, name: str) -> list[Any]:
     return [unit[reading][name] for unit in summary["units"]]
 
 
+def _images(units: list[Summary]) -> str:
+    """From how many images each unit's numbers are."""
+    numbers = sorted({unit[reading]["images"] for unit in units for reading in READINGS})
+    return f"{numbers[0]} images" if len(numbers) == 1 else f"{numbers[0]}–{numbers[-1]} images"
+
+
 def ones(summary: Summary) -> str:
     """Shares of exact ones, for both readings."""
     words = []
     for reading in READINGS:
-        exact = _of_units(summary, reading, "exact")
-        most = sum(share > 0.5 for share in exact)
-        words.append(f"{reading} the last activation {spread(exact)}, above half in {most} of {len(exact)} units")
-    return "share of exact ones, median over units [least, most]: " + "; ".join(words)
+        exact, verdicts = _of_units(summary, reading, "exact"), _of_units(summary, reading, "most")
+        yes = sum(verdict["exact"] == "yes" for verdict in verdicts)
+        between = [high - low for low, high in _of_units(summary, reading, "exact_quartiles")]
+        words.append(
+            f"{reading} the last activation {spread(exact)}, most in {yes} of {len(exact)} units; quartiles over "
+            f"images lie {spread(between, 3)} apart"
+        )
+    return (
+        f"share of exact ones, median over units of medians over {_images(summary['units'])} [least, most unit]: "
+        + "; ".join(words)
+    )
 
 
 def ones_verdict(summary: Summary) -> str:
-    """Most: more than half, in the median unit; for a confirmation in both readings, and in three units of four."""
-    shares = [np.array(_of_units(summary, reading, "exact")) for reading in READINGS]
-    holds = [np.median(share) > 0.5 for share in shares]
-    if all(holds) and all((share > 0.5).mean() >= 0.75 for share in shares):
-        return "confirmed"
-    if any(holds):
-        return "qualified: true before the last activation" if holds[0] and not holds[1] else "qualified"
-    return "not confirmed"
+    """Where "1" is exact."""
+    return judging.most({reading: _of_units(summary, reading, "exact") for reading in READINGS})
 
 
 def near_ones(summary: Summary) -> str:
     """Shares near 1, for both readings."""
     words = []
     for reading in READINGS:
-        within = np.array(_of_units(summary, reading, "within"), dtype=float)
-        medians = ", ".join(f"{share:.2f}" for share in np.median(within, axis=0))
-        words.append(f"{reading} {medians}")
-    return "share within 0.001, 0.01, 0.1 of 1, median over units: " + "; ".join(words)
+        within = np.array(_of_units(summary, reading, "within"), dtype=float).T
+        shares = ", ".join(spread(share.tolist()) for share in within)
+        yes = sum(verdict["near"] == "yes" for verdict in _of_units(summary, reading, "most"))
+        words.append(f"{reading} {shares}; within 0.1: most in {yes} of {within.shape[1]} units")
+    return (
+        f"share within 0.001, 0.01, 0.1 of 1, medians over units of medians over {_images(summary['units'])} [least, "
+        "most unit]: " + "; ".join(words)
+    )
 
 
 def near_ones_verdict(summary: Summary) -> str:
     """The same, with a distance of a tenth as "1"."""
-    holds = [np.median(np.array(_of_units(summary, r, "within"), dtype=float)[:, 2]) > 0.5 for r in READINGS]
-    return "confirmed" if all(holds) else "qualified" if any(holds) else "not confirmed"
+    return judging.most({r: [within[2] for within in _of_units(summary, r, "within")] for r in READINGS})
 
 
 def sparsity(summary: Summary) -> str:
-    """The exact ones that the rank theorem forces, against those found."""
+    """The exact ones that sparsity forces, against those found without knowledge of it."""
     words = []
     for reading in READINGS:
-        known = [unit[reading] for unit in summary["units"] if unit[reading]["forced"] is not None]
+        known = _checked(summary, reading)
         if not known:
             return "activations not known"
-        gap = max(abs(unit["exact"] - unit["forced"]) for unit in known)
-        count = sum(unit["forced"] > 0 for unit in known)
-        words.append(f"{reading}: ones forced in {count} of {len(known)} units, found and forced differ by ≤ {gap:.3f}")
-    p = [unit["before"]["p_over_n"] for unit in summary["units"] if unit["before"]["p_over_n"] is not None]
-    return f"p/n {spread(p)}; " + "; ".join(words)
+        gap = max(abs(check["found"] - check["forced"]) for check in known)
+        some = sum(check["forced"] > 0 for check in known)
+        words.append(f"{reading}: ones forced in {some} of {len(known)} units, found − forced at most {gap}")
+    p = [unit["before"]["p_over_n"] for unit in summary["units"]]
+    return (
+        f"p/n, median over units [least, most] {spread(p)}; one image of each unit, counts by inertia against s − 2p "
+        "counted in the running network: " + "; ".join(words)
+    )
+
+
+def sparsity_verdict(summary: Summary) -> str:
+    """In all units whose skip path is the identity, those where nothing is forced among them."""
+    known = [check for reading in READINGS for check in _checked(summary, reading)]
+    return judging.forced([check["found"] for check in known], [check["forced"] for check in known])
+
+
+def _checked(summary: Summary, reading: str) -> list[dict[str, int]]:
+    """Units whose skip path is the identity and whose ones were found without the rank."""
+    return [check for check in _of_units(summary, reading, "checked") if None not in check.values()]
 
 
 def spread_between_images(summary: Summary) -> str:
-    """Of the share near 1 and of the largest value."""
+    """Of the share near 1 and of the largest value, apart for units with few images."""
     words = []
     for reading in READINGS:
-        mass, largest = (_of_units(summary, reading, name) for name in ("spread_of_mass", "spread_of_largest"))
-        words.append(
-            f"{reading}: share within 0.01 of 1 ± {spread(mass, 3)}, largest value ± {spread(largest, 3)} of itself"
-        )
+        rows = [unit[reading] for unit in summary["units"] if unit[reading]["spread_of_mass"] is not None]
+        for number in sorted({row["images"] for row in rows}, reverse=True):
+            those = [row for row in rows if row["images"] == number]
+            mass, largest = ([row[name] for row in those] for name in ("spread_of_mass", "spread_of_largest"))
+            few = sum(not judging.is_slight(*pair) for pair in zip(mass, largest, strict=True))
+            words.append(
+                f"{reading}, {len(those)} units of {number} images: share within 0.01 of 1 ± {spread(mass, 3)}, "
+                f"largest value ± {spread(largest, 3)} of itself, not slight in {few}"
+            )
+    if not words:
+        return "one image alone"
     return "standard deviation between images, median over units [least, most]: " + "; ".join(words)
 
 
 def spread_verdict(summary: Summary) -> str:
     """Slight: the share moves by less than five points, and the largest value by less than a fifth."""
-    for reading in READINGS:
-        mass, largest = (
-            [value for value in _of_units(summary, reading, name) if value is not None]
-            for name in ("spread_of_mass", "spread_of_largest")
-        )
-        if not mass or np.median(mass) > 0.05 or np.median(largest) > 0.2:
-            return "not confirmed"
-    return "confirmed"
+    names = ("spread_of_mass", "spread_of_largest")
+    rows = [unit[reading] for unit in summary["units"] for reading in READINGS]
+    return judging.slight([(row[names[0]], row[names[1]]) for row in rows])
 
 
 # --- scaling -----------------------------------------------------------------------------------------
 
-# Two distribution functions that are a quarter apart somewhere differ to the naked eye: of a thousand values, 250
-# would have to move. A tenth is the spread between images of the same unit.
-_MARKED, _SLIGHT = 0.25, 0.1
+VARIANTS = ("before held", "after held", "after recomputed")
 
 
 def _scaled(summary: Summary, kind: str, variant: str, name: str) -> np.ndarray:
     """Over units and the scales other than 1."""
     changed = [z for z, scale in enumerate(summary["scales"]) if scale != 1]
-    return np.array([unit[kind][variant][name] for unit in summary["units"]], dtype=float)[:, changed]
-
-
-VARIANTS = ("before held", "after held", "after recomputed")
+    table = np.array([unit[kind][variant][name] for unit in summary["units"]], dtype=float)
+    return table.reshape(len(summary["units"]), len(summary["scales"]))[:, changed]
 
 
 def scaled(kind: str) -> Any:
-    """Distances of the distributions, and what becomes of the atom and of the largest value."""
+    """Distances of the distributions, scale by scale, and what becomes of the atom and of the largest value."""
 
     def measured(summary: Summary) -> str:
-        words = []
-        for variant in VARIANTS:
-            distance = _scaled(summary, kind, variant, "distance")
-            words.append(f"{variant.replace(' ', ', masks ')} {spread(distance.ravel().tolist())}")
+        scales = [f"×{scale:g}" for scale in summary["scales"] if scale != 1]
+
+        def each(variant: str, name: str, digits: int = 2) -> str:
+            columns = _scaled(summary, kind, variant, name).T
+            return ", ".join(
+                f"{spread(column.tolist(), digits)} ({scale})" for column, scale in zip(columns, scales, strict=True)
+            )
+
+        apart = [unit[kind]["before held"]["between_images"] for unit in summary["units"]]
         exact = _scaled(summary, kind, "before held", "exact")
-        largest = np.median(_scaled(summary, kind, "before held", "largest"), axis=0)
-        scales = [f"{scale:g}" for scale in summary["scales"] if scale != 1]
         return (
-            "distance (Kolmogorov–Smirnov) to the unscaled spectrum, median over units and scales: "
-            + "; ".join(words)
-            + f"; before: share exactly at the skip path's value {spread(exact.ravel().tolist())}, largest value "
-            + ", ".join(f"{value:.1f} (×{scale})" for value, scale in zip(largest, scales, strict=True))
+            f"distance (Kolmogorov–Smirnov) to the unscaled spectrum, median over {len(summary['units'])} units of "
+            "medians over images [least, most unit]: "
+            + "; ".join(f"{variant.replace(' ', ', masks ')} {each(variant, 'distance')}" for variant in VARIANTS)
+            + f"; before, without the values of the skip path (a share of {spread(exact.ravel().tolist())}): "
+            + f"{each('before held', 'distance_of_others')}; largest value {each('before held', 'largest', 1)}; "
+            + f"between images, unscaled: {spread(apart)}"
         )
 
     return measured
 
 
 def scaled_verdict(kind: str) -> Any:
-    """Marked in the median unit, in every variant: confirmed; in some: qualified."""
-
-    def verdict(summary: Summary) -> str:
-        medians = [np.median(_scaled(summary, kind, variant, "distance").max(axis=1)) for variant in VARIANTS]
-        if min(medians) >= _MARKED:
-            return "confirmed"
-        return "qualified" if max(medians) > _SLIGHT else "not confirmed"
-
-    return verdict
+    """Marked for the median unit at every scale, in every variant: confirmed; in some: qualified."""
+    return lambda summary: judging.marked(
+        {variant: _scaled(summary, kind, variant, "distance") for variant in VARIANTS}
+    )
 
 
 # --- stages and projections --------------------------------------------------------------------------
 
 
 def stages(summary: Summary) -> str:
-    """Each stage, and its unit in the middle."""
-    return "; ".join(
-        f"stage {k}{'' if stage['complete'] else ' (estimated)'}: {stage['near_one']:.2f} within 0.01 of 1 (its middle "
-        f"unit {stage['unit_near_one']:.2f}), {stage['above_one']:.2f} above 1, largest "
-        + ", ".join(f"{value:.1f}" for value in stage["largest"][:3])
-        for k, stage in enumerate(summary["stages"], start=1)
-    )
+    """Each stage, and its unit in the middle; of estimated ones no more than their errors allow."""
+    return "; ".join(_stage(k, stage) for k, stage in enumerate(summary["stages"], start=1))
+
+
+def _stage(k: int, stage: Summary) -> str:
+    above, (low, high) = stage["above_one"], stage["above_one_quartiles"]
+    (first_low, first_high), largest = stage["largest_quartiles"], stage["largest"]
+    how = "" if stage["complete"] else ", by quadrature"
+    error = "" if stage["complete"] else f" ± {stage['above_one_error']:.2f}"
+    words = [
+        f"stage {k} ({stage['images']} image{'s' * (stage['images'] != 1)}{how}): above 1: {above:.2f}{error} "
+        f"[{low:.2f}, {high:.2f}] (its middle unit {stage['unit_above_one']:.2f})"
+    ]
+    if stage["complete"]:
+        low, high = stage["near_one_quartiles"]
+        words.append(f"within 0.01 of 1 {stage['near_one']:.3f} [{low:.3f}, {high:.3f}]")
+        words.append(f"zero {stage['zero']:.2f}")
+    else:
+        words.append(f"within 0.01 of 1 not known, zero at least {stage['forced_zero']:.2f}")
+    words.append(f"its middle unit within 0.01 {stage['unit_near_one']:.2f}")
+    words.append(f"largest {largest[0]:.1f} [{first_low:.1f}, {first_high:.1f}], then {largest[1]:.1f}")
+    return ", ".join(words)
 
 
 def projections(summary: Summary) -> str:
-    """The shares on the leading directions of the last unit."""
-    unit = summary["units"][-1]
-    kinds = []
-    for kind in summary["kinds"]:
-        low, high = unit["leading_quartiles"][kind]
-        kinds.append(f"{kind} {unit['shares'][kind]['leading']:.3f} [{low:.3f}, {high:.3f}]")
+    """The shares on the leading directions, unit by unit, against random perturbations of equal length."""
+
+    def each(unit: Summary) -> str:
+        words = []
+        for attack, row in unit["shares"].items():
+            shares = []
+            for kind in ("adversarial", "random"):
+                low, high = unit["leading_quartiles"][attack][kind]
+                shares.append(f"{row[kind]['leading']:.3f} [{low:.3f}, {high:.3f}]")
+            more = round(100 * unit["difference"][attack]["positive"])
+            words.append(f"{attack} {shares[0]} against {shares[1]}, more for {more} % of the images")
+        return f"unit {unit['unit']} ({unit['at_random']['leading']:.4f} in a random direction): {', '.join(words)}"
+
     return (
-        f"unit {unit['unit']}, share on the {summary['k']} leading right singular vectors, median over images "
-        f"[quartiles]: {', '.join(kinds)}; a random direction {unit['at_random']['leading']:.3f}"
+        f"share on the {summary['k']} leading right singular vectors, means over {summary['images']} images "
+        "[quartiles], adversarial against random perturbations as long in pixels: "
+        + "; ".join(each(unit) for unit in summary["units"])
     )
 
 
 def projections_verdict(summary: Summary) -> str:
-    """Whether adversarial perturbations lie more on the leading vectors than random ones that came the same way."""
-    unit = summary["units"][-1]
-    leading = {kind: unit["shares"][kind]["leading"] for kind in summary["kinds"]}
-    random = leading.pop("random")
-    return "measured: adversarial above random" if min(leading.values()) > random else "measured: no clear order"
+    """Whether three images of four have more on the leading vectors with the adversarial perturbation, pair by pair."""
+    more = [difference["quartiles"][0] > 0 for unit in summary["units"] for difference in unit["difference"].values()]
+    if not more:
+        return judging.NOT_RUN
+    if all(more):
+        return "measured: adversarial above random"
+    if not any(more):
+        return "measured: no clear order"
+    return f"measured: adversarial above random in {sum(more)} of {len(more)} pairs of unit and attack"
 
 
 CLAIMS = (
@@ -203,7 +252,7 @@ CLAIMS = (
         "not stated",
         "unit_spectra",
         sparsity,
-        lambda summary: "measured",
+        sparsity_verdict,
     ),
     Claim(
         "images-differ-slightly",

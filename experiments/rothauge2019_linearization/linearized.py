@@ -1,11 +1,12 @@
 """What the scripts on singular values share: networks in double precision, and how a spectrum is described."""
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
+from torch import nn
 
 import resdyn
 from experiments.rothauge2019_linearization.material import net_and_images
@@ -16,6 +17,8 @@ EXACT = 1e-9
 """A singular value counts as exactly a if it is as near as this, and as zero below it: above rounding (1e-13), and far
 below the distances of neighbours elsewhere in the spectrum."""
 WIDTHS = (1e-3, 1e-2, 1e-1)
+DENSE_UP_TO = 600
+"""Below, a dense decomposition takes less than a second, and counts of the library are of all singular values."""
 
 
 def network_in_double(weights: str, n: int) -> tuple[Any, Array]:
@@ -54,7 +57,7 @@ def shares(values: Array, a: float) -> dict[str, Array]:
 
 
 def counted_shares(linearized: Any, a: float) -> dict[str, Array]:
-    """The same without the singular values, by exact counts; the smallest is not known."""
+    """The same without the singular values, by exact counts; the smallest is left to :func:`smallest_nonzero`."""
     n = min(linearized.shape)
     return {
         "exact": np.array(linearized.fraction_within(a, EXACT)),
@@ -89,9 +92,62 @@ def structure(linearized: Any, *, exact: bool) -> Array:
     return np.array([F.p, len(F.rows), n, forced], dtype=float)
 
 
-def spread(values: Sequence[float | None], digits: int = 2) -> str:
-    """The median and the smallest and largest of some numbers, in words."""
-    known = [value for value in values if value is not None]
-    if not known:
-        return "not known"
-    return f"{np.median(known):.{digits}f} [{min(known):.{digits}f}, {max(known):.{digits}f}]"
+def needed_order(linearized: Any) -> int:
+    """The order of the matrix whose eigenvalues a complete spectrum needs: 2p or, if that is no less, s."""
+    F = linearized.factors
+    if F is None:
+        return min(linearized.shape)
+    return 2 * F.p if F.skip is None and 2 * F.p < len(F.rows) else len(F.rows)
+
+
+def firing(unit: Any, x: Array) -> tuple[int, int]:
+    """p and s, counted in the network itself: the fewest ReLUs of a layer inside the branch that fire at a state, and
+    how many after the addition do; all of these, where there is no ReLU.
+    """
+    fired: dict[str, int] = {}
+    handles = [
+        layer.register_forward_hook(
+            lambda _, inputs, output, name=name: fired.update({name: int((output > 0).sum())})  # type: ignore[misc]
+        )
+        for name, layer in unit.module.named_modules()
+        if isinstance(layer, nn.ReLU)
+    ]
+    try:
+        with torch.no_grad():
+            after = unit.module(torch.from_numpy(np.asarray(x, dtype=np.float64))[None])
+    finally:
+        for handle in handles:
+            handle.remove()
+    inner = [count for name, count in fired.items() if name.startswith("branch")]
+    if not inner:
+        raise TypeError(f"the branch of {unit.name!r} has no ReLU, so that its activity says nothing about its rank.")
+    return min(inner), fired.get("after", after.numel())
+
+
+def smallest_nonzero(linearized: Any, *, precision: float = 0.01) -> float:
+    """To a relative precision, by bisection with exact counts; 0 if it is below 1e-6."""
+    rank, low, high = linearized.count_above(EXACT), 1e-6, skip_gain(linearized)
+    if linearized.count_above(low) < rank:
+        return 0.0
+    while linearized.count_above(high) == rank:
+        low, high = high, 2 * high
+    while high > low * (1 + precision):
+        middle = float(np.sqrt(low * high))
+        if linearized.count_above(middle) < rank:
+            high = middle
+        else:
+            low = middle
+    return float(np.sqrt(low * high))
+
+
+def ones_without_rank(linearized: Any) -> float:
+    """How many singular values are exactly a, by inertia or, of small Jacobians, by a dense decomposition.
+
+    Unlike those of ``singular_values()``, which are set to a as often as the rank says. NaN where the guards of the
+    count gave way to these.
+    """
+    a = skip_gain(linearized)
+    if min(linearized.shape) <= DENSE_UP_TO:
+        return float((abs(np.linalg.svd(linearized.to_dense(), compute_uv=False) - a) <= EXACT).sum())
+    count = float(round(linearized.fraction_within(a, EXACT) * min(linearized.shape)))
+    return np.nan if linearized._counter.computed_values else count

@@ -2,6 +2,9 @@
 
 Before the last activation J = α I + β U V, after it J = D (α I + β U V), with D of the unscaled unit (masks held) or of
 the scaled one (recomputed). α and β are swept one at a time.
+
+Where many singular values are exactly those of the skip path, scaling it moves all of them, and the distributions
+differ by that share at least. The distance of the distributions of the others is therefore given as well.
 """
 
 from dataclasses import dataclass
@@ -13,6 +16,7 @@ from numpy.typing import NDArray
 import resdyn
 from experiments._harness import Run, main
 from experiments.rothauge2019_linearization import linearized as of
+from experiments.rothauge2019_linearization.judging import MARKED
 
 Array = NDArray[Any]
 # reading, masks; masks make no difference before the activation that they belong to
@@ -28,12 +32,12 @@ class Config:
     units: tuple[int, ...] = (5, 15, 22, 24, 26)
     """Counted from 1."""
     scales: tuple[float, ...] = (0.5, 1.0, 2.0, 4.0)
-    images: int = 2
+    images: int = 3
     """For complete spectra."""
     exact_stages: tuple[int, ...] = (3,)
-    counted_images: int = 1
+    counted_images: int = 2
     """For exact counts, in the other stages."""
-    thresholds: int = 80
+    thresholds: int = 48
     """Between 0 and ``largest_threshold``."""
     largest_threshold: float = 8.0
 
@@ -52,7 +56,7 @@ TOLERANCES = {
 
 
 def thresholds_of(config: Config) -> Array:
-    """Midpoints of a grid that has the scales 1, 2 and 4 at borders, so that no threshold falls on an atom."""
+    """Midpoints of a grid that has the scales at borders, so that no threshold falls on an atom."""
     return (np.arange(config.thresholds) + 0.5) * config.largest_threshold / config.thresholds
 
 
@@ -104,18 +108,28 @@ def _described(unit: Any, config: Config, *, exact: bool) -> dict[str, Array]:
 
 
 def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
-    """Each unit and kind of scaling, over the scales: medians over images.
+    """Each unit and kind of scaling, over the scales: medians over images, and quartiles of the distance.
 
-    ``distance`` is that of Kolmogorov and Smirnov to the spectrum without scaling, at the thresholds.
+    ``distance`` is that of Kolmogorov and Smirnov to the spectrum without scaling, at the thresholds; of ``others``
+    without the values that are exactly those of the skip path, None where these are all. ``between_images`` is the
+    distance between two images, without scaling, the largest of all pairs: what is not marked.
     """
     base = config.scales.index(1.0)
     units = []
     for u, name in enumerate(arrays["names"]):
-        described: dict[str, Any] = {"name": name, "unit": config.units[u], "complete": arrays["is_exact"][u]}
+        images = np.isfinite(arrays["exact"][u, 0, 0, base])
+        described: dict[str, Any] = {
+            "name": name,
+            "unit": config.units[u],
+            "complete": arrays["is_exact"][u],
+            "images": int(images.sum()),
+        }
         for kind, word in enumerate(KINDS):
             described[word] = {
                 " ".join(variant): _over_scales(
-                    {key: arrays[key][u, kind, v] for key in ("exact", "gain", "largest", "below")}, base
+                    {key: arrays[key][u, kind, v][:, images] for key in ("exact", "gain", "largest", "below")},
+                    arrays["thresholds"],
+                    base,
                 )
                 for v, variant in enumerate(VARIANTS)
             }
@@ -123,29 +137,41 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
     return {"network": config.weights, "scales": config.scales, "units": units}
 
 
-def _over_scales(of_images: dict[str, Array], base: int) -> dict[str, Array]:
-    distance = abs(of_images["below"] - of_images["below"][base]).max(axis=-1)
-    medians = {key: np.nanmedian(of_images[key], axis=1) for key in ("exact", "gain", "largest")}
-    return medians | {"distance": np.nanmedian(distance, axis=1)}
+def _over_scales(of_images: dict[str, Array], thresholds: Array, base: int) -> dict[str, Any]:
+    below, exact, gain = (of_images[key] for key in ("below", "exact", "gain"))
+    distance = abs(below - below[base]).max(axis=-1)
+    # those that are exactly the skip path's taken out
+    share = exact[..., None]
+    rest = (below - share * (thresholds >= gain[..., None])) / np.where(share < 1, 1 - share, np.nan)
+    others = abs(rest - rest[base]).max(axis=-1)
+    pairs = abs(below[base][:, None] - below[base]).max(axis=-1)
+    return {key: np.median(of_images[key], axis=1) for key in ("exact", "gain", "largest")} | {
+        "distance": np.median(distance, axis=1),
+        "distance_quartiles": np.quantile(distance, (0.25, 0.75), axis=1).T,
+        "distance_of_others": np.median(others, axis=1),
+        "between_images": pairs.max() if len(pairs) > 1 else None,
+    }
 
 
 def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> Any:
-    """Distribution functions of the last unit with a complete spectrum, for each kind of scaling."""
+    """Distribution functions of one unit for each kind of scaling; the distances of all units beside them."""
     from matplotlib.figure import Figure
 
     from resdyn.plotting.canvas import COLOURS
 
     exact = np.flatnonzero(arrays["is_exact"])
     u = int(exact[len(exact) // 2]) if len(exact) else 0
-    figure = Figure(figsize=(10.5, 6), layout="constrained")
-    axes = figure.subplots(len(KINDS), len(VARIANTS), sharex=True, sharey=True)
-    for (kind, v), ax in np.ndenumerate(axes):
+    figure = Figure(figsize=(13, 6), layout="constrained")
+    axes = figure.subplots(len(KINDS), len(VARIANTS) + 1, sharex="col")
+    for (kind, v), ax in np.ndenumerate(axes[:, :-1]):
         for z, scale in enumerate(config.scales):
             below = np.nanmedian(arrays["below"][u, kind, v, z], axis=0)
             ax.plot(arrays["thresholds"], below, color=COLOURS[z], linewidth=1.3, label=f"{scale:g}")
+        ax.set_ylim(-0.03, 1.03)
         if kind == 0:
             ax.set_title(
-                " the last activation, masks ".join(VARIANTS[v]) if v else "before the last activation",
+                f"unit {config.units[u]}: "
+                + (" the last activation, masks ".join(VARIANTS[v]) if v else "before the last activation"),
                 fontsize="small",
             )
         else:
@@ -153,8 +179,29 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
     for ax, symbol, what in zip(axes[:, 0], "αβ", ("skip path", "weights"), strict=True):
         ax.set_ylabel(f"{what} scaled:\nshare of singular values ≤ σ")
         ax.legend(title=symbol, fontsize="x-small", frameon=False, loc="lower right")
-    figure.suptitle(f"Unit {config.units[u]} of {summary['network']}, scaled")
+    for ax, kind in zip(axes[:, -1], KINDS, strict=True):
+        _draw_distances(ax, config, [unit[kind]["before held"] for unit in summary["units"]])
+    axes[0, -1].set_title("all units, before the last activation", fontsize="small")
+    axes[-1, -1].set_xlabel("residual unit")
+    figure.suptitle(f"Units of {summary['network']}, scaled")
     return figure
+
+
+def _draw_distances(ax: Any, config: Config, units: list[dict[str, Any]]) -> None:
+    """To the spectrum without scaling, unit by unit: of all values, and of those that are not the skip path's."""
+    from resdyn.plotting.canvas import COLOURS
+
+    places = range(len(units))
+    for z, scale in enumerate(config.scales):
+        if scale != 1:
+            for key, marker, label in (("distance", "o", "all"), ("distance_of_others", "x", "the others")):
+                found = [np.nan if unit[key][z] is None else unit[key][z] for unit in units]
+                ax.plot(places, found, marker, color=COLOURS[z], label=f"{label}, {scale:g}", markersize=5)
+    ax.axhline(MARKED, color="k", linewidth=0.5, linestyle=":")
+    ax.set_xticks(places, map(str, config.units))
+    ax.set_ylim(0, 1)
+    ax.set_ylabel("distance to unscaled")
+    ax.legend(fontsize="xx-small", frameon=False, ncols=2)
 
 
 if __name__ == "__main__":
