@@ -1,0 +1,125 @@
+"""How statements are judged, with the same rules for every network, and how numbers are put in words.
+
+Needs neither torch nor the modules that compute. Where there is nothing to judge the verdict is "not run".
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments._harness.claims import NOT_RUN
+
+Known = Sequence[float | None]
+Spreads = Sequence[tuple[float | None, float | None]]
+
+MOST = 0.5
+"""Most are more than half."""
+MANY_UNITS = 0.75
+"""Three units of four: a statement about units that fails for more than a quarter of them needs a qualification."""
+SLIGHT_MASS, SLIGHT_LARGEST = 0.05, 0.2
+"""Five points of share, and a fifth of the largest singular value."""
+MARKED = 0.25
+"""Two distribution functions that are a quarter apart somewhere differ to the naked eye: of a thousand values, 250
+would have to move."""
+
+
+# --- rules -------------------------------------------------------------------------------------------
+
+
+def is_most(share: float | None) -> str:
+    """Of one unit: "yes" or "no", "not known" where there is no share."""
+    if share is None:
+        return "not known"
+    return "yes" if share > MOST else "no"
+
+
+def most(shares: Mapping[str, Sequence[float]]) -> str:
+    """Whether most singular values are 1, from the shares of all units in each reading.
+
+    It holds in a reading if the share of the median unit is above half. Confirmed: in all readings, and for three units
+    of four in each; qualified: in one reading at least.
+    """
+    if not shares or not all(len(of_units) for of_units in shares.values()):
+        return NOT_RUN
+    holds = {reading: bool(np.median(of_units) > MOST) for reading, of_units in shares.items()}
+    many = all((np.asarray(of_units) > MOST).mean() >= MANY_UNITS for of_units in shares.values())
+    if all(holds.values()):
+        return "confirmed" if many else "qualified"
+    if not any(holds.values()):
+        return "not confirmed"
+    where = [reading for reading, held in holds.items() if held]
+    return f"qualified: true {' and '.join(where)} the last activation"
+
+
+def is_slight(mass: float, largest: float) -> bool:
+    """Whether a unit differs slightly between images: deviations of a share, and of the largest value over its mean."""
+    return bool(mass <= SLIGHT_MASS and largest <= SLIGHT_LARGEST)
+
+
+def slight(spreads: Spreads) -> str:
+    """Whether spectra differ slightly between images, from (deviation of share, relative one of the largest) of units.
+
+    Confirmed: all units of which several images are known; qualified: at least half of them.
+    """
+    known = [is_slight(mass, largest) for mass, largest in spreads if mass is not None and largest is not None]
+    if not known:
+        return NOT_RUN
+    if all(known):
+        return "confirmed"
+    return "qualified" if np.mean(known) >= 0.5 else "not confirmed"
+
+
+def marked(distances: Mapping[str, Any]) -> str:
+    """Whether scaling changes the distributions markedly, from distances of Kolmogorov and Smirnov.
+
+    For each variant distances over units and scales, shape (units, scales), the scale 1 left out; NaN is not known.
+    Judged is the median over units at each scale. Confirmed: marked in all variants at all scales; qualified: at some.
+    """
+    medians = [median for of_units in distances.values() for median in medians_over_units(of_units)]
+    if not medians:
+        return NOT_RUN
+    if min(medians) >= MARKED:
+        return "confirmed"
+    return "qualified" if max(medians) >= MARKED else "not confirmed"
+
+
+def medians_over_units(distances: Any) -> list[float]:
+    """One for each scale; nothing where no unit is known."""
+    table = np.asarray(distances, dtype=float)
+    return [float(np.median(column[np.isfinite(column)])) for column in table.T if np.isfinite(column).any()]
+
+
+def forced(found: Sequence[int], forced: Sequence[int]) -> str:
+    """Whether the exact ones found are those that sparsity forces: numbers of singular values, unit by unit.
+
+    They were found and forced in different ways, or there is nothing to confirm. Two singular values may be 1 by
+    chance or be moved by rounding.
+    """
+    if not len(found):
+        return NOT_RUN
+    return "confirmed" if max(abs(np.subtract(found, forced))) <= 2 else "not confirmed"
+
+
+# --- words -------------------------------------------------------------------------------------------
+
+
+def spread(values: Known, digits: int = 2) -> str:
+    """The median and the smallest and largest, "0.52 [0.31, 0.84]"."""
+    known = _known(values)
+    if not known:
+        return "not known"
+    return f"{np.median(known):.{digits}f} [{min(known):.{digits}f}, {max(known):.{digits}f}]"
+
+
+def quartiles(values: Known, digits: int = 2) -> str:
+    """The median and the quartiles, "0.52 [0.47, 0.61]"."""
+    known = _known(values)
+    if not known:
+        return "not known"
+    low, middle, high = np.quantile(known, (0.25, 0.5, 0.75))
+    return f"{middle:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
+
+
+def _known(values: Known) -> list[float]:
+    return [value for value in values if value is not None and np.isfinite(value)]
