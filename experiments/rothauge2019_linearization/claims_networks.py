@@ -229,8 +229,8 @@ def _damping_measured(nets: Nets) -> str:
         return f"{judging.spread(with_it, digits)} against {judging.spread(without, digits)}"
 
     return (
-        f"λ > 0 was learned in {len(damped)} of {len(units)} units, {judging.spread([u['damping'] for u in damped])}; at "
-        f"|1 − λ| exactly {_percent([u['counted'] for u in damped])} (by inertia; at 1 if the same units are not "
+        f"λ > 0 was learned in {len(damped)} of {len(units)} units, {judging.spread([u['damping'] for u in damped])}; "
+        f"at |1 − λ| exactly {_percent([u['counted'] for u in damped])} (by inertia; at 1 if the same units are not "
         f"damped: {_percent([u['undamped']['atom'] for u in damped])}; forced: "
         f"{_percent([u['forced'] for u in damped])}). Damped against not damped, the same {len(pairs)} units (median "
         f"over units [least, most], one image): share above 1 {beside('above_one', 100, 0)} %, largest "

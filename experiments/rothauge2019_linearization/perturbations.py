@@ -149,6 +149,7 @@ def _draw_gains(absolute: Any, relative: Any, numbers: dict[str, Any], words: st
 def _draw_excess(along: Any, factors: Any, attacks: dict[str, Any]) -> None:
     """Adversarial over random, after the stem and each unit; and the factor of each unit."""
     from matplotlib import colormaps
+    from matplotlib.ticker import LogLocator
 
     for k, (words, numbers) in enumerate(attacks.items()):
         # colours of their own: those of the panels above mean kinds of perturbations
@@ -163,6 +164,7 @@ def _draw_excess(along: Any, factors: Any, attacks: dict[str, Any]) -> None:
         factors.plot(np.arange(1, len(excess["of_units"]) + 1), excess["of_units"], **style)
     along.set_yscale("log")
     along.yaxis.set_major_formatter("{x:g}")
+    along.yaxis.set_minor_locator(LogLocator(subs=(2, 3, 5)))
     along.yaxis.set_minor_formatter("{x:g}")
     along.set_ylabel("size, adversarial / random")
     along.set_title("perturbations of equal length in pixels", fontsize="small")

@@ -236,6 +236,7 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
     for ax in (ones, active, extremes, distance):
         ax.set_xscale("symlog", linthresh=1, base=2)
         ax.set_xlim(-0.1, epochs[-1] * 1.1)
+        ax.set_xticks(epochs, [str(epoch) for epoch in epochs], minor=False)
         ax.legend(fontsize="x-small", frameon=False, handlelength=3.5)
     for ax in (extremes, distance):
         ax.set_xlabel("epochs")
