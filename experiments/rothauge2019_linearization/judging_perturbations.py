@@ -82,6 +82,12 @@ def _for_all(attacks: Attacks, holds: Callable[[Mapping[str, Any]], bool]) -> st
 # --- words -------------------------------------------------------------------------------------------
 
 
+def title_of(words: str) -> str:
+    """An attack as a reader knows it: "PGD, ℓ2 radius 0.1"; pixels are between 0 and 1."""
+    method, norm, radius = words.split()
+    return f"{method.upper()}, {'ℓ2' if norm == 'l2' else 'ℓ∞'} radius {radius}"
+
+
 def _with(median: float, quartiles: list[float], digits: int = 2) -> str:
     low, high = quartiles
     return f"{median:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"

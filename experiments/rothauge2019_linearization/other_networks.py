@@ -29,6 +29,7 @@ from experiments._harness import Run, main
 from experiments.rothauge2019_linearization.activity import rank_bound
 from experiments.rothauge2019_linearization.following import attacked, followed
 from experiments.rothauge2019_linearization.gains import numbers_of
+from experiments.rothauge2019_linearization.judging_perturbations import title_of
 from experiments.rothauge2019_linearization.material import net_and_images
 
 Array = NDArray[Any]
@@ -367,7 +368,7 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
         atoms.plot(places, [1 - row["damping"] for row in rows], "o", markersize=4, **style)
         medians = [np.nan if row["median"] is None else row["median"] for row in rows]
         atoms.plot(places, medians, "_", color=style["color"], markersize=12)
-        bounds.plot([row["rank_bound"] for row in rows], [row["counted"] for row in rows], "o", **style)
+        bounds.plot(arrays[f"{k}_rank_bound"][:, 0], arrays[f"{k}_counted"], "o", markersize=5, **style)
         excess = numbers["perturbations"]["attacks"][attack]["excess"]["along"]
         growth.plot(np.arange(len(excess)), excess, **style)
     p = np.linspace(0, 1, 101)
@@ -378,11 +379,13 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
     spectra.set_title(f"spectrum of unit {place}", fontsize="small")
     spectra.legend(fontsize="x-small", frameon=False)
     atoms.set(xlabel="residual unit", ylabel="skip gain, singular value")
+    low, high = atoms.get_ylim()
+    atoms.set_ylim(min(low, -0.05), max(high, 1.2))
     atoms.set_title("skip gain 1 − λ (dots), median singular value (bars)", fontsize="small")
     bounds.set(xlabel="ReLUs that fire in the sparser layer, p/n", ylabel="share exactly |1 − λ|, by inertia")
     bounds.set_title("units at the first image", fontsize="small")
     growth.set(yscale="log", xlabel="residual unit (0: after the stem)", ylabel="size, adversarial / random")
-    growth.set_title(f"{attack}, medians over {config.attacked} images", fontsize="small")
+    growth.set_title(f"{title_of(attack)}, medians over {config.attacked} images", fontsize="small")
     return figure
 
 

@@ -17,6 +17,7 @@ import resdyn
 from experiments._harness import Run, main
 from experiments.rothauge2019_linearization.following import attacked, followed
 from experiments.rothauge2019_linearization.gains import numbers_of
+from experiments.rothauge2019_linearization.judging_perturbations import title_of
 from experiments.rothauge2019_linearization.material import net_and_images
 
 Array = NDArray[Any]
@@ -119,12 +120,6 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
         ax.set_xlabel("residual unit (0: after the stem)" if ax is excess else "residual unit")
     figure.suptitle(f"{summary['network']}: medians over {summary['images']} test images", fontsize="medium")
     return figure
-
-
-def title_of(words: str) -> str:
-    """An attack as a reader knows it: "PGD, ℓ2 radius 0.1"; pixels are between 0 and 1."""
-    method, norm, _ = words.split()
-    return f"{method.upper()}, {'ℓ2' if norm == 'l2' else 'ℓ∞'} radius {words.split()[2]}"
 
 
 def _draw_gains(absolute: Any, relative: Any, numbers: dict[str, Any], words: str) -> None:
