@@ -264,12 +264,15 @@ def test_a_unit_by_counts_is_the_unit_by_singular_values():
 
 def test_scaling_moves_the_atom_with_the_skip_path_alone(smoke):
     scaling = smoke("other_networks").summary["networks"]["resnet20-digits-seed0"]["scaling"]
-    shares = [row["atom"] for rows in scaling.values() for row in rows.values()]
+    shares = [row["atom"] for what in ("skip", "branch") for row in scaling[what].values()]
     assert min(shares) > 0.05  # there is an atom
     assert np.ptp(shares) < 1e-9
     assert {row["at"] for row in scaling["skip"].values()} == {1.0, 2.0}
     assert {row["at"] for row in scaling["branch"].values()} == {1.0}
     assert scaling["branch"]["2"]["largest"] > 1.3 * scaling["branch"]["1"]["largest"]
+    # the atom takes away a jump of its share, and no distance is smaller than half a jump
+    assert scaling["skip"]["2"]["distance"] >= shares[0] / 2
+    assert scaling["skip"]["1"]["distance"] == scaling["branch"]["1"]["distance"] == 0
 
 
 def test_ones_of_a_plain_net_are_those_that_the_rank_forces(smoke):
@@ -294,7 +297,7 @@ def test_counts_of_ones_know_nothing_of_the_rank(monkeypatch):
     honest = spectrum.forced_atoms
 
     def twenty_too_many(structure):
-        return tuple(dataclasses.replace(atom, multiplicity=atom.multiplicity + 20) for atom in honest(structure))
+        return tuple(atom._replace(multiplicity=atom.multiplicity + 20) for atom in honest(structure))
 
     monkeypatch.setattr(spectrum, "forced_atoms", twenty_too_many)
     counted = other_networks._counted(unit, x)
