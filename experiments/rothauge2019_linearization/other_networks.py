@@ -175,7 +175,9 @@ def _undamped(unit: Any, x: Array) -> dict[str, Array]:
     a = skip_gain(unit)
     if a in (0.0, 1.0):
         return {f"undamped_{name}": np.array(np.nan) for name in ("atom", "above_one", "largest")}
-    J = resdyn.networks.linearize(unit, x, skip_scale=1 / a)
+    factors = resdyn.networks.linearize(unit, x).factors
+    # λ is in single precision, and the rounding of a small 1 − λ would be multiplied by its inverse
+    J = resdyn.networks.linearize(unit, x, skip_scale=1 / (a if factors is None else factors.a))
     above = J.count_above(1.0 + EXACT) / J.shape[0]
     return {
         "undamped_atom": np.array(J.count_above(1.0 - EXACT) / J.shape[0] - above),
