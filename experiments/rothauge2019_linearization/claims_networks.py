@@ -1,326 +1,346 @@
-"""Claims about perturbations, about other networks, and what goes beyond the paper: experiments 4, 6 and 7."""
+"""Claims about perturbations, about other networks, and what goes beyond the paper: experiments 4, 6 and 7.
 
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+Every network is judged by the same rules (:mod:`judging`, :mod:`judging_perturbations`). A net that a summary has no
+numbers of is "not run".
+"""
+
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from experiments._harness import Claim
+from experiments._harness.claims import NOT_RUN
+from experiments.rothauge2019_linearization import judging, judging_perturbations
 
 Summary = dict[str, Any]
 
 BOTH = ("laptop", "paper")
-# nets that were trained at paper scale are in this preset only
-AT_PAPER_SCALE = ("paper",)
+# the nets of the laptop stand beside one that was not run
+RESNET110 = ("laptop", "resnet110")
 BEYOND = "beyond the paper"
-
-
-def _median(values: Sequence[float]) -> float:
-    return float(np.median(values))
+IN_WORDS = "in words only"
 
 
 def _range(values: Sequence[float], digits: int = 2) -> str:
     """The smallest and the largest, or one number where both look alike."""
+    if not len(values):
+        return "not known"
     low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
     return low if low == high else f"{low}–{high}"
 
 
+def _percent(shares: Sequence[float | None], digits: int = 0) -> str:
+    """Median and extremes, in hundredths: "52 [31, 84] %"."""
+    return f"{judging.spread([None if share is None else 100 * share for share in shares], digits)} %"
+
+
 # --- 4: perturbations ----------------------------------------------------------------------------
 
+Measured = Callable[[Mapping[str, Any], int], str]
+Verdict = Callable[[Mapping[str, Any]], str]
 
-def _gentle(summary: Summary) -> dict[str, Any]:
-    """Attacks that seek the boundary by many small steps, or by one that is too small to overshoot it."""
-    return {words: n for words, n in summary["attacks"].items() if words != "fgsm linf 8/255"}
-
-
-def _jump_measured(summary: Summary) -> str:
-    attacks = _gentle(summary)
-    last = [n["adversarial"]["last_gain"] for n in attacks.values()]
-    random = [n["random"]["last_gain"] for n in attacks.values()]
-    inside = [n["adversarial"]["largest_of_stage_in_last_two"] for n in attacks.values()]
-    largest = [n["adversarial"]["largest_gain"] for n in attacks.values()]
-    where = sorted({n["adversarial"]["largest_gain_at"] for n in attacks.values()})
-    before = [1 - n["excess"]["share_of_last_units"] for n in attacks.values()]
-    return (
-        f"last unit: gain {_range(last)} against {_range(random)} at random; {_range([100 * s for s in inside], 0)} % "
-        f"of {summary['images']} images have the largest gain of the stage in its last two units; but unit "
-        f"{', '.join(map(str, where))} has {_range(largest)}, and {_range([100 * b for b in before], 0)} % of the "
-        "excess (its logarithm) is gained before the last three units"
-    )
-
-
-def _jump_verdict(summary: Summary) -> str:
-    attacks = _gentle(summary).values()
-    # at least a tenth above what random perturbations do there, and for most images the largest of the stage
-    there = all(
-        n["adversarial"]["last_gain"] > 1.1 * n["random"]["last_gain"]
-        and n["adversarial"]["largest_of_stage_in_last_two"] > 0.5
-        for n in attacks
-    )
-    # a jump without qualification would be the largest gain of all, and where most of the excess comes from
-    alone = all(
-        n["adversarial"]["largest_gain"] <= n["adversarial"]["last_gain"] and n["excess"]["share_of_last_units"] > 0.5
-        for n in attacks
-    )
-    return "not confirmed" if not there else "confirmed" if alone else "qualified"
-
-
-def _random_measured(summary: Summary) -> str:
-    attacks = summary["attacks"].values()
-    return (
-        f"last unit: gain {_range([n['random']['last_gain'] for n in attacks])}, relative to the state "
-        f"{_range([n['random']['last_relative_gain'] for n in attacks])} (the state itself grows by "
-        f"{next(iter(attacks))['state_gain'][-1]:.2f})"
-    )
-
-
-def _random_verdict(summary: Summary) -> str:
-    attacks = summary["attacks"].values()
-    if any(n["random"]["last_relative_gain"] > 1.05 for n in attacks):
-        return "not confirmed"
-    # a gain within a tenth of 1 is none; relative to a growing state there may be none all the same
-    return "confirmed" if all(n["random"]["last_gain"] < 1.1 for n in attacks) else "qualified"
-
-
-def _relative_measured(summary: Summary) -> str:
-    attacks = _gentle(summary).values()
-    adversarial, random = ([n[kind] for n in attacks] for kind in ("adversarial", "random"))
-    inside = [100 * row["relative_largest_of_stage_in_last_two"] for row in adversarial]
-    return (
-        f"last unit, relative to the state: {_range([row['last_relative_gain'] for row in adversarial])} against "
-        f"{_range([row['last_relative_gain'] for row in random])} at random, but no more than "
-        f"{max(row['last_relative_over_stage'] for row in adversarial):.2f} times that of units before in the stage; "
-        f"{_range(inside, 0)} % of the images have the largest relative gain of the stage in its last two units"
-    )
-
-
-def _relative_verdict(summary: Summary) -> str:
-    attacks = _gentle(summary).values()
-    grows = all(n["adversarial"]["last_relative_gain"] > 1.05 > n["random"]["last_relative_gain"] for n in attacks)
-    # a jump is a fifth more than what the units before do, not the last step of a slow rise
-    jumps = all(n["adversarial"]["last_relative_over_stage"] > 1.2 for n in attacks)
-    return "confirmed" if grows and jumps else "qualified" if grows else "not confirmed"
-
-
-def _excess_measured(summary: Summary) -> str:
-    def each(words: str, n: Summary) -> str:
-        low, high = n["excess"]["pooled_quartiles"]
-        return f"{words}: {n['excess']['pooled']:.1f} ({low:.1f}–{high:.1f})"
-
-    return "; ".join(each(words, n) for words, n in summary["attacks"].items())
-
-
-def _excess_verdict(summary: Summary) -> str:
-    """Whether it depends on the attack more than by a factor of two."""
-    found = [n["excess"]["pooled"] for n in summary["attacks"].values()]
-    return "depends on the attack" if max(found) > 2 * min(found) else "alike for all attacks"
-
-
-PERTURBATIONS = (
-    Claim(
+GROWTH: tuple[tuple[str, str, str, Measured, Verdict], ...] = (
+    (
         "adversarial-jump",
         "adversarial perturbations jump in magnitude near the end of the final stage",
-        "in words only",
-        "perturbations",
-        _jump_measured,
-        _jump_verdict,
-        BOTH,
+        IN_WORDS,
+        judging_perturbations.jump_measured,
+        judging_perturbations.jump,
     ),
-    Claim(
+    (
         "adversarial-jump-relative",
         "the jump is one relative to the state, too",
         "not said whether absolute or relative",
-        "perturbations",
-        _relative_measured,
-        _relative_verdict,
-        BOTH,
+        judging_perturbations.relative_measured,
+        judging_perturbations.relative_jump,
     ),
-    Claim(
+    (
         "random-without-jump",
         "random perturbations do not jump there",
-        "in words only",
-        "perturbations",
-        _random_measured,
-        _random_verdict,
-        BOTH,
+        IN_WORDS,
+        judging_perturbations.random_measured,
+        judging_perturbations.no_jump_at_random,
     ),
-    Claim(
+    (
         "adversarial-excess",
         "at the pooled features adversarial perturbations are larger than random ones of equal length",
         "no number known to us",
-        "perturbations",
-        _excess_measured,
-        _excess_verdict,
-        BOTH,
+        judging_perturbations.excess_measured,
+        judging_perturbations.excess,
     ),
 )
+
+
+def _of_perturbations(name: str, statement: str, paper: str, measured: Measured, verdict: Verdict) -> Claim:
+    return Claim(
+        name,
+        statement,
+        paper,
+        "perturbations",
+        lambda summary: measured(summary["attacks"], summary["images"]),
+        lambda summary: verdict(summary["attacks"]),
+        BOTH,
+    )
+
+
+PERTURBATIONS = tuple(_of_perturbations(*row) for row in GROWTH)
 
 
 # --- 6: other networks ---------------------------------------------------------------------------
 
+Nets = dict[str, Summary]
 
-def _nets(summary: Summary, prefix: str) -> list[Summary]:
+
+def _nets(summary: Summary, prefix: str) -> Nets:
     """The nets whose name begins so, whatever their seed."""
-    return [n for weights, n in summary["networks"].items() if weights.startswith(prefix)]
+    return {weights: n for weights, n in summary["networks"].items() if weights.startswith(prefix)}
 
 
-def _card(nets: list[Summary]) -> str:
-    depth = " and ".join(str(d) for d in sorted({n["depth"] for n in nets}))
-    return f"depth {depth}, accuracy {_range([100 * n['accuracy'] for n in nets], 1)} %"
+def _card(nets: Nets) -> str:
+    depth = " and ".join(str(d) for d in sorted({n["depth"] for n in nets.values()}))
+    count = f"{len(nets)} nets of" if len(nets) > 1 else "one net of"
+    return f"{count} depth {depth}, accuracy {_range([100 * n['accuracy'] for n in nets.values()], 1)} %"
 
 
-def _units(nets: list[Summary]) -> list[Summary]:
-    return [unit for n in nets for unit in n["units"].values()]
+def _units(nets: Nets) -> list[Summary]:
+    return [unit for n in nets.values() for unit in n["units"].values()]
 
 
-def _ones_measured(nets: list[Summary]) -> str:
+def _images(units: list[Summary]) -> str:
+    return f"{_range([u['images'] for u in units], 0)} images"
+
+
+def _ones_measured(nets: Nets) -> str:
     units = _units(nets)
-    atoms = [100 * u["atom"] for u in units]
     return (
-        f"exactly 1: {_range(atoms, 0)} % in {len(units)} units, median {_median(atoms):.0f} %, both readings alike; "
-        f"r/n {_range([u['rank_bound'] for u in units])}; within 0.1 of 1: "
-        f"{_range([100 * u['near_one']['0.1'] for u in units], 0)} % ({_card(nets)})"
+        f"exactly 1, both readings alike: {_percent([u['atom'] for u in units])}, above half in "
+        f"{sum(u['atom'] > judging.MOST for u in units)} of {len(units)} units (median over units [least, most]; "
+        f"{_images(units)}); {_card(nets)}"
     )
 
 
-def _ones_verdict(nets: list[Summary]) -> str:
-    # "most" is more than half
-    most = [u["atom"] > 0.5 for u in _units(nets)]
-    return "confirmed" if all(most) else "qualified" if any(most) else "not confirmed"
+def _ones_verdict(nets: Nets) -> str:
+    return judging.most({"in both readings": [u["atom"] for u in _units(nets)]})
 
 
-def _images_measured(nets: list[Summary]) -> str:
-    several = [u for u in _units(nets) if u["spread_of_atom"] is not None]
-    return (
-        f"standard deviation over {several[0]['images']} images: "
-        f"{_range([100 * u['spread_of_atom'] for u in several], 1)} points of the share that is exactly 1, "
-        f"{_range([100 * u['relative_spread_of_largest'] for u in several], 0)} % of the largest"
-    )
-
-
-def _images_verdict(nets: list[Summary]) -> str:
-    several = [u for u in _units(nets) if u["spread_of_atom"] is not None]
-    # slight: five points of share, a fifth of the largest value
-    shares = all(u["spread_of_atom"] < 0.05 for u in several)
-    extremes = all(u["relative_spread_of_largest"] < 0.2 for u in several)
-    return "confirmed" if shares and extremes else "qualified" if shares or extremes else "not confirmed"
-
-
-def _scaling_measured(nets: list[Summary]) -> str:
-    def sweep(n: Summary, what: str) -> str:
-        rows = n["scaling"][what].values()
-        return ", ".join(f"{100 * row['atom']:.0f} % at {row['at']:.3g}" for row in rows)
-
-    n = nets[0]
-    largest = ", ".join(f"{row['largest']:.2f}" for row in n["scaling"]["branch"].values())
-    scales = ", ".join(n["scaling"]["branch"])
-    return (
-        f"last unit but one, skip × {scales}: exactly {sweep(n, 'skip')}; branch × {scales}: {sweep(n, 'branch')}, "
-        f"largest {largest}"
-    )
-
-
-def _scaling_verdict(nets: list[Summary]) -> str:
-    """Whether the atom follows the skip path and stays with the branch, and the largest value grows with the branch."""
-
-    def follows(n: Summary) -> bool:
-        skip, branch = n["scaling"]["skip"], n["scaling"]["branch"]
-        shares = [row["atom"] for row in (*skip.values(), *branch.values())]
-        largest = [row["largest"] for row in branch.values()]
-        # masks are held, so the rank and with it the share are the same; neighbours by a third at least
-        return max(shares) - min(shares) < 1e-3 and all(b > 4 / 3 * a for a, b in pairwise(largest))
-
-    return "confirmed" if all(map(follows, nets)) else "qualified"
-
-
-def _growth_measured(nets: list[Summary]) -> str:
-    found = [n["perturbations"] for n in nets]
-    adversarial, random = ([p[kind] for p in found] for kind in ("adversarial", "random"))
-    inside = [100 * row["largest_of_stage_in_last_two"] for row in adversarial]
-    return (
-        f"last unit: gain {_range([row['last_gain'] for row in adversarial])} against "
-        f"{_range([row['last_gain'] for row in random])} at random, relative "
-        f"{_range([row['last_relative_gain'] for row in adversarial])} against "
-        f"{_range([row['last_relative_gain'] for row in random])}; {_range(inside, 0)} % of the images have the "
-        "largest gain of the stage in its last two units; pooled features: ratio "
-        f"{_range([p['excess']['pooled'] for p in found], 1)}"
-    )
-
-
-def _growth_verdict(nets: list[Summary]) -> str:
-    found = [n["perturbations"] for n in nets]
-    there = [
-        p["adversarial"]["last_gain"] > 1.1 * p["random"]["last_gain"]
-        and p["adversarial"]["largest_of_stage_in_last_two"] > 0.5
-        for p in found
-    ]
-    relative = [p["adversarial"]["last_relative_gain"] > 1.05 for p in found]
-    return "confirmed" if all(there) and all(relative) else "qualified" if any(there) else "not confirmed"
-
-
-def _damping_measured(nets: list[Summary]) -> str:
+def _near_measured(nets: Nets) -> str:
     units = _units(nets)
-    damped = [u for u in units if u["damping"] > 0]
-    plain = [u for u in units if u["damping"] <= 0]
-    exact = [u["median"] for u in damped if u["median"] is not None]
+    near = ", ".join(f"{w}: {_percent([u['near_one'][w] for u in units])}" for w in units[0]["near_one"])
+    return f"within a distance of 1, median over {len(units)} units [least, most]: {near}; {_card(nets)}"
+
+
+def _near_verdict(nets: Nets) -> str:
+    """A distance of a tenth counts as 1, as for ResNet-56."""
+    return judging.most({"in both readings": [u["near_one"]["0.1"] for u in _units(nets)]})
+
+
+def _both_counts(units: list[Summary]) -> tuple[list[int], list[int]]:
+    """Numbers of singular values at the atom, by inertia, and those forced by the ReLUs that fire, where there are."""
+    chosen = [u for u in units if u["forced"] > 0]
+    return [round(u["counted"] * u["n"]) for u in chosen], [round(u["forced"] * u["n"]) for u in chosen]
+
+
+def _sparsity_measured(nets: Nets) -> str:
+    units = _units(nets)
+    found, forced = _both_counts(units)
+    if not forced:
+        return f"none are forced in {len(units)} units; {_card(nets)}"
+    gap = max(abs(np.subtract(found, forced)))
     return (
-        f"λ > 0 was learned in {len(damped)} of {len(units)} units, {_range([u['damping'] for u in damped])}; there "
-        f"exactly |1 − λ|: {_range([100 * u['atom'] for u in damped], 0)} %, median singular value {_range(exact)}, "
-        f"share > 1 {_range([100 * u['above_one'] for u in damped], 0)} % (undamped units: "
-        f"{_range([100 * u['above_one'] for u in plain], 0)} %), largest {_range([u['largest'] for u in damped], 1)} "
-        f"({_card(nets)})"
+        f"p/n {judging.spread([u['rank_bound'] for u in units])}; ones are forced in {len(forced)} of {len(units)} "
+        f"units, n − 2p between {min(forced)} and {max(forced)}; counted by inertia, at one image, they differ from it "
+        f"by at most {gap}; {_card(nets)}"
     )
 
 
-def _damping_verdict(nets: list[Summary]) -> str:
-    """Whether the atom, where there is one, is at |1 − λ| as the rank forces it, in all damped units."""
-    damped = [u for u in _units(nets) if u["damping"] > 0]
+def _sparsity_verdict(nets: Nets) -> str:
+    return judging.forced(*_both_counts(_units(nets)))
+
+
+def _images_measured(nets: Nets) -> str:
+    several = [u for u in _units(nets) if u["spread_of_atom"] is not None]
+    if not several:
+        return f"one image alone; {_card(nets)}"
+    return (
+        f"standard deviation over {_images(several)}, median over {len(several)} units [least, most]: share that is "
+        f"exactly 1 {judging.spread([u['spread_of_atom'] for u in several], 3)}, largest value "
+        f"{judging.spread([u['relative_spread_of_largest'] for u in several])} of itself; {_card(nets)}"
+    )
+
+
+def _images_verdict(nets: Nets) -> str:
+    return judging.slight([(u["spread_of_atom"], u["relative_spread_of_largest"]) for u in _units(nets)])
+
+
+def _distances(nets: Nets, what: str) -> list[list[float]]:
+    """Of each net's scaled unit, at the scales other than 1."""
+    scaled = [n["scaling"][what] for n in nets.values() if n["scaling"] is not None]
+    return [[row["distance"] for scale, row in rows.items() if scale != "1"] for rows in scaled]
+
+
+def _scaling(what: str) -> tuple[Callable[[Nets], str], Callable[[Nets], str]]:
+    def measured(nets: Nets) -> str:
+        rows = [n["scaling"][what] for n in nets.values() if n["scaling"] is not None]
+        if not rows:
+            return f"the skip path is scaled already; {_card(nets)}"
+        scales = ", ".join(
+            f"{_range([row[scale]['distance'] for row in rows])} (×{scale}; exactly "
+            f"{_range([row[scale]['at'] for row in rows], 1)}: {_range([100 * row[scale]['atom'] for row in rows], 0)} "
+            f"%, largest {_range([row[scale]['largest'] for row in rows], 1)})"
+            for scale in rows[0]
+            if scale != "1"
+        )
+        units = ", ".join(sorted({str(n["scaling"]["unit"]) for n in nets.values() if n["scaling"]}))
+        # it takes away a jump of one distribution function, and no distance is smaller than half a jump
+        automatic = "; the atom, which moves, alone makes half its share" if what == "skip" else ""
+        return (
+            f"distance (Kolmogorov–Smirnov) to the unscaled spectrum, unit {units} alone at one image of each net: "
+            f"{scales}{automatic}; {_card(nets)}"
+        )
+
+    return measured, lambda nets: judging.marked(
+        {"masks held": _distances(nets, what)} if _distances(nets, what) else {}
+    )
+
+
+def _attacks(nets: Nets) -> dict[str, Any]:
+    """Of all nets, under the seed of the net if there are several."""
+    return {
+        words if len(nets) == 1 else f"{words} (seed {weights.rpartition('seed')[2]})": n
+        for weights, net in nets.items()
+        for words, n in net["perturbations"]["attacks"].items()
+    }
+
+
+def _damped(units: list[Summary]) -> list[Summary]:
+    return [u for u in units if u["damping"] > 0]
+
+
+def _damping_measured(nets: Nets) -> str:
+    units = _units(nets)
+    damped = _damped(units)
+    if not damped:
+        return f"λ > 0 was learned in none of {len(units)} units; {_card(nets)}"
+    pairs = [(u["damped"], u["undamped"]) for u in damped if u["undamped"]["above_one"] is not None]
+
+    def beside(name: str, scale: float, digits: int) -> str:
+        with_it, without = ([scale * pair[k][name] for pair in pairs] for k in (0, 1))
+        return f"{judging.spread(with_it, digits)} against {judging.spread(without, digits)}"
+
+    return (
+        f"λ > 0 was learned in {len(damped)} of {len(units)} units, {judging.spread([u['damping'] for u in damped])}; "
+        f"at |1 − λ| exactly {_percent([u['counted'] for u in damped])} (by inertia; at 1 if the same units are not "
+        f"damped: {_percent([u['undamped']['atom'] for u in damped])}; forced: "
+        f"{_percent([u['forced'] for u in damped])}). Damped against not damped, the same {len(pairs)} units (median "
+        f"over units [least, most], one image): share above 1 {beside('above_one', 100, 0)} %, largest "
+        f"{beside('largest', 1, 1)}; {_card(nets)}"
+    )
+
+
+def _damping_verdict(nets: Nets) -> str:
+    """Whether the atom is at |1 − λ|, as large as at 1 without damping and at least as large as forced."""
+    if not nets:
+        return NOT_RUN
+    damped = _damped(_units(nets))
     if not damped:
         return "no unit is damped"
-    # at least what the bound of the rank forces, up to one singular value
-    return "as derived" if all(u["atom"] >= 1 - 2 * u["rank_bound"] - 1 / u["n"] for u in damped) else "not as derived"
+
+    def derived(u: Summary) -> bool:
+        # up to two singular values that are there by chance, or that rounding moves
+        slack = 2 / u["n"] + 1e-9
+        atom = u["undamped"]["atom"]
+        return u["counted"] >= u["forced"] - slack and (atom is None or abs(u["counted"] - atom) <= slack)
+
+    return "as derived" if all(map(derived, damped)) else "not as derived"
 
 
-Judge = tuple[str, str, str, Callable[[list[Summary]], str], Callable[[list[Summary]], str]]
+Judge = tuple[str, str, str, Callable[[Nets], str], Callable[[Nets], str]]
 
 STATEMENTS: tuple[Judge, ...] = (
-    ("ones", "most singular values of units are 1", "in words only", _ones_measured, _ones_verdict),
-    ("images", "spectra differ only slightly between images", "in words only", _images_measured, _images_verdict),
+    ("most-values-are-one", "most singular values of units are 1", IN_WORDS, _ones_measured, _ones_verdict),
     (
-        "scaling",
-        "scaling skip path or weights changes spectra markedly",
-        "in words only",
-        _scaling_measured,
-        _scaling_verdict,
+        "most-values-are-near-one",
+        "the same, where near 1 counts as 1",
+        IN_WORDS,
+        _near_measured,
+        _near_verdict,
     ),
-    ("jump", "adversarial perturbations jump near the end", "in words only", _growth_measured, _growth_verdict),
+    (
+        "ones-come-from-sparsity",
+        "exact ones are those that few active inner units force (ours)",
+        "not stated",
+        _sparsity_measured,
+        _sparsity_verdict,
+    ),
+    (
+        "images-differ-slightly",
+        "spectra differ only slightly between images",
+        IN_WORDS,
+        _images_measured,
+        _images_verdict,
+    ),
+    (
+        "skip-scaling",
+        "scaling the skip connection changes the distributions markedly",
+        IN_WORDS,
+        *_scaling("skip"),
+    ),
+    (
+        "weight-scaling",
+        "scaling the weights changes the distributions markedly",
+        IN_WORDS,
+        *_scaling("branch"),
+    ),
 )
+
+
+def _growth(name: str, statement: str, paper: str, measured: Measured, verdict: Verdict) -> Judge:
+    """A row on perturbations, of nets instead of attacks."""
+
+    def words(nets: Nets) -> str:
+        images = {n["perturbations"]["images"] for n in nets.values()}
+        return f"{measured(_attacks(nets), max(images))}; {_card(nets)}"
+
+    return name, statement, paper, words, lambda nets: verdict(_attacks(nets))
+
+
+ON_PERTURBATIONS: tuple[Judge, ...] = tuple(_growth(*row) for row in GROWTH)
+DAMPING: Judge = ("damping", "damping moves the atom to 1 − λ", BEYOND, _damping_measured, _damping_verdict)
 
 
 def _rows_of(key: str, words: str, prefix: str, statements: tuple[Judge, ...], presets: tuple[str, ...]) -> list[Claim]:
     def row(judge: Judge) -> Claim:
         name, statement, paper, measured, verdict = judge
-        return Claim(
-            f"{key}-{name}",
-            f"{words}: {statement}",
-            paper,
-            "other_networks",
-            lambda summary: measured(_nets(summary, prefix)),
-            lambda summary: verdict(_nets(summary, prefix)),
-            presets,
-        )
+
+        def ours(summary: Summary) -> str:
+            nets = _nets(summary, prefix)
+            return measured(nets) if nets else _instead(summary)
+
+        def judged(summary: Summary) -> str:
+            nets = _nets(summary, prefix)
+            return verdict(nets) if nets else NOT_RUN
+
+        return Claim(f"{key}-{name}", f"{words}: {statement}", paper, "other_networks", ours, judged, presets)
 
     return [row(judge) for judge in statements]
 
 
-DAMPING: Judge = ("damping", "damping moves the atom to 1 − λ", BEYOND, _damping_measured, _damping_verdict)
+def _instead(summary: Summary) -> str:
+    """What stands beside a net that was not run: the best of the plain nets that were, with depth and accuracy."""
+    others = _nets(summary, "resnet")
+    if not others:
+        return "—"
+    best = max(others, key=lambda weights: others[weights]["accuracy"])
+    return f"not run; beside it, in rows of its own, {best}: {_card({best: others[best]})}"
 
+
+ALL = STATEMENTS + ON_PERTURBATIONS
 OTHER_NETWORKS = (
-    *_rows_of("preresnet20", "pre-activation ResNet-20", "resnet20-cifar10", STATEMENTS, BOTH),
-    *_rows_of("preresnet110", "pre-activation ResNet-110", "resnet110-cifar10", STATEMENTS, AT_PAPER_SCALE),
-    *_rows_of("in-resnet20", "In-ResNet-20", "in-resnet20", (DAMPING, STATEMENTS[3]), BOTH),
-    *_rows_of("lambda-in-resnet20", "λ-In-ResNet-20", "lambda-in-resnet20", (DAMPING, STATEMENTS[3]), BOTH),
+    *_rows_of("preresnet20", "pre-activation ResNet-20", "resnet20-cifar10", ALL, BOTH),
+    *_rows_of("preresnet110", "pre-activation ResNet-110", "resnet110-cifar10", ALL, RESNET110),
+    *_rows_of("in-resnet20", "In-ResNet-20", "in-resnet20", (DAMPING, ON_PERTURBATIONS[0]), BOTH),
+    *_rows_of("lambda-in-resnet20", "λ-In-ResNet-20", "lambda-in-resnet20", (DAMPING, ON_PERTURBATIONS[0]), BOTH),
 )
 
 
@@ -329,47 +349,68 @@ OTHER_NETWORKS = (
 
 def _training_measured(summary: Summary) -> str:
     def of(words: str, run: Summary) -> str:
-        before, active = run["exact_ones"]["before"], run["active_inner"]
-        after, largest = run["exact_ones"]["after"], run["largest"]["before"]
+        def ends(name: str, scale: float, digits: int) -> str:
+            rows = [repeat[name] for repeat in run["of_repeats"]]
+            start, end = (judging.spread([scale * row[at] for row in rows], digits) for at in (0, -1))
+            return f"{start} → {end}"
+
         return (
-            f"{words}: exactly 1 before the last ReLU {100 * before[0]:.0f} → {100 * before[-1]:.0f} %, after it "
-            f"{100 * after[0]:.0f} → {100 * after[-1]:.0f} %; p/n {active[0]:.2f} → {active[-1]:.2f}; largest "
-            f"{largest[0]:.1f} → {largest[-1]:.1f}; test accuracy {100 * run['accuracy'][-1]:.0f} %"
-        )
-
-    return f"epochs 0 → {summary['epochs'][-1]}; " + "; ".join(of(*pair) for pair in summary["runs"].items())
-
-
-def _training_verdict(summary: Summary) -> str:
-    ones = [run["exact_ones"]["before"] for run in summary["runs"].values()]
-    # five points are more than single units of a layer make
-    grown = [shares[-1] > shares[0] + 0.05 for shares in ones]
-    if not any(grown):
-        return "not confirmed"
-    return "confirmed" if all(grown) and max(shares[-1] for shares in ones) > 0.5 else "qualified"
-
-
-def _transformer_measured(summary: Summary) -> str:
-    units = summary["trained"]["units"]
-
-    def of(kind: str) -> str:
-        rows = [row for name, row in units.items() if name.endswith(kind)]
-        near, nearer = ([100 * row[f"within_{width}"] for row in rows] for width in ("0.1", "0.001"))
-        return (
-            f"{kind}: rank {_range([row['rank'] for row in rows])} n, within 0.1 of 1 {_range(near, 0)} %, within "
-            f"0.001 {_range(nearer, 1)} %, largest {_range([row['largest'] for row in rows], 1)}"
+            f"{words}: exactly 1 before the last ReLU {ends('exact_ones_before', 100, 1)} %, after it "
+            f"{ends('exact_ones_after', 100, 1)} %; p/n {ends('active_inner', 1, 2)}; largest "
+            f"{ends('largest_before', 1, 1)}; test accuracy "
+            f"{judging.spread([100 * repeat['accuracy'][-1] for repeat in run['of_repeats']], 0)} %"
         )
 
     return (
-        f"exactly 1: {100 * summary['trained']['exact_ones']:.1f} %; {of('attention')}; {of('feed-forward')} "
-        f"(accuracy {100 * summary['accuracy']:.0f} %)"
+        f"epochs 0 → {summary['epochs'][-1]}, medians over blocks and {summary['images']} images; of "
+        f"{summary['repeats']} trainings the median [least, most]: "
+        + "; ".join(of(*pair) for pair in summary["runs"].items())
+    )
+
+
+def _training_verdict(summary: Summary) -> str:
+    """Confirmed: they grow in every training, and become most; qualified: in every one with some weight decay."""
+
+    def grown(run: Summary) -> bool:
+        # five points are more than single units of a layer make
+        shares = [repeat["exact_ones_before"] for repeat in run["of_repeats"]]
+        return all(share[-1] > share[0] + 0.05 for share in shares)
+
+    runs = summary["runs"]
+    if not runs:
+        return NOT_RUN
+    grows = [words for words, run in runs.items() if grown(run)]
+    if not grows:
+        return "not confirmed"
+    most = all(np.median([row["exact_ones_before"][-1] for row in runs[w]["of_repeats"]]) > judging.MOST for w in grows)
+    if len(grows) == len(runs):
+        return "confirmed" if most else "qualified: they grow, but do not become most"
+    return f"qualified: they grow with {', '.join(grows)}"
+
+
+def _transformer_measured(summary: Summary) -> str:
+    trained = summary["trained"]
+
+    def of(kind: str) -> str:
+        rows = [row for name, row in trained["units"].items() if name.endswith(kind)]
+        near, nearer = ([row[f"within_{width}"] for row in rows] for width in ("0.1", "0.001"))
+        return (
+            f"{kind}: rank {_range([row['rank'] for row in rows])} n, within 0.1 of 1 {_percent(near)}, within 0.001 "
+            f"{_percent(nearer, 1)}, largest {judging.spread([row['largest'] for row in rows], 1)}"
+        )
+
+    low, high = trained["within_0.1_quartiles"]
+    return (
+        f"all units, {summary['images']} images: exactly 1 {100 * trained['exact_ones']:.1f} %, within 0.1 of 1 "
+        f"{100 * trained['within_0.1']:.0f} % [quartiles over images {100 * low:.0f}, {100 * high:.0f}]; median over "
+        f"units [least, most], {of('attention')}; {of('feed-forward')} (accuracy {100 * summary['accuracy']:.0f} %)"
     )
 
 
 def _transformer_verdict(summary: Summary) -> str:
-    if summary["trained"]["exact_ones"] > 0.5:
+    if summary["trained"]["exact_ones"] > judging.MOST:
         return "confirmed"
-    return "near 1, not exactly" if summary["trained"]["within_0.1"] > 0.5 else "not confirmed"
+    return "near 1, not exactly" if summary["trained"]["within_0.1"] > judging.MOST else "not confirmed"
 
 
 BEYOND_THE_PAPER = (

@@ -1,9 +1,12 @@
-r"""What sizes of perturbations along a network say: gains of units, where the largest is, how the excess builds up.
+r"""What sizes of perturbations along a network say: gains of units, where they jump, how the excess builds up.
 
 Sizes have the shape (…, rows, n), with rows for the input, the state after the stem, and after each unit. The gain of a
 unit is the size after it over the size before it. The excess is the size of an adversarial perturbation over that of a
-random one that was as long in pixels; from the stem to the end it is a product of one factor for each unit, the ratio
-of both gains.
+random one that was as long in pixels. It is a product: of the stem's factor, of one factor for each unit, the ratio of
+both gains at the same image, and of the factor of pooling. Random perturbations grow in the last units, too: a jump is
+one of these factors.
+
+Every number that has ``quartiles`` beside it is a median over images, and these are those over images.
 """
 
 from typing import Any
@@ -14,6 +17,8 @@ from numpy.typing import NDArray
 from experiments.rothauge2019_linearization.following import KINDS
 
 Array = NDArray[Any]
+QUARTILES = (0.25, 0.75)
+PARTS = ("stem", "before_last", "last", "pooling")
 
 
 def unit_gains(sizes: Array) -> Array:
@@ -36,72 +41,102 @@ def numbers_of(found: dict[str, Array], stages: Array, *, last: int) -> dict[str
     stages : array, shape (units,)
         The number of the stage of each unit.
     last : int
-        So many units at the end are told apart from those before.
+        So many units at the end are told apart from those before; fewer than the final stage has.
     """
-    numbers: dict[str, Any] = {
+    final = stages == stages[-1]
+    if not 0 < last < final.sum():
+        raise ValueError(f"last is {last}, but the final stage has {final.sum()} units; take fewer, and at least 1.")
+    kinds = {
+        kind.replace(" ", "_"): _of_kind(found["sizes"][k], found["states"], final, last)
+        for k, kind in enumerate(KINDS)
+        if np.isfinite(found["sizes"][k]).all()
+    }
+    return {
         "clean_accuracy": float(found["correct"].mean()),
         "misclassified": float(found["fooled"].mean()),
         "length_in_pixels": float(np.median(found["pixels"][0])),
         "state_gain": _medians(unit_gains(found["states"])),
+        "last_units": (np.arange(len(stages) - last, len(stages)) + 1).tolist(),
         "excess": _excess(found, last),
+        "jump": _jump(found["sizes"], final, last),
+        **kinds,
     }
-    for k, kind in enumerate(KINDS):
-        if np.isfinite(found["sizes"][k]).all():
-            numbers[kind.replace(" ", "_")] = _of_kind(found["sizes"][k], found["states"], stages)
-    return numbers
 
 
 def _excess(found: dict[str, Array], last: int) -> dict[str, Any]:
     ratio = found["sizes"][0] / found["sizes"][1]
-    stem, before_last, end = ratio[1], ratio[-1 - last], ratio[-1]
-    factors = unit_gains(found["sizes"][0]) / unit_gains(found["sizes"][1])
     pooled = found["pooled"][0] / found["pooled"][1]
     of_signs = found["pooled"][0] / found["pooled"][2]
     return {
         "along": _medians(ratio[1:]),
-        "after_stem": float(np.median(stem)),
-        "gained_before_last_units": float(np.median(before_last / stem)),
-        "gained_in_last_units": float(np.median(end / before_last)),
-        # of logarithms, so that the parts add up to one
-        "share_of_last_units": float(np.log(end / before_last).mean() / np.log(end / stem).mean()),
-        "end": float(np.median(end)),
+        "end": float(np.median(ratio[-1])),
         "pooled": float(np.median(pooled)),
-        "pooled_quartiles": [float(q) for q in np.quantile(pooled, (0.25, 0.75))],
+        "pooled_quartiles": _quartiles(pooled),
         "pooled_to_signs": float(np.median(of_signs)) if np.isfinite(of_signs).all() else None,
-        "of_units": _medians(factors),
-        "largest_in_last_two": share_of_largest_in_last(factors, 2),
+        "of_units": _medians(unit_gains(found["sizes"][0]) / unit_gains(found["sizes"][1])),
+        "parts": _parts(ratio, pooled, last),
     }
 
 
-def _of_kind(sizes: Array, states: Array, stages: Array) -> dict[str, Any]:
+def _parts(ratio: Array, pooled: Array, last: int) -> dict[str, Any]:
+    """How much of the excess of the pooled features, its logarithm, comes from where; the shares add up to one."""
+    ends = np.log(np.stack([np.ones_like(pooled), ratio[1], ratio[-1 - last], ratio[-1], pooled]))
+    steps = np.diff(ends, axis=0)
+    shares = steps.mean(axis=1) / ends[-1].mean()
+    return {
+        name: {"share": float(share), "quartiles": _quartiles(step / ends[-1])}
+        for name, share, step in zip(PARTS, shares, steps, strict=True)
+    }
+
+
+def _jump(sizes: Array, final: Array, last: int) -> dict[str, Any]:
+    """The factors of the last units, and the same over the median factor of the units before in the final stage."""
+    factors = unit_gains(sizes[0]) / unit_gains(sizes[1])
+    over_stage = _over_rest(factors[final], last)
+    return {
+        "factor": _medians(factors[-last:]),
+        "factor_quartiles": _quartiles(factors[-last:]),
+        "over_stage": _medians(over_stage),
+        "over_stage_quartiles": _quartiles(over_stage),
+        "largest_of_stage_in_last": share_of_largest_in_last(factors[final], last),
+        "by_chance": last / int(final.sum()),
+    }
+
+
+def _of_kind(sizes: Array, states: Array, final: Array, last: int) -> dict[str, Any]:
     gains, relative = unit_gains(sizes), unit_gains(sizes / states)
-    final = stages == stages[-1]
     medians = np.median(gains, axis=1)
+    over_stage, relative_over_stage = _over_rest(gains[final], last), _over_rest(relative[final], last)
     return {
         "gain": medians.tolist(),
-        "gain_quartiles": np.quantile(gains, (0.25, 0.75), axis=1).T.tolist(),
+        "gain_quartiles": _quartiles(gains),
         "relative_gain": _medians(relative),
+        "relative_gain_quartiles": _quartiles(relative),
         "largest_gain": float(medians.max()),
         "largest_gain_at": int(medians.argmax()) + 1,
         "last_gain": float(medians[-1]),
         "last_relative_gain": float(np.median(relative[-1])),
-        # over the median of the units that stand before the last two in the final stage
-        "last_over_stage": _last_over_rest(gains[final]),
-        "last_relative_over_stage": _last_over_rest(relative[final]),
+        "over_stage": _medians(over_stage),
+        "over_stage_quartiles": _quartiles(over_stage),
+        "relative_over_stage": _medians(relative_over_stage),
+        "relative_over_stage_quartiles": _quartiles(relative_over_stage),
         # the final stage by itself: early units may have larger gains than all that come after them
-        "largest_in_last_two": share_of_largest_in_last(gains, 2),
-        "largest_of_stage_in_last_two": share_of_largest_in_last(gains[final], 2),
-        "relative_largest_in_last_two": share_of_largest_in_last(relative, 2),
-        "relative_largest_of_stage_in_last_two": share_of_largest_in_last(relative[final], 2),
+        "largest_of_stage_in_last": share_of_largest_in_last(gains[final], last),
+        "relative_largest_of_stage_in_last": share_of_largest_in_last(relative[final], last),
         "growth": float(np.median(sizes[-1] / sizes[1])),
     }
 
 
-def _last_over_rest(gains: Array) -> float | None:
-    if len(gains) < 3:
-        return None
-    return float(np.median(gains[-1] / np.median(gains[:-2], axis=0)))
+def _over_rest(values: Array, last: int) -> Array:
+    """Of the last units of a stage, (last, n), over the median of those before them."""
+    over: Array = values[-last:] / np.median(values[:-last], axis=0)
+    return over
 
 
 def _medians(values: Array) -> list[float]:
     return [float(v) for v in np.median(values, axis=-1)]
+
+
+def _quartiles(values: Array) -> Any:
+    """Pairs, over the last axis."""
+    return np.moveaxis(np.quantile(values, QUARTILES, axis=-1), 0, -1).tolist()

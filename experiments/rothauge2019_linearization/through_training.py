@@ -9,9 +9,13 @@ at.
 
 Are singular values 1 because training makes them so, or from the start? After a batch norm half of the ReLUs fire, so
 an untrained net has hardly any; what makes fewer fire?
+
+Each training is repeated from other initial weights. All singular values are those of a dense decomposition, which
+knows nothing of the rank. A run that was stopped goes on from its last epoch.
 """
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -44,31 +48,34 @@ class Config:
     learning_rate: float = 0.1
     images: int = 4
     """At which is linearized, of the test set."""
+    repeats: int = 3
+    """Trainings with each weight decay, from initial weights of as many seeds."""
     seed: int = 0
+    """Of the first repeat; the next has the next one."""
 
 
 PRESETS = {
-    "smoke": Config(depth=8, widths=(2, 4, 8), epochs=2, images=2),
+    "smoke": Config(depth=8, widths=(2, 2, 4), epochs=1, images=2, repeats=2, batch_size=256),
     "laptop": Config(),
-    "paper": Config(depth=20, weight_decays=(0.0, 1e-3, 5e-3), epochs=256, images=20),
+    "paper": Config(depth=20, weight_decays=(0.0, 1e-3, 5e-3), epochs=256, images=20, repeats=5),
 }
 
 # trained in single precision: other machines end in slightly other weights
 TOLERANCES = {
-    "*.accuracy.0": 0.03,
-    "*.accuracy.2": 0.15,
-    "*.exact_ones.*.0": 0.02,
-    "*.active_inner.*": 0.05,
-    "*.largest.*": 0.5,
+    "runs.*.accuracy.0": 0.03,
+    "runs.*.exact_ones_*.0": 0.02,
+    "runs.*.active_inner.*": 0.05,
+    "runs.*.largest_before.*": 0.5,
 }
 
 
 def compute(config: Config, run: Run) -> dict[str, Array]:
-    """Of each run k, accuracies and shares of ReLUs that fire; ``k_values_j`` of unit j: (epoch, reading, image, n)."""
+    """Of decay k, repeat i: accuracies, shares of ReLUs that fire; ``k_i_values_j`` of block j: (epoch, reading, …)."""
     arrays: dict[str, Array] = {"epochs": np.array(_epochs(config))}
-    for k, decay in enumerate(run.progress(config.weight_decays, "training runs")):
-        found = run.part(f"run-{k}", lambda decay=decay: _of_run(config, decay))  # type: ignore[misc]
-        arrays |= {f"{k}_{name}": array for name, array in found.items()}
+    jobs = [(k, i) for k in range(len(config.weight_decays)) for i in range(config.repeats)]
+    for k, i in run.progress(jobs, "training runs"):
+        snapshots = _snapshots(config, run, k, i)
+        arrays |= {f"{k}_{i}_{name}": np.stack([part[name] for part in snapshots]) for name in snapshots[0]}
     return arrays
 
 
@@ -77,39 +84,60 @@ def _epochs(config: Config) -> list[int]:
     return sorted({0, config.epochs} | {2**k for k in range(config.epochs.bit_length())})
 
 
-def _of_run(config: Config, weight_decay: float) -> dict[str, Array]:
+def _snapshots(config: Config, run: Run, k: int, i: int) -> list[dict[str, Array]]:
+    """Accuracy and spectra after the epochs that are looked at, of one training; each is a part of its own."""
     train, test = (resdyn.data.digit_images(split) for split in ("train", "test"))
-    snapshots = _trained(config, weight_decay, train)
+    net, inputs = _untrained(config, train, config.seed + i)
     pixels = test.pixels()[: config.images]
-    of_snapshots = [_spectra(net, net.preprocessing(pixels)) for net in snapshots]
-    return {name: np.stack([part[name] for part in of_snapshots]) for name in of_snapshots[0]} | {
-        "accuracy": np.array([resdyn.networks.accuracy(net, test).fraction for net in snapshots])
-    }
+
+    def look(epoch: int, net: nn.Module, metrics: Any = None) -> None:
+        if epoch in _epochs(config):
+            run.part(_part(k, i, epoch), lambda: _of_snapshot(_with_statistics(net, inputs), pixels, test))
+
+    look(0, net)
+    # a training that is found finished calls only for its last epoch, whose parts are all there
+    settings = _settings(config, config.weight_decays[k], config.seed + i)
+    folder = run.folder / f"training-{k}-{i}"
+    resdyn.networks.fit(
+        net, train, settings, device="cpu", progress=False, callbacks=[look], folder=folder, resume=True
+    )
+    return [run.part(_part(k, i, epoch), _lost(k, i, epoch)) for epoch in _epochs(config)]
 
 
-def _trained(config: Config, weight_decay: float, train: Any) -> list[Any]:
-    """The net after the epochs that are looked at, with the batch statistics of the training set."""
-    torch.manual_seed(config.seed)
+def _part(k: int, i: int, epoch: int) -> str:
+    return f"run-{k}-{i}-epoch-{epoch:04d}"
+
+
+def _lost(k: int, i: int, epoch: int) -> Callable[[], dict[str, Array]]:
+    def make() -> dict[str, Array]:
+        raise FileNotFoundError(f"{_part(k, i, epoch)} is lost, and its net is trained further; pass --force.")
+
+    return make
+
+
+def _untrained(config: Config, train: Any, seed: int) -> tuple[Any, torch.Tensor]:
+    """A net with its normalisation, and all training images as inputs of it."""
+    torch.manual_seed(seed)
     net = resdyn.networks.resnet(config.depth, order=config.order, widths=config.widths, channels=1)  # type: ignore[arg-type]
     mean, std = train.pixels().mean(), train.pixels().std()
     net.preprocessing = resdyn.networks.Preprocessing((float(mean),), (float(std),))
-    inputs = torch.from_numpy(net.preprocessing(train.pixels()).astype(np.float32))
-    settings = resdyn.networks.TrainingConfig(
+    return net, torch.from_numpy(net.preprocessing(train.pixels()).astype(np.float32))
+
+
+def _settings(config: Config, weight_decay: float, seed: int) -> Any:
+    return resdyn.networks.TrainingConfig(
         epochs=config.epochs,
         batch_size=config.batch_size,
         learning_rate=config.learning_rate,
         weight_decay=weight_decay,
         schedule="cosine",
-        seed=config.seed,
+        seed=seed,
     )
-    snapshots = [_with_statistics(net, inputs)]
 
-    def keep(epoch: int, net: nn.Module, metrics: Any) -> None:
-        if epoch in _epochs(config):
-            snapshots.append(_with_statistics(net, inputs))
 
-    resdyn.networks.fit(net, train, settings, device="cpu", progress=False, callbacks=[keep])
-    return snapshots
+def _of_snapshot(net: Any, pixels: Array, test: Any) -> dict[str, Array]:
+    accuracy = resdyn.networks.accuracy(net, test).fraction
+    return _spectra(net, net.preprocessing(pixels)) | {"accuracy": np.array(accuracy)}
 
 
 def _with_statistics(net: nn.Module, inputs: torch.Tensor) -> Any:
@@ -124,63 +152,62 @@ def _with_statistics(net: nn.Module, inputs: torch.Tensor) -> Any:
 
 
 def _spectra(net: Any, inputs: Array) -> dict[str, Array]:
-    """Of all units, for both readings and all images."""
+    """Of all blocks, for both readings and all images; entries of stages, which have no identity, are left out."""
     network = resdyn.networks.unroll(net, inputs[:1], dtype=torch.float64)
     state = network.stem(inputs.astype(np.float64))
     found: dict[str, Array] = {}
     active = []
     for j, unit in enumerate(network.units):
-        linearized = [[resdyn.networks.linearize(unit, x, reading=reading) for x in state] for reading in READINGS]
-        found[f"values_{j}"] = np.array([[J.singular_values() for J in row] for row in linearized])
-        active.append([rank_bound(unit, x) / np.prod(unit.shape_after) for x in state])
+        if not unit.changes_shape:
+            found[f"values_{j}"] = np.array([[_values(unit, x, reading) for x in state] for reading in READINGS])
+            active.append([rank_bound(unit, x) / np.prod(unit.shape_after) for x in state])
         state = unit(state)
     return found | {"active": np.array(active)}
 
 
+def _values(unit: Any, x: Array, reading: Literal["before", "after"]) -> Array:
+    J = resdyn.networks.linearize(unit, x, reading=reading).to_dense()
+    values: Array = np.linalg.svd(J, compute_uv=False)
+    return values
+
+
 def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
-    """Of each run and snapshot: medians over blocks and images. Entries of stages are left out."""
-    runs = {
-        f"decay {decay:g}": _of_snapshots({n.partition("_")[2]: a for n, a in arrays.items() if n.startswith(f"{k}_")})
-        for k, decay in enumerate(config.weight_decays)
-    }
-    return {"epochs": arrays["epochs"].tolist(), "images": config.images, "runs": runs}
+    """Of each weight decay and snapshot: medians over repeats of medians over blocks and images; all repeats too."""
+    runs = {}
+    for k, decay in enumerate(config.weight_decays):
+        repeats = [_of_repeat(arrays, f"{k}_{i}_") for i in range(config.repeats)]
+        runs[f"decay {decay:g}"] = {
+            name: np.median([repeat[name] for repeat in repeats], axis=0).tolist() for name in repeats[0]
+        } | {"of_repeats": repeats}
+    return {"epochs": arrays["epochs"].tolist(), "images": config.images, "repeats": config.repeats, "runs": runs}
 
 
-def _of_snapshots(own: dict[str, Array]) -> dict[str, Any]:
-    blocks = _blocks(own)
-    values = {j: own[f"values_{j}"] for j in blocks}
-    return {
-        "accuracy": own["accuracy"].tolist(),
-        "blocks": [j + 1 for j in blocks],
-        "active_inner": np.median(own["active"][:, blocks], axis=(1, 2)).tolist(),
-        "exact_ones": {
-            reading: _along(values, lambda v, r=r: (abs(v[:, r] - 1) <= EXACT).mean(axis=-1))
-            for r, reading in enumerate(READINGS)
-        },
-        "zeros_after": _along(values, lambda v: (v[:, 1] <= EXACT).mean(axis=-1)),
-        "within_0.1_before": _along(values, lambda v: (abs(v[:, 0] - 1) <= 0.1).mean(axis=-1)),
-        "largest": {reading: _along(values, lambda v, r=r: v[:, r, :, 0]) for r, reading in enumerate(READINGS)},
-        "smallest_before": _along(values, lambda v: v[:, 0, :, -1]),
+def _of_repeat(arrays: dict[str, Array], prefix: str) -> dict[str, list[float]]:
+    own = {name.removeprefix(prefix): a for name, a in arrays.items() if name.startswith(prefix)}
+    values = [a for name, a in own.items() if name.startswith("values_")]
+    numbers = {"accuracy": own["accuracy"].tolist(), "active_inner": np.median(own["active"], axis=(1, 2)).tolist()}
+    for r, reading in enumerate(READINGS):
+        of = [v[:, r] for v in values]
+        numbers[f"exact_ones_{reading}"] = _along(of, lambda v: (abs(v - 1) <= EXACT).mean(axis=-1))
+        numbers[f"largest_{reading}"] = _along(of, lambda v: v[..., 0])
+    before, after = ([v[:, r] for v in values] for r in range(2))
+    return numbers | {
+        "zeros_after": _along(after, lambda v: (v <= EXACT).mean(axis=-1)),
+        "within_0.1_before": _along(before, lambda v: (abs(v - 1) <= 0.1).mean(axis=-1)),
+        "smallest_before": _along(before, lambda v: v[..., -1]),
         # mean distance of sorted values: the Wasserstein distance of the two distributions
-        "distance_from_start_before": _along(
-            {j: abs(v - v[:1]) for j, v in values.items()}, lambda v: v[:, 0].mean(axis=-1)
-        ),
+        "distance_from_start_before": _along(before, lambda v: abs(v - v[:1]).mean(axis=-1)),
     }
 
 
-def _blocks(arrays: dict[str, Array]) -> list[int]:
-    """Units whose state keeps its shape: all but the first of a new stage."""
-    sizes = [arrays[f"values_{j}"].shape[-1] for j in range(arrays["active"].shape[1])]
-    return [j for j in range(len(sizes)) if j == 0 or sizes[j] == sizes[j - 1]]
-
-
-def _along(values: dict[int, Array], number: Any) -> list[float]:
+def _along(values: list[Array], number: Callable[[Array], Array]) -> list[float]:
     """The median over blocks and images of a number (snapshots, images) of each block."""
-    return np.median(np.concatenate([number(v) for v in values.values()], axis=1), axis=1).tolist()
+    medians: list[float] = np.median(np.concatenate([number(v) for v in values], axis=1), axis=1).tolist()
+    return medians
 
 
 def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> Any:
-    """Shares of exact ones with the sparsity that forces them, extremes, distance from the start, and accuracy."""
+    """Shares of exact ones, the sparsity that forces them, extremes, and distance from the start."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
@@ -190,31 +217,36 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
     FigureCanvasAgg(figure)
     (ones, active), (extremes, distance) = figure.subplots(2, 2, sharex=True)
     epochs = np.array(summary["epochs"])
-    for (words, numbers), colour in zip(summary["runs"].items(), (COLOURS[0], COLOURS[3], COLOURS[2]), strict=False):
-        marked = {"color": colour, "marker": "o", "markersize": 3}
-        ones.plot(epochs, numbers["exact_ones"]["before"], label=f"{words}, before the last ReLU", **marked)
-        ones.plot(epochs, numbers["exact_ones"]["after"], "--", label=f"{words}, after it", **marked)
-        active.plot(epochs, numbers["active_inner"], label=f"weight {words}", **marked)
-        extremes.plot(epochs, numbers["largest"]["before"], **marked)
-        extremes.plot(epochs, numbers["smallest_before"], "--", **marked)
-        distance.plot(epochs, numbers["distance_from_start_before"], **marked)
-        distance.plot(epochs, numbers["accuracy"], ":", **marked)
-    active.axhline(0.5, color="0.6", linewidth=0.8, zorder=0)
+
+    def draw(ax: Any, run: dict[str, Any], name: str, colour: str, style: str, label: str) -> None:
+        rows = np.array([repeat[name] for repeat in run["of_repeats"]])
+        ax.fill_between(epochs, rows.min(0), rows.max(0), color=colour, alpha=0.2, linewidth=0)
+        ax.plot(epochs, run[name], style, color=colour, marker="o", markersize=3, label=label)
+
+    for (words, run), colour in zip(summary["runs"].items(), (COLOURS[0], COLOURS[3], COLOURS[2]), strict=False):
+        accuracy = f"weight {words} (test accuracy {100 * run['accuracy'][-1]:.0f} %)"
+        draw(ones, run, "exact_ones_before", colour, "-", f"{words}, before the last ReLU")
+        draw(ones, run, "exact_ones_after", colour, "--", f"{words}, after it")
+        draw(active, run, "active_inner", colour, "-", accuracy)
+        draw(extremes, run, "largest_before", colour, "-", f"{words}, largest")
+        draw(extremes, run, "smallest_before", colour, "--", f"{words}, smallest")
+        draw(distance, run, "distance_from_start_before", colour, "-", words)
+    active.axhline(0.5, color="0.4", linewidth=0.8, zorder=0, label="below, ones are forced")
     extremes.set_yscale("log")
     for ax in (ones, active, extremes, distance):
         ax.set_xscale("symlog", linthresh=1, base=2)
         ax.set_xlim(-0.1, epochs[-1] * 1.1)
+        ax.set_xticks(epochs, [str(epoch) for epoch in epochs], minor=False)
+        ax.legend(fontsize="x-small", frameon=False, handlelength=3.5)
     for ax in (extremes, distance):
         ax.set_xlabel("epochs")
-    ones.set_title("share of singular values that are exactly 1", fontsize="small")
-    active.set_title("inner ReLUs that fire, p/n (below 0.5 they force ones)", fontsize="small")
-    extremes.set_title("largest and (dashed) smallest singular value, before the last ReLU", fontsize="small")
-    distance.set_title("mean distance of singular values from the start; (dotted) test accuracy", fontsize="small")
-    ones.legend(fontsize="x-small", frameon=False)
-    active.legend(fontsize="x-small", frameon=False)
-    blocks = next(iter(summary["runs"].values()))["blocks"]
+    ones.set_ylabel("share of singular values exactly 1")
+    active.set_ylabel("inner ReLUs that fire, p/n")
+    extremes.set_ylabel("singular value, before the last ReLU")
+    distance.set_ylabel("mean distance of singular values\nfrom the untrained net's")
     figure.suptitle(
-        f"ResNet-{config.depth} on digits: medians over {len(blocks)} blocks and {config.images} images",
+        f"ResNet-{config.depth} on digits: medians over {arrays['0_0_active'].shape[1]} blocks and {config.images} "
+        f"images; line: median of {config.repeats} trainings, band: all of them",
         fontsize="medium",
     )
     return figure
