@@ -280,8 +280,8 @@ def unit_spectra(
         As for :func:`resdyn.networks.linearize`.
     path : str or Path, optional
         A folder in which each spectrum is kept when it is done; a second call goes on where the first was stopped.
-        More inputs, other units and other readings may be asked for later; another network or other options are
-        refused.
+        More inputs, other units and other readings may be asked for later; another network (known by its weights,
+        and by the states that the first input makes, to nine digits) or other options are refused.
     progress : bool
         Whether to show a bar.
     workers : int
@@ -298,6 +298,8 @@ def unit_spectra(
         For a unit that the network does not have.
     MemoryError
         If the values cannot fit: ask for fewer inputs or units, or for :func:`resdyn.networks.unit_counts`.
+    NotADirectoryError
+        If ``path`` is a file.
     TypeError, ValueError
         For what is no unrolled network or no batch of its inputs, other words, or a folder of another request.
     """
