@@ -325,6 +325,9 @@ def test_scales_change_the_linearizations_and_not_the_states(network):
     found = unit_spectra(network, X[:1], units=UNITS[1:], readings=["before"], **how)
     expected = linearize(double.units[-1], state[0], reading="before", **how)
     np.testing.assert_allclose(found.values[0, 0], expected.singular_values(), rtol=0, atol=1e-12)
+    share = 100 * np.mean(abs(found.values - 0.5) <= 1e-3)
+    assert f"within 0.001 of 0.5 lie, in the median, {share:.3g} % before" in repr(found)
+    assert found._table()[0][2] == "within 0.001 of 0.5, before"
 
 
 def test_progress_counts_what_is_there_already(network, tmp_path, capsys):

@@ -204,6 +204,24 @@ def test_a_dense_svd_that_does_not_fit_is_refused(monkeypatch):
         unit.triplets(300)
 
 
+@pytest.mark.parametrize("active", [0, 3])
+@pytest.mark.parametrize("which", ["largest", "smallest"])
+def test_a_unit_that_hardly_passes_anything(active, which, not_dense):
+    """A dead unit, or one with fewer active rows than triplets are asked for."""
+    whole = factors_of(0, (4, 16, 16))
+    outer = np.zeros_like(whole.outer)
+    outer[:active] = 1.0
+    factors = Factors(whole.a, None, whole.U, whole.V, outer, (), whole.place)
+    unit = unit_of(factors)
+    found, J = unit.triplets(5, which), unit.to_dense()
+    expected = np.linalg.svd(J, compute_uv=False)
+    np.testing.assert_allclose(found.values, expected[:5] if which == "largest" else 0, atol=1e-13)
+    np.testing.assert_allclose(J @ found.right, found.left * found.values, atol=1e-9)
+    np.testing.assert_allclose(J.T @ found.left, found.right * found.values, atol=1e-9)
+    for vectors in (found.left, found.right):
+        np.testing.assert_allclose(vectors.T @ vectors, np.eye(5), atol=1e-13)
+
+
 @pytest.mark.parametrize("case", ["after", "before", "skip with a minus"])
 def test_the_inverse_of_the_gram_matrix(case):
     factors = factors_of(4, (3, 6, 6), **CASES[case])

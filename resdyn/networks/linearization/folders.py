@@ -161,8 +161,8 @@ def _refuse_others(stored: dict[str, Any], wanted: dict[str, Any], path: Path) -
             differences.append(_WORDS.get(name, f"{name} was {before!r} and is {now!r}"))
     if differences:
         raise ValueError(
-            f"{str(path)!r} holds measurements of another request: {'; '.join(dict.fromkeys(differences))}. Take another folder, or "
-            "ask for what this one holds."
+            f"{str(path)!r} holds measurements of another request: {'; '.join(dict.fromkeys(differences))}. Take "
+            "another folder, or ask for what this one holds."
         )
 
 
