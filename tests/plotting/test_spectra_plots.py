@@ -82,7 +82,7 @@ def test_values_of_an_array_that_occur_more_than_once_are_atoms():
 
 def test_a_spectral_density_is_drawn_by_its_weights():
     nodes, weights = np.array([0.5, 1.5, 1.6]), np.array([0.3, 0.1, 0.2])
-    density = SpectralDensity("unit", 1000, nodes, weights, np.array([1.0]), np.array([0.4]), 0.01)
+    density = SpectralDensity("unit", 1000, nodes, weights, np.array([1.0]), np.array([0.4]), 0.01, 0.0, 4, 50)
     ax = spectrum(density, bins=2)
     assert [text.get_text() for text in ax.texts] == ["400 at 1"]
     assert [bar.get_height() for bar in ax.patches] == pytest.approx([0.3, 0.3])
@@ -109,7 +109,9 @@ def test_the_values_of_the_skip_path_are_those_that_are_counted():
     found.values[1, :, 2:5] = 0.8
     for gains, word in (([0.8, 0.8], "0.8"), ([0.8, 1.0], "|a|"), ([np.nan, np.nan], "1")):
         exact = unit_spectra(replace(found, skip=np.array(gains)))[1]
-        of = [np.median((found.of(unit, "after") == a).mean(axis=1)) for unit, a in zip(["one", "two"], gains)]
+        of = [
+            np.median((found.of(unit, "after") == a).mean(axis=1)) for unit, a in zip(found.units, gains, strict=True)
+        ]
         assert [bar.get_width() for bar in exact.patches[:2]] == pytest.approx(np.nan_to_num(of))
         assert rf"|\sigma - {word}|" in exact.get_legend().get_texts()[0].get_text()
 

@@ -13,6 +13,9 @@ alike; the distribution function elsewhere stays as it is.
 
 A rule with m nodes gives a staircase of m steps. The last rules, of m, m − 1, … nodes, have their nodes at different
 places, and the mean of them has smaller steps and about half the error. It is exact for what the smallest is exact for.
+
+Probes find one eigenvalue up to rounding. Their nodes are merged before they are compared, or a large share at one
+value would count as scatter between probes.
 """
 
 from collections.abc import Callable, Sequence
