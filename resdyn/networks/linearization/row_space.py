@@ -22,6 +22,7 @@ from scipy import sparse
 
 from resdyn import _memory
 from resdyn.networks.linearization.active import Apply, inverse_gram
+from resdyn.networks.linearization.block_products import row_products
 from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.triplets import (
     SEED,
@@ -87,8 +88,10 @@ def row_space(operator: Any, threshold: float, norm: float) -> RowSpace:
     """
     factors, whole = operator.factors, active(operator)
     found = inverse_gram(factors, threshold**2)
-    if found is not None and found.trusted and found.above == len(whole.rows):
-        return RowSpace(whole, found, found.above, norm)
+    if found is not None:
+        above = found.above if found.trusted else operator.count_above(threshold)
+        if above == len(whole.rows):
+            return RowSpace(whole, found, above, norm)
     skip, U = _compressed(factors)
     size = skip.shape[0]
     rows = from_products(np.arange(size), (size, factors.shape[1]), *sum_of_paths(skip, U, factors.V))
@@ -97,7 +100,8 @@ def row_space(operator: Any, threshold: float, norm: float) -> RowSpace:
         f"the Gram matrix of {size} active rows, and its decomposition",
         "project on another unit or reading",
     )
-    gram = _gram(skip, U, factors.V)
+    shorter = size < len(whole.rows)
+    gram = _gram(skip, U, factors.V) if shorter else row_products(factors.sum_of_paths()).toarray()
     solve = definite(gram, threshold**2)
     if solve is not None:
         return RowSpace(rows, solve, size, norm)
@@ -129,7 +133,7 @@ def _compressed(factors: Factors) -> tuple[Any, Any]:
 
 
 def _gram(skip: Any, U: Any, V: Any) -> Array:
-    r""":math:`E + S V^{\mathsf T} U^{\mathsf T} + U V S^{\mathsf T} + U V V^{\mathsf T} U^{\mathsf T}`, dense."""
+    r""":math:`(S + U V)(S + U V)^{\mathsf T}` by the Gram matrix of V, for a dense U."""
     V, U_dense = sparse.csr_array(V), U.toarray()
     half = (skip @ V.T).toarray() + U @ (V @ V.T).toarray() / 2
     gram = half @ U_dense.T

@@ -53,6 +53,9 @@ EQUAL = 1e-8
 DECOMPOSED = 2500
 """Up to this order, dependent rows or columns are told apart by eigenvectors, in seconds."""
 
+FACTORED = 8192
+"""Up to this order, rows are seen to be independent by a dense Cholesky factorization, in seconds."""
+
 
 class Subspaces(Protocol):
     """What is needed of the singular subspaces of a J with d columns."""
@@ -201,12 +204,7 @@ class Complement:
         rows, columns = self._matrix.shape
         if not columns:
             return rows, np.zeros_like, None
-        if columns > rows and rows <= DECOMPOSED:
-            gram = (self._matrix @ self._transposed).toarray()
-            if definite(gram, ZERO**2 * abs(gram).sum(axis=1).max()) is not None:
-                return 0, np.zeros_like, np.empty((rows, 0))
-            values, vectors = eigh(gram)
-            basis = vectors[:, values <= ZERO**2 * values[-1]]
+        if columns > rows and (basis := self._left_kernel(counted)) is not None:
             return basis.shape[1], np.zeros_like, basis
         gram = row_products(self._transposed)
         order = _narrow_order(gram, places)
@@ -219,6 +217,19 @@ class Complement:
             values, vectors = values[kept], vectors[:, kept]
             return rows - int(kept.sum()), lambda x: vectors @ ((vectors.T @ x) / values[:, None]), None
         return counted(), _in_order(order, _cholesky_with_ridge(banded, 1e-13 * _norm(gram))), None
+
+    def _left_kernel(self, counted: Callable[[], int]) -> Array | None:
+        """Of a matrix with more columns than rows; None where it is not empty and too large to be decomposed."""
+        rows = self._matrix.shape[0]
+        if rows > FACTORED:
+            return None if counted() else np.empty((rows, 0))
+        gram = row_products(self._matrix).toarray()
+        if definite(gram, ZERO**2 * abs(gram).sum(axis=1).max()) is not None:
+            return np.empty((rows, 0))
+        if rows > DECOMPOSED:
+            return None
+        values, vectors = eigh(gram)
+        return np.asarray(vectors[:, values <= ZERO**2 * values[-1]])
 
     def residual(self, vectors: Array) -> Array:
         """The part of the columns of a matrix."""
