@@ -329,6 +329,36 @@ def test_the_residual_of_least_squares_survives_columns_that_are_nearly_dependen
     assert found.dimension == 27
 
 
+@pytest.mark.parametrize("kind", ["after", "many inner", "nothing forced", "dependent", "subsampled after"])
+def test_the_ways_of_large_units_lead_to_the_same(kind, monkeypatch):
+    """Too large for eigenvectors, and pivots in doubt: values are counted instead."""
+    monkeypatch.setattr(subspaces, "DECOMPOSED", 0)
+    monkeypatch.setattr(subspaces, "FACTORED", 0)
+    monkeypatch.setattr("resdyn.networks.linearization.active.TRUSTED_GROWTH", 0.0)
+    unit = factored(5, **KINDS[kind])
+    vectors = np.random.default_rng(0).standard_normal((3, *unit.shape_before))
+    shares, dimensions = by_hand(unit, vectors, 2)
+    found = project(vectors, unit, 2)
+    assert list(found.dimensions) == dimensions
+    np.testing.assert_allclose(found.shares, shares, atol=1e-8)
+
+
+def test_dependent_rows_are_told_from_weak_ones():
+    F = factored(0, a=0.0, dependent=True, inner=0.15).factors
+    V = sparse.diags_array(np.where(np.arange(F.p) == F.p - 1, 1e-4, 1.0)) @ F.V  # a singular value of about 10⁻⁴
+    factors = Factors(0.0, None, F.U, sparse.csr_array(V), F.outer, (), F.place)
+    words = {"reading": "after", "skip_scale": 0.0, "weight_scale": 1.0, "masks": "held"}
+    x = np.zeros((3, SIDE, SIDE))
+    unit = LinearizedUnit("unit", x, shape_after=x.shape, method="factored", factors=factors, **words)
+    values = np.linalg.svd(unit.to_dense(), compute_uv=False)
+    rank = (values > 1e-6 * values[0]).sum()
+    found = row_space(unit, 1e-6 * values[0], values[0])
+    assert found.rank == rank
+    assert values[rank - 1] < 1e-3 * values[0]
+    assert found.left is not None
+    np.testing.assert_allclose(found.smallest(2)[0], values[rank - 2 : rank][::-1], rtol=1e-9)
+
+
 @pytest.mark.parametrize("reading", ["before", "after"])
 def test_rows_without_a_skip_path_that_outnumber_the_inner_units(reading):
     """Option A: as many zeros as rows of new channels exceed p; found without an elimination of a singular matrix."""
@@ -339,6 +369,7 @@ def test_rows_without_a_skip_path_that_outnumber_the_inner_units(reading):
     found = project(vectors, unit, 2)
     assert list(found.dimensions) == dimensions
     np.testing.assert_allclose(found.shares, shares, atol=1e-9)
+    assert row_space(unit, 1e-6, 1.0).left is None
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -350,6 +381,8 @@ def test_dimensions_are_those_of_the_spaces_on_which_is_projected(kind, changed)
     found = project(np.eye(d).reshape(d, *unit.shape_before), unit, 0)
     np.testing.assert_allclose(found.shares.sum(axis=1), found.dimensions, atol=1e-6)
     np.testing.assert_allclose(found.shares.sum(axis=0), 1, atol=1e-9)
+    values = np.linalg.svd(unit.to_dense(), compute_uv=False)
+    assert found.dimensions[3] == d - (values > 1e-6 * values[0]).sum()
 
 
 def test_many_projections_on_one_unit_decompose_it_once(monkeypatch):

@@ -78,6 +78,8 @@ def test_one_value_is_one_value_though_probes_round_it_differently(wrap):
         assert (found.cdf(value), found.fraction_within(value, 0.0), found.error, found.truncation) == (1, 1, 0, 0)
     found = unit_of(matrix=wrap(rotation[:, :20] @ rotation[:20])).spectral_density(probes=5, rng=1)
     assert set(found.nodes) == {0.0, 1.0}
+    small = np.where(np.arange(60) < 30, 1.0, 1e-5)  # squares of 1e-10, rounded by 1e-16
+    assert len(set(unit_of(matrix=wrap(rotation * small)).spectral_density(probes=5, rng=1).nodes)) == 2
     silent = np.zeros((8, 6))
     silent[2:4] = np.eye(2, 6)
     found = unit_of(matrix=wrap(silent)).spectral_density(probes=3)
