@@ -88,7 +88,9 @@ def unit_spectra(
     upper: float | None = None,
     ax: Any = None,
 ) -> Array:
-    r"""Singular values of all units: their density, a row for each unit, and how many are equal to 1 and to zero.
+    r"""Singular values of all units: their density, a row for each unit, and how many are equal to \|a\| and to zero.
+
+    The skip path of a unit has the gain a; where it is not known, the shares of 1 are drawn.
 
     Parameters
     ----------
@@ -115,7 +117,7 @@ def unit_spectra(
     if axes.shape != (2,):
         raise ValueError(f"ax must be two Axes, for the density and for the shares, but has shape {axes.shape}.")
     _density_image(axes[0], each, bins, end)
-    _exact_shares(axes[1], each)
+    _exact_shares(axes[1], each, spectra.skip)
     axes[0].set_yticks(np.arange(len(each)), spectra.units, fontsize="x-small")
     axes[0].set_title(f"{word} the last activation", fontsize="small")
     return axes
@@ -176,6 +178,10 @@ def _label_of(group: str, named: "Mapping[str, Projection]") -> str:
 
 
 def _values(source: Any) -> Array:
+    if hasattr(source, "of") and hasattr(source, "readings"):
+        raise TypeError("these are the spectra of several units; pass those of one, .of(unit, reading).")
+    if hasattr(source, "left") and hasattr(source, "values"):
+        raise TypeError("these are singular triplets; pass their singular values, .values.")
     values = source.singular_values() if hasattr(source, "singular_values") else source
     array = np.asarray(values, dtype=float)
     if array.ndim not in (1, 2) or not array.size:
@@ -231,12 +237,15 @@ def _density_image(ax: "Axes", each: list[Array], bins: int, end: float) -> None
     ax.invert_yaxis()
 
 
-def _exact_shares(ax: "Axes", each: list[Array]) -> None:
-    """Bars of the values that are 1 and 0 to rounding."""
+def _exact_shares(ax: "Axes", each: list[Array], skip: Array) -> None:
+    """Bars of the values that are those of the skip path, and 0, to rounding."""
     rows = np.arange(len(each))
-    for i, (label, value) in enumerate((("$|\\sigma - 1| < 10^{-8}$", 1.0), ("$\\sigma < 10^{-8}$", 0.0))):
-        shares = [np.median((abs(values - value) < 1e-8).mean(axis=1)) for values in each]
-        ax.barh(rows + (i - 0.5) * 0.38, shares, 0.38, color=COLOURS[(2, 7)[i]], label=label)
+    gains = np.where(np.isnan(skip), 1.0, skip)
+    word = f"{gains[0]:.3g}" if (gains == gains[0]).all() else "|a|"
+    for i, (name, centers) in enumerate(((f"|\\sigma - {word}|", gains), ("\\sigma", np.zeros(len(each))))):
+        pairs = zip(each, centers, strict=True)
+        shares = [np.median((abs(values - value) < 1e-8).mean(axis=1)) for values, value in pairs]
+        ax.barh(rows + (i - 0.5) * 0.38, shares, 0.38, color=COLOURS[(2, 7)[i]], label=f"${name} < 10^{{-8}}$")
     ax.set_xlim(0, 1)
     ax.set_xlabel("share of the values")
     ax.legend(fontsize="x-small", frameon=False, loc="lower right", bbox_to_anchor=(1.0, 1.0))

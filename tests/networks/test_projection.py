@@ -7,9 +7,10 @@ from scipy import sparse
 
 import resdyn
 from resdyn.networks import linearize, load, unroll
+from resdyn.networks.linearization import subspaces
 from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.projection import GROUPS, Projection, project
-from resdyn.networks.linearization.subspaces import Range
+from resdyn.networks.linearization.row_space import row_space
 from resdyn.networks.linearization.unit import LinearizedUnit
 
 SIDE = 6
@@ -211,6 +212,17 @@ def test_the_perturbations_are_those_that_reach_the_unit(network, propagated):
     )
 
 
+def test_a_propagation_that_starts_after_the_unit_has_nothing_that_reaches_it(network):
+    rng = np.random.default_rng(0)
+    state = network.stem(rng.uniform(-1, 1, (1, 1, 8, 8)))
+    after = network.units[0](state)
+    late = resdyn.propagate(
+        network, rng.uniform(-1, 1, (1, 1, 8, 8)), 1e-7 * rng.standard_normal((1, *after.shape)), keep=True, start=2
+    )
+    with pytest.raises(ValueError, match=f"starts after '{network.units[0].name}'"):
+        project(late, linearize(network.units[0], state[0]), 1)
+
+
 def test_what_cannot_be_projected_is_refused(network, propagated):
     propagation, (first, second) = propagated
     with pytest.raises(ValueError, match="2 inputs, but one linearization; say at which input"):
@@ -302,12 +314,82 @@ def test_a_projection_comes_back_from_the_disk(tmp_path):
     assert sum(float(row[1]) for row in rows) == unit.shape[1]
 
 
-def test_the_residual_of_least_squares_survives_columns_that_are_nearly_dependent():
+@pytest.mark.parametrize("decomposed", [0, 100])
+def test_the_residual_of_least_squares_survives_columns_that_are_nearly_dependent(decomposed, monkeypatch):
     """Singular values down to 10⁻⁵: one step with the ridge leaves 10⁻³ of what lies along the last."""
+    monkeypatch.setattr(subspaces, "DECOMPOSED", decomposed)
     rng = np.random.default_rng(0)
     left, right = (np.linalg.qr(rng.standard_normal((n, 4)))[0] for n in (30, 4))
     matrix = sparse.csr_array(left * [1, 1e-2, 1e-5, 0] @ right.T)
     vectors = rng.standard_normal((30, 3))
     expected = vectors - left[:, :3] @ (left[:, :3].T @ vectors)
+    found = subspaces.Complement(matrix, np.zeros(4, dtype=int), lambda: 27)
     # rounding of the matrix itself turns the last direction by 1e-16 / 1e-5
-    np.testing.assert_allclose(Range(matrix, np.zeros(4, dtype=int)).residual(vectors), expected, atol=1e-9)
+    np.testing.assert_allclose(found.residual(vectors), expected, atol=1e-9)
+    assert found.dimension == 27
+
+
+@pytest.mark.parametrize("kind", ["after", "many inner", "nothing forced", "dependent", "subsampled after"])
+def test_the_ways_of_large_units_lead_to_the_same(kind, monkeypatch):
+    """Too large for eigenvectors, and pivots in doubt: values are counted instead."""
+    monkeypatch.setattr(subspaces, "DECOMPOSED", 0)
+    monkeypatch.setattr(subspaces, "FACTORED", 0)
+    monkeypatch.setattr("resdyn.networks.linearization.active.TRUSTED_GROWTH", 0.0)
+    unit = factored(5, **KINDS[kind])
+    vectors = np.random.default_rng(0).standard_normal((3, *unit.shape_before))
+    shares, dimensions = by_hand(unit, vectors, 2)
+    found = project(vectors, unit, 2)
+    assert list(found.dimensions) == dimensions
+    np.testing.assert_allclose(found.shares, shares, atol=1e-8)
+
+
+def test_dependent_rows_are_told_from_weak_ones():
+    F = factored(0, a=0.0, dependent=True, inner=0.15).factors
+    V = sparse.diags_array(np.where(np.arange(F.p) == F.p - 1, 1e-4, 1.0)) @ F.V  # a singular value of about 10⁻⁴
+    factors = Factors(0.0, None, F.U, sparse.csr_array(V), F.outer, (), F.place)
+    words = {"reading": "after", "skip_scale": 0.0, "weight_scale": 1.0, "masks": "held"}
+    x = np.zeros((3, SIDE, SIDE))
+    unit = LinearizedUnit("unit", x, shape_after=x.shape, method="factored", factors=factors, **words)
+    values = np.linalg.svd(unit.to_dense(), compute_uv=False)
+    rank = (values > 1e-6 * values[0]).sum()
+    found = row_space(unit, 1e-6 * values[0], values[0])
+    assert found.rank == rank
+    assert values[rank - 1] < 1e-3 * values[0]
+    assert found.left is not None
+    np.testing.assert_allclose(found.smallest(2)[0], values[rank - 2 : rank][::-1], rtol=1e-9)
+
+
+@pytest.mark.parametrize("reading", ["before", "after"])
+def test_rows_without_a_skip_path_that_outnumber_the_inner_units(reading):
+    """Option A: as many zeros as rows of new channels exceed p; found without an elimination of a singular matrix."""
+    unit = factored(0, skip="subsampled", outer=1.1 if reading == "before" else 0.8, inner=0.1)
+    assert (np.diff(unit.factors.active_skip.indptr) == 0).sum() > unit.factors.p
+    vectors = np.random.default_rng(0).standard_normal((3, *unit.shape_before))
+    shares, dimensions = by_hand(unit, vectors, 2)
+    found = project(vectors, unit, 2)
+    assert list(found.dimensions) == dimensions
+    np.testing.assert_allclose(found.shares, shares, atol=1e-9)
+    assert row_space(unit, 1e-6, 1.0).left is None
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("changed", [{"size": 1e-3}, {"outer": 0.1}, {"inner": 1.0}, {"inner": 0.0}])
+def test_dimensions_are_those_of_the_spaces_on_which_is_projected(kind, changed):
+    """Also where singular values lie near the thresholds: the trace of the projection is the dimension."""
+    unit = factored(21, **{**KINDS[kind], **changed})
+    d = unit.shape[1]
+    found = project(np.eye(d).reshape(d, *unit.shape_before), unit, 0)
+    np.testing.assert_allclose(found.shares.sum(axis=1), found.dimensions, atol=1e-6)
+    np.testing.assert_allclose(found.shares.sum(axis=0), 1, atol=1e-9)
+    values = np.linalg.svd(unit.to_dense(), compute_uv=False)
+    assert found.dimensions[3] == d - (values > 1e-6 * values[0]).sum()
+
+
+def test_many_projections_on_one_unit_decompose_it_once(monkeypatch):
+    unit = factored(4)
+    made = []
+    monkeypatch.setattr(subspaces, "row_space", lambda *given: made.append(given) or row_space(*given))
+    vectors = np.random.default_rng(0).standard_normal((2, *unit.shape_before))
+    shares = [project(vectors, unit, 2).shares for _ in range(3)]
+    assert len(made) == 1
+    np.testing.assert_array_equal(shares[0], shares[2])

@@ -69,6 +69,23 @@ def test_few_distinct_values_are_found_exactly():
     assert np.abs(found.cdf([0.5, 1.5, 2.0]) - [0.25, 0.5, 0.75]).max() < 4 * found.error
 
 
+@pytest.mark.parametrize("wrap", [np.asarray, sparse.csr_array])
+def test_one_value_is_one_value_though_probes_round_it_differently(wrap):
+    """Without known atoms: an orthogonal matrix, a multiple of one, and one with a kernel."""
+    rotation = np.linalg.qr(np.random.default_rng(0).standard_normal((60, 60)))[0]
+    for matrix, value in ((np.eye(4), 1.0), (rotation, 1.0), (0.7 * rotation, 0.7)):
+        found = unit_of(matrix=wrap(matrix)).spectral_density(probes=5)
+        assert (found.cdf(value), found.fraction_within(value, 0.0), found.error, found.truncation) == (1, 1, 0, 0)
+    found = unit_of(matrix=wrap(rotation[:, :20] @ rotation[:20])).spectral_density(probes=5, rng=1)
+    assert set(found.nodes) == {0.0, 1.0}
+    small = np.where(np.arange(60) < 30, 1.0, 1e-5)  # squares of 1e-10, rounded by 1e-16
+    assert len(set(unit_of(matrix=wrap(rotation * small)).spectral_density(probes=5, rng=1).nodes)) == 2
+    silent = np.zeros((8, 6))
+    silent[2:4] = np.eye(2, 6)
+    found = unit_of(matrix=wrap(silent)).spectral_density(probes=3)
+    assert (found.atom_values.tolist(), found.cdf(0.0), found.cdf(1.0), found.error) == ([0.0], 2 / 3, 1.0, 0.0)
+
+
 @pytest.mark.parametrize("shape", [(40, 60), (60, 40), (50, 50)])
 def test_moments_are_those_of_the_probes(shape):
     matrix = np.random.default_rng(1).standard_normal(shape) / 7

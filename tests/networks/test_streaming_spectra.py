@@ -179,6 +179,66 @@ def test_another_request_is_refused_and_says_what_differs(network, tmp_path):
         unit_counts(network, X[:2], [0.5, 2.0], **how)
 
 
+class Scaled(nn.Module):
+    """A unit that says nothing of its gain: neither among its weights nor when it is printed."""
+
+    def __init__(self, gain):
+        super().__init__()
+        self.gain, self.layer = gain, nn.Linear(4, 4)
+
+    def forward(self, x):
+        return x + self.gain * torch.tanh(self.layer(x))
+
+
+def scaled_network(gain):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = nn.Sequential(nn.Linear(3, 4), Scaled(gain), Scaled(gain), nn.Linear(4, 2))
+    return unroll(model, np.zeros((1, 3)))
+
+
+@pytest.mark.parametrize("gain", [3.0, 1 + 1e-7])
+def test_a_number_that_is_no_weight_makes_another_network(gain, tmp_path):
+    x = RNG.standard_normal((2, 3))
+    first = unit_spectra(scaled_network(1.0), x, path=tmp_path)
+    same(unit_spectra(scaled_network(1.0), x, path=tmp_path), first)
+    with pytest.raises(ValueError, match=r"request: the network has other weights or layers\. Take"):
+        unit_spectra(scaled_network(gain), x, path=tmp_path)
+
+
+def test_rounding_does_not_make_another_network(network, spectra, linearizations, tmp_path):
+    made, _ = linearizations
+    unit_spectra(network, X, units=UNITS, path=tmp_path)
+    settings = json.loads((tmp_path / "settings.json").read_text())
+    settings["states"] = [[value * (1 + 1e-13) for value in pair] for pair in settings["states"]]
+    (tmp_path / "settings.json").write_text(json.dumps(settings))
+    same(unit_spectra(network, X, units=UNITS, path=tmp_path), spectra)
+    assert len(made) == 12
+
+
+def test_a_file_of_another_place_or_request_is_made_again(network, spectra, linearizations, tmp_path):
+    made, _ = linearizations
+    here, there = tmp_path / "here", tmp_path / "there"
+    unit_spectra(network, X, units=UNITS, path=here)
+    unit_spectra(network, X, units=UNITS, path=there, weight_scale=0.5)
+    files = sorted(path.name for path in here.glob("*.npz"))
+    (here / files[0]).write_bytes((here / files[2]).read_bytes())
+    (here / files[1]).write_bytes((there / files[1]).read_bytes())  # as of two processes that began at once
+    made.clear()
+    same(unit_spectra(network, X, units=UNITS, path=here), spectra)
+    assert len(made) == 2
+
+
+def test_a_folder_without_settings_or_a_file_is_refused(network, tmp_path):
+    how = {"units": UNITS[:1], "readings": ["after"]}
+    unit_spectra(network, X[:1], path=tmp_path, **how)
+    (tmp_path / "settings.json").unlink()
+    with pytest.raises(ValueError, match="settings.json' is missing, so it is not known what 'input-00000"):
+        unit_spectra(network, X[:1], path=tmp_path, **how)
+    with pytest.raises(NotADirectoryError, match="is a file; pass a folder"):
+        unit_spectra(network, X[:1], path=next(tmp_path.glob("*.npz")), **how)
+
+
 def test_counts_are_those_of_the_spectra(network, spectra):
     levels = np.array([0.1, 0.999, 1.001, 3.0])
     found = unit_counts(network, X, levels, units=UNITS)
@@ -265,6 +325,9 @@ def test_scales_change_the_linearizations_and_not_the_states(network):
     found = unit_spectra(network, X[:1], units=UNITS[1:], readings=["before"], **how)
     expected = linearize(double.units[-1], state[0], reading="before", **how)
     np.testing.assert_allclose(found.values[0, 0], expected.singular_values(), rtol=0, atol=1e-12)
+    share = 100 * np.mean(abs(found.values - 0.5) <= 1e-3)
+    assert f"within 0.001 of 0.5 lie, in the median, {share:.3g} % before" in repr(found)
+    assert found._table()[0][2] == "within 0.001 of 0.5, before"
 
 
 def test_progress_counts_what_is_there_already(network, tmp_path, capsys):

@@ -204,6 +204,25 @@ def test_a_dense_svd_that_does_not_fit_is_refused(monkeypatch):
         unit.triplets(300)
 
 
+@pytest.mark.parametrize("active", [0, 3])
+@pytest.mark.parametrize("which", ["largest", "smallest"])
+def test_a_unit_that_hardly_passes_anything(active, which, not_dense):
+    """A dead unit, or one with fewer active rows than triplets are asked for."""
+    whole = factors_of(0, (4, 16, 16))
+    outer = np.zeros_like(whole.outer)
+    outer[:active] = 1.0
+    factors = Factors(whole.a, None, whole.U, whole.V, outer, (), whole.place)
+    unit = unit_of(factors)
+    found, J = unit.triplets(5, which), unit.to_dense()
+    expected = np.linalg.svd(J, compute_uv=False)
+    np.testing.assert_allclose(found.values, expected[:5] if which == "largest" else 0, atol=1e-13)
+    np.testing.assert_allclose(J @ found.right, found.left * found.values, atol=1e-9)
+    np.testing.assert_allclose(J.T @ found.left, found.right * found.values, atol=1e-9)
+    for vectors in (found.left, found.right):
+        np.testing.assert_allclose(vectors.T @ vectors, np.eye(5), atol=1e-13)
+    assert not not_dense
+
+
 @pytest.mark.parametrize("case", ["after", "before", "skip with a minus"])
 def test_the_inverse_of_the_gram_matrix(case):
     factors = factors_of(4, (3, 6, 6), **CASES[case])
@@ -212,6 +231,9 @@ def test_the_inverse_of_the_gram_matrix(case):
     x = np.random.default_rng(0).standard_normal((len(J), 3))
     # relative to the norm of the inverse, which a small singular value makes large
     assert np.abs(J @ (J.T @ inverse(x)) - x).max() <= 1e-12 * np.linalg.cond(J @ J.T)
+    values = np.linalg.svd(J, compute_uv=False)
+    for t in (0.0, 0.3, 0.6):  # below the values of the skip path
+        assert inverse_gram(factors, t**2).above == (values > t).sum()
 
 
 def test_lanczos_of_several_vectors_is_lanczos_of_each():

@@ -1,12 +1,14 @@
 """Singular values and projections: what is drawn is what was measured."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from resdyn.networks.linearization.density import SpectralDensity
 from resdyn.networks.linearization.projection import GROUPS, Projection
 from resdyn.networks.linearization.streaming import UnitSpectra
-from resdyn.networks.linearization.values import Atom
+from resdyn.networks.linearization.values import Atom, Triplets
 from resdyn.plotting import projection, singular_values, spectrum, unit_spectra
 
 RNG = np.random.default_rng(0)
@@ -80,7 +82,7 @@ def test_values_of_an_array_that_occur_more_than_once_are_atoms():
 
 def test_a_spectral_density_is_drawn_by_its_weights():
     nodes, weights = np.array([0.5, 1.5, 1.6]), np.array([0.3, 0.1, 0.2])
-    density = SpectralDensity("unit", 1000, nodes, weights, np.array([1.0]), np.array([0.4]), 0.01)
+    density = SpectralDensity("unit", 1000, nodes, weights, np.array([1.0]), np.array([0.4]), 0.01, 0.0, 4, 50)
     ax = spectrum(density, bins=2)
     assert [text.get_text() for text in ax.texts] == ["400 at 1"]
     assert [bar.get_height() for bar in ax.patches] == pytest.approx([0.3, 0.3])
@@ -100,6 +102,18 @@ def test_each_unit_is_a_row_of_shares_that_add_up():
     assert widths == pytest.approx(expected)
     assert max(expected) > 0
     assert unit_spectra(found, "before")[0].get_title() == "before the last activation"
+
+
+def test_the_values_of_the_skip_path_are_those_that_are_counted():
+    found = spectra()
+    found.values[1, :, 2:5] = 0.8
+    for gains, word in (([0.8, 0.8], "0.8"), ([0.8, 1.0], "|a|"), ([np.nan, np.nan], "1")):
+        exact = unit_spectra(replace(found, skip=np.array(gains)))[1]
+        of = [
+            np.median((found.of(unit, "after") == a).mean(axis=1)) for unit, a in zip(found.units, gains, strict=True)
+        ]
+        assert [bar.get_width() for bar in exact.patches[:2]] == pytest.approx(np.nan_to_num(of))
+        assert rf"|\sigma - {word}|" in exact.get_legend().get_texts()[0].get_text()
 
 
 def test_values_beyond_the_end_are_in_the_last_bin():
@@ -138,6 +152,12 @@ def test_they_draw_into_axes_that_are_given():
 
 
 def test_what_cannot_be_drawn_is_refused():
+    triplets = Triplets(np.eye(3), np.ones(3), np.eye(3))
+    for draw in (singular_values, spectrum):
+        with pytest.raises(TypeError, match=r"several units; pass those of one, .of\(unit, reading\)"):
+            draw(spectra())
+        with pytest.raises(TypeError, match=r"pass their singular values, .values"):
+            draw(triplets)
     with pytest.raises(TypeError, match=r"what resdyn.networks.unit_spectra returned"):
         unit_spectra(LOOSE)
     with pytest.raises(TypeError, match=r"what resdyn.networks.project returned, .* an empty mapping"):

@@ -19,8 +19,9 @@ import numpy as np
 import scipy.linalg
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.linalg import splu
 
+from resdyn.networks.linearization.banded import BandedLDL
+from resdyn.networks.linearization.block_products import row_products
 from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.values import Atom
 
@@ -28,7 +29,10 @@ Array = NDArray[Any]
 Apply = Callable[[Array], Array]
 
 DENSE = 3000
-"""Up to this size a dense factorization is faster than a banded or sparse one."""
+"""Up to this size a dense Cholesky factorization is faster than a banded one."""
+
+TRUSTED_GROWTH, TRUSTED_PIVOT = 1e4, 1e-12
+"""Larger pivots, or smaller ones, relative to the largest entry, leave signs in doubt."""
 
 
 @dataclass(frozen=True)
@@ -99,6 +103,8 @@ def projection_on_columns(matrix: Any) -> Apply | None:
 def cholesky(gram: Any) -> Apply | None:
     """Solutions with a sparse Gram matrix; None if it is singular to rounding."""
     size = gram.shape[0]
+    if not size:
+        return lambda b: b
     coo = gram.tocoo()
     width = int(abs(coo.row - coo.col).max(initial=0))
     # pivots are the squares of distances of columns from the span of those before; rounding moves them by this much
@@ -120,34 +126,42 @@ def cholesky(gram: Any) -> Apply | None:
     return solve if pivots.min() > doubt else None
 
 
-def inverse_gram(factors: Factors) -> Apply | None:
-    r""":math:`(J_A J_A^{\mathsf T})^{-1}`; None where E has zeros or is not diagonal, or a factor is singular."""
-    if factors.squares is None or not len(factors.squares) or not (factors.squares > 0).all():
+@dataclass(frozen=True)
+class Inverse:
+    r""":math:`(J_A J_A^{\mathsf T} - \tau^2)^{-1}`, and how many singular values of :math:`J_A` are greater than τ."""
+
+    apply: Apply
+    above: int
+    trusted: bool
+    """Whether ``above`` is beyond the doubt of rounding."""
+
+    def __call__(self, x: Array) -> Array:
+        return self.apply(x)
+
+
+def inverse_gram(factors: Factors, shift: float = 0.0) -> Inverse | None:
+    r""":math:`(J_A J_A^{\mathsf T} - \tau^2)^{-1}` for a shift τ²; None where E is not diagonal or reaches down to τ².
+
+    None, too, where N is singular. E − τ² takes the place of E; by Haynsworth, N has p negative eigenvalues if all
+    singular values are greater than τ, and one less for each that is not.
+    """
+    if factors.squares is None or not len(factors.squares) or not (factors.squares > shift).all():
         return None
-    inverse = 1 / factors.squares
-    C = coupling(factors)
-    scaled = sparse.csc_array(sparse.diags_array(inverse) @ C)
-    VV = sparse.csr_array(factors.V @ factors.V.T)
+    inverse = 1 / (factors.squares - shift)
+    C = sparse.csr_array(coupling(factors))
+    half = sparse.csr_array(sparse.csr_array(C.T) @ sparse.diags_array(np.sqrt(inverse)))
+    VV = row_products(sparse.csr_array(factors.V))
     identity = sparse.eye_array(factors.p, format="csr")
     order = np.stack([factors.order, factors.order + factors.p], axis=1).ravel()
     M = sparse.csr_array(sparse.block_array([[-VV, identity], [identity, None]]))[order][:, order]
-    solve = _solution(sparse.csc_array(M + C.T @ scaled))
-    if solve is None:
+    if not factors.p:
+        return Inverse(lambda x: inverse[:, None] * x, len(inverse), True)
+    N = BandedLDL(sparse.csc_array(M + row_products(half)))
+    negative, zero, _ = N.inertia
+    if zero:
         return None
-    scaled, transposed = sparse.csr_array(scaled), sparse.csr_array(scaled.T)
-    return lambda x: inverse[:, None] * x - scaled @ solve(transposed @ x)
-
-
-def _solution(matrix: Any) -> Apply | None:
-    """Solutions with a sparse symmetric matrix that is not definite."""
-    if matrix.shape[0] == 0:
-        return lambda b: b
-    if matrix.shape[0] <= DENSE:
-        dense = matrix.toarray()
-        pair = scipy.linalg.lu_factor(dense, check_finite=False)
-        return None if abs(pair[0].diagonal()).min() == 0 else lambda b: scipy.linalg.lu_solve(pair, b)
-    try:
-        factored = splu(matrix)
-    except RuntimeError:  # exactly singular
-        return None
-    return lambda b: factored.solve(np.ascontiguousarray(b))
+    trusted = N.growth <= TRUSTED_GROWTH and N.smallest >= TRUSTED_PIVOT * max(N.growth, 1.0)
+    scaled = sparse.csr_array(sparse.diags_array(inverse) @ C)
+    transposed = sparse.csr_array(scaled.T)
+    above = len(inverse) - factors.p + negative
+    return Inverse(lambda x: inverse[:, None] * x - scaled @ N.solve(transposed @ x), above, trusted)

@@ -21,9 +21,9 @@ from numpy.typing import NDArray
 from resdyn import _validation as validate
 from resdyn.networks.linearization.folders import Folder
 from resdyn.networks.linearization.linearizing import linearize
+from resdyn.networks.linearization.states import double_parts, states_after
 from resdyn.networks.linearization.unit import LinearizedUnit, Reading
-from resdyn.networks.unrolling.placement import Placed, Placement
-from resdyn.networks.unrolling.unit import Part, Unit
+from resdyn.networks.unrolling.unit import Unit
 from resdyn.networks.unrolling.unrolled import UnrolledNetwork
 
 Array = NDArray[Any]
@@ -173,8 +173,7 @@ class Process:
 
     def __init__(self, request: Request, folder: Folder | None) -> None:
         self.request, self.folder = request, folder
-        network = request.network
-        self._parts = [_double(part, network) for part in (network.stem, *network.units[: max(request.units)])]
+        self._parts = double_parts(request.network, max(request.units))
         self._input, self._states = -1, list[Array]()
 
     def measure(self, places: Iterable[Place]) -> dict[Place, Measurement]:
@@ -193,18 +192,9 @@ class Process:
 
     def _before(self, place: Place) -> Array:
         if place.input != self._input:
-            self._states, x = [], self.request.x[place.input : place.input + 1]
-            for part in self._parts:
-                with torch.no_grad():  # a copy, since a part may overwrite what it is given
-                    x = part(part.placement.tensor(x.copy())).cpu().numpy()
-                self._states.append(x[0])
+            self._states = states_after(self._parts, self.request.x[place.input : place.input + 1])
             self._input = place.input
         return self._states[place.unit]
-
-
-def _double(part: Part, network: UnrolledNetwork) -> Placed:
-    module = part.function.module
-    return Placed(module, Placement(module, device=network.placement.device, dtype=torch.float64))
 
 
 # --- several processes -----------------------------------------------------------------------------

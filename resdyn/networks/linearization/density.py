@@ -13,6 +13,9 @@ alike; the distribution function elsewhere stays as it is.
 
 A rule with m nodes gives a staircase of m steps. The last rules, of m, m − 1, … nodes, have their nodes at different
 places, and the mean of them has smaller steps and about half the error. It is exact for what the smallest is exact for.
+
+Probes find one eigenvalue up to rounding. Their nodes are merged before they are compared, or a large share at one
+value would count as scatter between probes.
 """
 
 from collections.abc import Callable, Sequence
@@ -40,6 +43,16 @@ Apply = Callable[[Array], Array]
 
 AVERAGED = 6
 """Rules, at most; a quarter of the steps if that is less."""
+
+
+SAME = 1e-8
+"""Nodes nearer than this, relative to the largest, are one value that rounding has split between probes."""
+
+ZERO = 1e-14
+"""Eigenvalues below this part of the largest are zeros: rounding errors of the operator."""
+
+DIGITS = 12
+"""Of a node, after the first digit of the largest; those beyond are rounding errors."""
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -193,7 +206,7 @@ def spectral_density(
         "take fewer steps, or fewer probes at a time",
     )
     start = gram.past(generator.standard_normal((gram.size, probes)))
-    rules, halves = _quadratures(gram, start, steps)
+    rules, halves = _merged(*_quadratures(gram, start, steps))
     nodes = np.concatenate([points for points, _ in rules])
     weights = np.concatenate([mass for _, mass in rules]) / probes
     error, truncation = _errors(rules, halves)
@@ -222,6 +235,9 @@ def _gram(operator: LinearOperator, atoms: tuple[Atom, ...]) -> Gram:
         return _gram_of_product(operator, rows)
     if not atoms and getattr(operator, "rank_bound", min(n, m)) < min(n, m):
         atoms = (Atom(0.0, min(n, m) - operator.rank_bound),)  # type: ignore[attr-defined]
+    matrix = getattr(operator, "_matrix", None)
+    if matrix is not None and not atoms:
+        return _gram_of_matrix(matrix)
     if n <= m:
         return Gram(lambda x: operator.matmat(operator.rmatmat(x)), n, _all, n, (), atoms)
     return Gram(lambda x: operator.rmatmat(operator.matmat(x)), m, _all, m, (), atoms)
@@ -245,6 +261,15 @@ def _gram_of_unit(factors: Factors) -> Gram:
     out = (*([zeros] if zeros.multiplicity else []), *(found.atom for found in forced))
     dimension = s - sum(found.atom.multiplicity for found in forced)
     return Gram(gram_matmat(factors), s, past, dimension, out, ())
+
+
+def _gram_of_matrix(matrix: Any) -> Gram:
+    """On the rows or columns that are not zero, whichever are fewer."""
+    rows, columns = (np.flatnonzero(np.asarray(abs(matrix).sum(axis=axis)).ravel()) for axis in (1, 0))
+    part = matrix[rows][:, columns]
+    part = part if len(rows) <= len(columns) else part.T
+    size, zeros = part.shape[0], min(matrix.shape) - part.shape[0]
+    return Gram(lambda x: part @ (part.T @ x), size, _all, size, (Atom(0.0, zeros),) if zeros else (), ())
 
 
 def _gram_of_product(operator: Any, rows: NDArray[np.int64]) -> Gram:
@@ -282,7 +307,22 @@ def _quadratures(gram: Gram, start: Array, steps: int) -> tuple[list[Rule], list
 
 def _rule(diagonal: Array, beside: Array) -> Rule:
     values, vectors = scipy.linalg.eigh_tridiagonal(diagonal, beside)
-    return np.sqrt(np.maximum(values, 0.0)), vectors[0] ** 2
+    return np.sqrt(np.where(values > ZERO * values[-1], values, 0.0).clip(0.0)), vectors[0] ** 2
+
+
+def _merged(*kinds: list[Rule]) -> tuple[list[Rule], ...]:
+    """The same rules, with one number for what is one value.
+
+    Else distribution functions of probes would differ between two roundings of it, by all of its share.
+    """
+    points = np.unique(np.concatenate([nodes for rules in kinds for nodes, _ in rules]))
+    largest = float(points[-1])
+    begins = np.diff(points, prepend=-np.inf) > SAME * largest
+    group = np.cumsum(begins) - 1
+    means = np.bincount(group, points) / np.bincount(group)
+    decimals = DIGITS - int(np.floor(np.log10(largest))) if largest > 0 else 0
+    means = np.round(means, decimals)
+    return tuple([(means[group[np.searchsorted(points, nodes)]], mass) for nodes, mass in rules] for rules in kinds)
 
 
 def _without(rule: Rule, atoms: Sequence[Any]) -> Rule:

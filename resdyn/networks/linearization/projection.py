@@ -9,6 +9,7 @@ A perturbation in a random direction has the share :math:`\dim G / d` in each gr
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -122,9 +123,12 @@ def project(
     r"""The shares of perturbations that reach a unit on the leading, unit, trailing and null singular subspaces.
 
     The vectors at both ends come from Lanczos iterations; those of the atom and of the null space are not formed: the
-    projections are sparse least squares, and the dimensions exact counts of singular values. Without factors, all is
-    by a dense singular value decomposition. Singular values below 10⁻⁶ of the largest count as zero, and those within
-    10⁻⁸ of \|a\|, relatively, as the atom.
+    projections are least squares, and the dimensions those of the spaces on which they project. Singular values below
+    10⁻⁶ of the largest count as zero. The atom is the subspace that the skip path gives to \|a\| by structure; where
+    weights are so small that others come within 10⁻⁸ of it, they belong to the rest. Without factors, all is by a dense
+    singular value decomposition, and values within 10⁻⁸ of \|a\|, relatively, are the atom.
+
+    What was found of the last four linearizations is kept: a second call with one of them takes a fraction of the time.
 
     Parameters
     ----------
@@ -196,8 +200,9 @@ def _shares(linearization: LinearizedUnit, vectors: Array, k: int) -> tuple[Arra
     return np.where(known, shares, np.nan), np.where(known, gain, np.nan), dimensions, leading[0], trailing[0]
 
 
+@lru_cache(maxsize=4)
 def subspaces_of(linearization: LinearizedUnit) -> Subspaces:
-    """By sparse solves where there are factors, else dense."""
+    """By sparse solves where there are factors, else dense; kept for the next call with the same linearization."""
     if linearization.factors is not None:
         return FactoredSubspaces(linearization)
     return DenseSubspaces(linearization, abs(linearization.skip_scale))
@@ -275,6 +280,11 @@ def _perturbations(
 
 def _before_unit(propagation: Any, linearization: LinearizedUnit) -> Array:
     """Of the row that the unit takes up."""
+    if linearization.name == propagation.names[0]:
+        raise ValueError(
+            f"the propagation starts after {linearization.name!r}, so it has no perturbations that reach that unit; "
+            "start it earlier, start=0, or pass the perturbations as an array."
+        )
     if linearization.name not in propagation.names[1:]:
         raise ValueError(
             f"the propagation has no unit {linearization.name!r}; its rows are "

@@ -132,8 +132,14 @@ class UnitSpectra(Result):
             attrs={"network": self.name},
         )
 
+    @property
+    def _gain(self) -> float:
+        """Of the skip paths, where all have the same; else 1."""
+        known = self.skip[~np.isnan(self.skip)]
+        return float(known[0]) if known.size and (known == known[0]).all() else 1.0
+
     def __repr__(self) -> str:
-        near, largest = self.fraction_within(1e-3), self.largest
+        near, largest = self.fraction_within(1e-3, self._gain), self.largest
         r, u, _ = np.unravel_index(largest.argmax(), largest.shape)
         shares = ", ".join(
             f"{100 * np.median(share):.3g} % {reading} the last activation"
@@ -141,13 +147,13 @@ class UnitSpectra(Result):
         )
         return (
             f"UnitSpectra of {_counted(len(self.units), 'unit')} of {self.name!r} at "
-            f"{_counted(near.shape[-1], 'input')}: within 0.001 of 1 lie, in the median, {shares}; the largest "
-            f"singular value is {largest.max():.3g} ({self.units[u]!r}, {self.readings[r]})."
+            f"{_counted(near.shape[-1], 'input')}: within 0.001 of {self._gain:g} lie, in the median, {shares}; "
+            f"the largest singular value is {largest.max():.3g} ({self.units[u]!r}, {self.readings[r]})."
         )
 
     def _table(self) -> tuple[Sequence[str], Sequence[Sequence[Any]]]:
-        header = ["unit", "n", *(f"within 0.001 of 1, {r}" for r in self.readings), "smallest", "largest"]
-        near, low, high = self.fraction_within(1e-3), self.smallest, self.largest
+        header = ["unit", "n", *(f"within 0.001 of {self._gain:g}, {r}" for r in self.readings), "smallest", "largest"]
+        near, low, high = self.fraction_within(1e-3, self._gain), self.smallest, self.largest
         shown = np.unique(np.linspace(0, len(self.units) - 1, 6).round().astype(int))
         return header, [
             [
@@ -280,8 +286,8 @@ def unit_spectra(
         As for :func:`resdyn.networks.linearize`.
     path : str or Path, optional
         A folder in which each spectrum is kept when it is done; a second call goes on where the first was stopped.
-        More inputs, other units and other readings may be asked for later; another network or other options are
-        refused.
+        More inputs, other units and other readings may be asked for later; another network (known by its weights,
+        and by the states that the first input makes, to nine digits) or other options are refused.
     progress : bool
         Whether to show a bar.
     workers : int
@@ -298,6 +304,8 @@ def unit_spectra(
         For a unit that the network does not have.
     MemoryError
         If the values cannot fit: ask for fewer inputs or units, or for :func:`resdyn.networks.unit_counts`.
+    NotADirectoryError
+        If ``path`` is a file.
     TypeError, ValueError
         For what is no unrolled network or no batch of its inputs, other words, or a folder of another request.
     """

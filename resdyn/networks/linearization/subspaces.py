@@ -13,17 +13,21 @@ orthogonal projection :math:`\Pi` onto the range of :math:`C_R`, that onto them 
 :math:`P = S_R^{\mathsf T} (I - \Pi) S_R / a^2`. Where U or V has not full rank, C has too many columns; a factorization
 of the rank of UV takes their place.
 
-The null space is what is orthogonal to the range of :math:`J_A^{\mathsf T}`.
+The null space is what is orthogonal to the range of :math:`J_A^{\mathsf T}`
+(:mod:`resdyn.networks.linearization.row_space`).
 
-Both projections are residuals of least squares, by normal equations with a small ridge, :math:`K + \epsilon I` with
-:math:`K = C^{\mathsf T} C`, which is banded after a reordering. The step
+The dimension is that of the space on which is projected: the number of rows less the rank of :math:`C_R`, whose columns
+are scaled to length 1. By Cholesky's factorization of :math:`K = C^{\mathsf T} C`, which is banded after a reordering,
+the columns are seen to be independent; else the eigenvectors of K tell which part of them is. Where K is too large for
+that, the singular values \|a\| are counted, and the projection takes a small ridge. The step
 
 .. math:: r \mapsto r - C (K + \epsilon I)^{-1} C^{\mathsf T} r
 
 takes away :math:`\sigma^2 / (\sigma^2 + \epsilon)` of what lies along a singular vector of C, and nothing of what is to
-remain; so it is repeated, and C may be rank-deficient.
+remain; so it is repeated.
 """
 
+from collections.abc import Callable
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -32,9 +36,10 @@ from numpy.typing import NDArray
 from scipy import sparse
 from scipy.linalg import cho_solve_banded, cholesky_banded, eigh
 from scipy.sparse.csgraph import reverse_cuthill_mckee
-from scipy.sparse.linalg import LinearOperator, eigsh
 
+from resdyn.networks.linearization.block_products import row_products
 from resdyn.networks.linearization.factors import Factors
+from resdyn.networks.linearization.row_space import RowSpace, definite, row_space
 from resdyn.networks.linearization.unit import LinearizedUnit
 
 Array = NDArray[Any]
@@ -43,7 +48,13 @@ ZERO = 1e-6
 """Singular values below this part of the largest count as zero: their squares are near the rounding of JJᵀ."""
 
 EQUAL = 1e-8
-"""Singular values this close to |a|, relatively, count as |a|."""
+"""Singular values this close to |a|, relatively, cannot be told from it; without factors they count as |a|."""
+
+DECOMPOSED = 2500
+"""Up to this order, dependent rows or columns are told apart by eigenvectors, in seconds."""
+
+FACTORED = 8192
+"""Up to this order, rows are seen to be independent by a dense Cholesky factorization, in seconds."""
 
 
 class Subspaces(Protocol):
@@ -107,37 +118,38 @@ class FactoredSubspaces:
         self._of, self._factors = linearization, linearization.factors
         self._a = abs(self._factors.a)
         self._largest = float(linearization.triplets(1).values[0])
+        self._found: dict[int, tuple[tuple[Array, Array], tuple[Array, Array]]] = {}
 
-    @cached_property
+    @property
     def rank(self) -> int:
-        """Of J, counted."""
-        return int(self._of.count_above(ZERO * self._largest))
+        """Of J."""
+        return self._row_space.rank if self._row_space is not None else 0
 
-    @cached_property
+    @property
     def unit_dimension(self) -> int:
-        """The number of singular values |a|, counted."""
-        if not self._rows_of_unit.size:
-            return 0
-        return round(self._of.fraction_within(self._a, EQUAL * self._a) * min(self._of.shape))
+        """Of the subspace that the structure gives to |a|."""
+        return self._unit.dimension if self._rows_of_unit.size else 0
 
     def ends(self, k: int) -> tuple[tuple[Array, Array], tuple[Array, Array]]:
         """By Lanczos iterations."""
-        largest = self._of.triplets(k)
-        smallest = self._row_space.smallest(k, deficient=self.rank < len(self._factors.rows))
-        return (largest.values, largest.right), smallest
+        if k not in self._found:
+            assert self._row_space is not None, "k is at most half of the rank"
+            largest = self._of.triplets(k)
+            self._found[k] = (largest.values, largest.right), self._row_space.smallest(k)
+        return self._found[k]
 
     def unit(self, vectors: Array) -> Array:
-        """What least squares with the columns of C leave of the rows of |a|."""
+        """What the columns of C leave of the rows of |a|."""
         if not self.unit_dimension:
             return np.zeros_like(vectors)
         skip = self._factors.active_skip[self._rows_of_unit] / self._a
-        return skip.T @ self._tails.residual(skip @ vectors)
+        return skip.T @ self._unit.residual(skip @ vectors)
 
     def null(self, vectors: Array) -> Array:
         """What least squares with the rows of J leave."""
         if self.rank == self._of.shape[1]:
             return np.zeros_like(vectors)
-        return self._row_space.residual(vectors)
+        return np.array(vectors) if self._row_space is None else self._row_space.residual(vectors)
 
     @cached_property
     def _rows_of_unit(self) -> NDArray[np.int64]:
@@ -147,99 +159,106 @@ class FactoredSubspaces:
         return np.flatnonzero(abs(squares - self._a**2) <= 1e-12 * self._a**2)
 
     @cached_property
-    def _tails(self) -> "Range":
-        return _tails(self._factors, self._rows_of_unit)
+    def _unit(self) -> "Complement":
+        return _tails(self._factors, self._rows_of_unit, self._counted)
+
+    def _counted(self) -> int:
+        return round(self._of.fraction_within(self._a, EQUAL * self._a) * min(self._of.shape))
 
     @cached_property
-    def _row_space(self) -> "Range":
-        pixels = int(np.prod(self._of.shape_after[1:]))
-        return Range(self._factors.active_matrix.T, self._factors.rows % pixels)
+    def _row_space(self) -> RowSpace | None:
+        """None for a Jacobian that is zero."""
+        if not self._largest:
+            return None
+        return row_space(self._of, ZERO * self._largest, self._largest)
 
 
-class Range:
-    """The range of a sparse matrix, which may have dependent columns.
+class Complement:
+    """What is orthogonal to the columns of a sparse matrix, which may be dependent.
 
     Parameters
     ----------
     matrix : sparse array
     places : integer array
         The pixel of each column: in their order the Gram matrix is banded.
+    counted : callable
+        The dimension, counted in another way: for matrices whose columns are dependent and too many to be decomposed.
 
     Attributes
     ----------
-    ridge : float
-        ε; singular values below its root cannot be told from zero.
+    dimension : int
     """
 
-    def __init__(self, matrix: Any, places: NDArray[np.int64]) -> None:
-        self.matrix = sparse.csr_array(matrix)
-        self._transposed = sparse.csr_array(self.matrix.T)
-        self._gram = sparse.csr_array(self._transposed @ self.matrix)
-        if not self._gram.shape[0]:
-            return
-        self._order = _narrow_order(self._gram, places)
-        self.ridge, self._cholesky = _cholesky_with_ridge(self._gram[self._order][:, self._order], _norm(self._gram))
+    def __init__(self, matrix: Any, places: NDArray[np.int64], counted: Callable[[], int]) -> None:
+        matrix = sparse.csc_array(matrix)
+        lengths = np.sqrt(np.asarray(matrix.multiply(matrix).sum(axis=0)).ravel())
+        used = lengths > 0
+        # small weights make short columns, and no other range
+        self._matrix = sparse.csr_array(matrix[:, used] @ sparse.diags_array(1 / lengths[used]))
+        self._transposed = sparse.csr_array(self._matrix.T)
+        self.dimension, self._solve, self._basis = self._solution(places[used], counted)
+
+    def _solution(
+        self, places: NDArray[np.int64], counted: Callable[[], int]
+    ) -> tuple[int, Callable[[Array], Array], Array | None]:
+        rows, columns = self._matrix.shape
+        if not columns:
+            return rows, np.zeros_like, None
+        if columns > rows and (basis := self._left_kernel(counted)) is not None:
+            return basis.shape[1], np.zeros_like, basis
+        gram = row_products(self._transposed)
+        order = _narrow_order(gram, places)
+        banded = gram[order][:, order]
+        if columns <= rows and _is_regular(gram, places):
+            return rows - columns, _in_order(order, _cholesky_with_ridge(banded, 0.0)), None
+        if columns <= DECOMPOSED:
+            values, vectors = eigh(gram.toarray())
+            kept = values > ZERO**2 * values[-1]
+            values, vectors = values[kept], vectors[:, kept]
+            return rows - int(kept.sum()), lambda x: vectors @ ((vectors.T @ x) / values[:, None]), None
+        return counted(), _in_order(order, _cholesky_with_ridge(banded, 1e-13 * _norm(gram))), None
+
+    def _left_kernel(self, counted: Callable[[], int]) -> Array | None:
+        """Of a matrix with more columns than rows; None where it is not empty and too large to be decomposed."""
+        rows = self._matrix.shape[0]
+        if rows > FACTORED:
+            return None if counted() else np.empty((rows, 0))
+        gram = row_products(self._matrix).toarray()
+        if definite(gram, ZERO**2 * abs(gram).sum(axis=1).max()) is not None:
+            return np.empty((rows, 0))
+        if rows > DECOMPOSED:
+            return None
+        values, vectors = eigh(gram)
+        return np.asarray(vectors[:, values <= ZERO**2 * values[-1]])
 
     def residual(self, vectors: Array) -> Array:
-        """What is orthogonal to the range, of the columns of a matrix."""
+        """The part of the columns of a matrix."""
+        if self._basis is not None:
+            return np.asarray(self._basis @ (self._basis.T @ vectors))
         remaining = np.array(vectors, dtype=float)
-        if not self._gram.shape[0]:
-            return remaining
         sizes = np.linalg.norm(remaining, axis=0)
         for _ in range(_STEPS):
-            change = self.matrix @ self._solve(self._transposed @ remaining)
+            change = self._matrix @ self._solve(self._transposed @ remaining)
             remaining -= change
             if (np.linalg.norm(change, axis=0) <= 1e-13 * sizes).all():
                 break
         return remaining
 
-    def smallest(self, k: int, *, deficient: bool) -> tuple[Array, Array]:
-        """The k smallest singular values that are not zero, ascending, and their left vectors, in the range."""
-        size = self._gram.shape[0]
-        if k >= size - 1:  # more than Lanczos iterations can find
-            values, vectors = eigh(self._gram.toarray())
-            vectors = vectors[:, values > ZERO**2 * values[-1]]
-            return self._ritz(self.matrix @ vectors[:, :k], k)
-        operator = LinearOperator(
-            (size, size), matvec=self._inverse_in_the_range if deficient else self._solve, dtype=float
-        )
-        start = self._transposed @ np.random.default_rng(0).standard_normal(self.matrix.shape[0])
-        _, vectors = eigsh(operator, k, which="LM", v0=start, ncv=min(size, max(2 * k + 1, 40)))
-        values, found = self._ritz(self.matrix @ vectors, k)
-        for _ in range(3 * deficient):  # rounding in the kernel has left errors of 10⁻⁹
-            error = self.matrix @ (self._transposed @ found) - found * values**2
-            correction = self.matrix @ self._solve(self._cleared(self._solve(self._transposed @ error)))
-            sizes = np.linalg.norm(correction, axis=0)
-            values, found = self._ritz(np.hstack([found, correction / np.where(sizes > 0, sizes, 1.0)]), k)
-        return values, found
 
-    def _ritz(self, vectors: Array, k: int) -> tuple[Array, Array]:
-        """The k smallest singular values, and their vectors, in the span of the columns."""
-        basis = np.linalg.qr(vectors)[0]
-        inner, values, _ = np.linalg.svd((self._transposed @ basis).T, full_matrices=False)
-        return values[::-1][:k], basis @ inner[:, ::-1][:, :k]
-
-    def _inverse_in_the_range(self, vector: Array) -> Array:
-        """The inverse on the range of the Gram matrix, zero elsewhere."""
-        return self._cleared(self._solve(self._cleared(vector)))
-
-    def _cleared(self, vector: Array) -> Array:
-        """Without what lies in the kernel of the Gram matrix."""
-        for _ in range(2):  # a solve leaves some 10⁻³ of it by rounding; the product that follows takes that away
-            vector = self._gram @ self._solve(vector)
-        return vector
-
-    def _solve(self, right: Array) -> Array:
+def _in_order(order: NDArray[np.int64], factor: Array) -> Callable[[Array], Array]:
+    def solve(right: Array) -> Array:
         solution = np.empty_like(right)
-        solution[self._order] = cho_solve_banded((self._cholesky, True), right[self._order], check_finite=False)
+        solution[order] = cho_solve_banded((factor, True), right[order], check_finite=False)
         return solution
+
+    return solve
 
 
 _STEPS = 60
 
 
-def _tails(factors: Factors, rows: NDArray[np.int64]) -> Range:
-    r"""The range of :math:`[\,S_R (UV)^{\mathsf T},\; (UV)_R\,]`, by a sparse matrix that has it.
+def _tails(factors: Factors, rows: NDArray[np.int64], counted: Callable[[], int]) -> Complement:
+    r"""What is orthogonal to the range of :math:`[\,S_R (UV)^{\mathsf T},\; (UV)_R\,]`, by a sparse matrix that has it.
 
     That is C where U and V have full rank. Dependent columns of U let C have too large a range, which
     :math:`U^{\mathsf T} U` in front of them cuts down; so for rows of V.
@@ -253,7 +272,7 @@ def _tails(factors: Factors, rows: NDArray[np.int64]) -> Range:
         from_V = from_V @ _scaled(gram_U)
     if not _is_regular(gram_V, places):
         from_U = from_U @ _scaled(gram_V)
-    return Range(sparse.hstack([from_V, from_U]), np.tile(places, 2))
+    return Complement(sparse.hstack([from_V, from_U]), np.tile(places, 2), counted)
 
 
 def _is_regular(gram: Any, places: NDArray[np.int64]) -> bool:
@@ -302,14 +321,13 @@ def _lower_band(matrix: Any) -> Array:
     return band
 
 
-def _cholesky_with_ridge(matrix: Any, norm: float) -> tuple[float, Array]:
-    """ε, and the factor of a banded matrix plus ε."""
+def _cholesky_with_ridge(matrix: Any, ridge: float) -> Array:
+    """The factor of a banded matrix plus ε."""
     band = _lower_band(matrix)
-    ridge = 1e-13 * norm
     while True:
         shifted = band.copy()
         shifted[0] += ridge
         try:
-            return ridge, cholesky_banded(shifted, lower=True, overwrite_ab=True, check_finite=False)
+            return np.asarray(cholesky_banded(shifted, lower=True, overwrite_ab=True, check_finite=False))
         except np.linalg.LinAlgError:  # rounding made an eigenvalue of a large matrix smaller than −ε
-            ridge *= 10
+            ridge = max(10 * ridge, 1e-14 * _norm(matrix))

@@ -105,16 +105,8 @@ def active(operator: Any) -> Active:
     """An operator on its active rows, by its factors or its matrix where it has them."""
     factors, matrix = getattr(operator, "factors", None), getattr(operator, "_matrix", None)
     if isinstance(factors, Factors):
-        S, U, V = factors.active_skip, factors.active_U, sparse.csr_array(factors.V)
-        St, Ut, Vt = (sparse.csr_array(part.T) for part in (S, U, V))
-        return Active(
-            factors.rows,
-            operator.shape,
-            lambda v: S @ v + U @ (V @ v),
-            lambda u: St @ u + Vt @ (Ut @ u),
-            gram_matmat(factors),
-            factors=factors,
-        )
+        forth, back = sum_of_paths(factors.active_skip, factors.active_U, factors.V)
+        return Active(factors.rows, operator.shape, forth, back, gram_matmat(factors), factors=factors)
     if matrix is not None:
         rows = np.flatnonzero(abs(matrix).sum(axis=1))
         part = matrix[rows]
@@ -128,25 +120,50 @@ def active(operator: Any) -> Active:
         left[rows] = u
         return left
 
-    def back(u: Array) -> Array:
-        return np.asarray(operator.rmatmat(whole(u)))
+    return from_products(
+        rows, operator.shape, lambda v: np.asarray(operator.matmat(v)[rows]), lambda u: operator.rmatmat(whole(u))
+    )
 
-    def forth(v: Array) -> Array:
-        return np.asarray(operator.matmat(v)[rows])
 
-    return Active(rows, operator.shape, forth, back, lambda u: forth(back(u)))
+def from_products(rows: NDArray[np.int64], shape: tuple[int, int], forth: Apply, back: Apply) -> Active:
+    return Active(rows, shape, forth, back, lambda u: forth(back(u)))
+
+
+def sum_of_paths(S: Any, U: Any, V: Any) -> tuple[Apply, Apply]:
+    """Products with S + U V and with its transpose."""
+    S, U, V = (sparse.csr_array(part) for part in (S, U, V))
+    St, Ut, Vt = (sparse.csr_array(part.T) for part in (S, U, V))
+    return (lambda v: S @ v + U @ (V @ v)), (lambda u: St @ u + Vt @ (Ut @ u))
 
 
 def _largest(operator: Any, k: int) -> Triplets | None:
     part = active(operator)
     if len(part.rows) < k:
-        return None
+        return _all_rows(part, k)
     # an operator with more rows than columns has a smaller Gram matrix on the other side, but rarely much smaller
     found = leading_eigenvectors(part.gram, len(part.rows), k, tolerance=RESIDUAL / 10, rng=np.random.default_rng(SEED))
-    if found is None or found[0][-1] <= 0:
+    if found is None:
         return None
     left, values, right = _paired(part, found[1])
     return _verified(part, left, values, right, float(values[0]))
+
+
+def _all_rows(part: Active, k: int) -> Triplets | None:
+    """The triplets of all active rows, less than k; zeros make up the number."""
+    if len(part.rows):
+        left, values, right = _paired(part, np.eye(len(part.rows)))
+    else:
+        left, values, right = np.empty((0, 0)), np.empty(0), np.empty((part.shape[1], 0))
+    zeros = k - len(values)
+    free = np.random.default_rng(SEED).standard_normal((part.shape[1], zeros))
+    right = _orthonormal(np.concatenate([right, free], axis=1))
+    left = np.concatenate([left, np.zeros((len(left), zeros))], axis=1)
+    values = np.concatenate([values, np.zeros(zeros)])
+    found = _verified(part, left, values, right, float(values[0]))
+    if found is None:
+        return None
+    found.left[:, k - zeros :] = _idle(part, zeros)
+    return found
 
 
 def _paired(part: Active, u: Array) -> tuple[Array, Array, Array]:
@@ -174,18 +191,20 @@ def _smallest(operator: Any, k: int) -> Triplets | None:
     inverse, rng = _inverse(part, singular=k == zeros), np.random.default_rng(SEED)
     if inverse is None:
         return None
-    norm = _norm(part, rng)
+    norm = norm_of(part, rng)
     null = _kernel(part, inverse, zeros, norm, rng)
     if null is None or k == zeros:
         return null
-    rest = _regular(part, inverse, k - zeros, norm, rng)
+    rest = smallest_of_independent(part, inverse, k - zeros, norm, rng)
     if rest is None:
         return None
     left, right = (np.concatenate(pair, axis=1) for pair in ((null.left, rest.left), (null.right, rest.right)))
     return Triplets(left, np.concatenate([null.values, rest.values]), _orthonormal(right))
 
 
-def _regular(part: Active, inverse: Apply, k: int, norm: float, rng: np.random.Generator) -> Triplets | None:
+def smallest_of_independent(
+    part: Active, inverse: Apply, k: int, norm: float, rng: np.random.Generator
+) -> Triplets | None:
     """The k smallest triplets of the active rows, which are independent."""
     # the values come from J itself, so that the inverse need only find the space
     found = leading_eigenvectors(inverse, len(part.rows), k, tolerance=RESIDUAL / 1e3, rng=rng)
@@ -200,10 +219,10 @@ def _kernel_of_product(whole: Active, first: Active, k: int) -> Triplets | None:
     inverse, rng = _inverse(first, singular=True), np.random.default_rng(SEED)
     if inverse is None or len(first.rows) + k > first.shape[1]:
         return None
-    null = _kernel(first, inverse, k, _norm(first, rng), rng)
+    null = _kernel(first, inverse, k, norm_of(first, rng), rng)
     if null is None:
         return None
-    if np.linalg.norm(whole.matmat(null.right), axis=0).max() > RESIDUAL * _norm(whole, rng):
+    if np.linalg.norm(whole.matmat(null.right), axis=0).max() > RESIDUAL * norm_of(whole, rng):
         return None
     return Triplets(_idle(whole, k), np.zeros(k), null.right)
 
@@ -214,7 +233,7 @@ def _orthonormal(columns: Array) -> Array:
     return np.asarray(Q * np.sign(np.diag(R)))
 
 
-def _norm(part: Active, rng: np.random.Generator) -> float:
+def norm_of(part: Active, rng: np.random.Generator) -> float:
     """A lower bound of the norm of J, close to it: what is small is small relative to it."""
     if not len(part.rows):
         return 0.0
