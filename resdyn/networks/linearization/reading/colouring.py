@@ -148,4 +148,3 @@ def _assembled(probe: Probe, rows: Axis, columns: Axis, responses: Array) -> Any
     ends = np.concatenate(([0], np.cumsum(kept.reshape(channels_after * high * broad, -1).sum(1))))
     columns_of = np.broadcast_to(where, values.shape)[kept]
     return sparse.csr_array((values[kept], columns_of, ends), shape=probe.shape)
-

@@ -73,13 +73,20 @@ class Probe:
         """Jᵀ w, for rows w."""
         return self._chunks(cotangents, self._pulls)
 
+    @cached_property
+    def cotangent(self) -> Array:
+        """A random w, to check with."""
+        return np.random.default_rng(1).standard_normal(self.shape[0])
+
     def error_of(self, matrix: Any) -> "Error":
-        """Of Aᵀ w at a random w, for a matrix A."""
-        cotangent = np.random.default_rng(1).standard_normal(self.shape[0])
-        expected = self.vjp(torch.from_numpy(cotangent)[None])[0]
-        found = matrix.T @ cotangent
-        scale = max(abs(part).max(initial=0) for part in (expected, found))
-        return Error(float(abs(found - expected).max(initial=0)), float(scale))
+        """Of a matrix, at that w."""
+        return self.error_of_terms(matrix.T @ self.cotangent)
+
+    def error_of_terms(self, *terms: Array) -> "Error":
+        """Of what should sum up to Jᵀ w, on the scale of the largest."""
+        expected = self.vjp(torch.from_numpy(self.cotangent)[None])[0]
+        scale = max(abs(part).max(initial=0) for part in (expected, *terms))
+        return Error(float(abs(sum(terms) - expected).max(initial=0)), float(scale))
 
     def _chunks(self, directions: Tensor, acts: Sequence[Act]) -> Array:
         made = []

@@ -70,11 +70,40 @@ def watched(function: Callable[[Tensor], Any], x: Tensor, change: Change | None 
     return Watched(value, watch.node(value) or Opaque(value, "what it returns does not depend on its input"))
 
 
-class _Watch(TorchDispatchMode):
-    def __init__(self, x: Tensor, change: Change | None) -> None:
+def changed(function: Callable[[Tensor], Tensor], change: Change) -> Callable[[Tensor], Tensor]:
+    """A function in which that call gives another value; its derivative is taken there."""
+
+    def run(x: Tensor) -> Tensor:
+        with _Changing(change):
+            return function(x)
+
+    return run
+
+
+class _Changing(TorchDispatchMode):
+    def __init__(self, change: Change | None) -> None:
         super().__init__()
         self._change = change
         self._calls: Counter[Any] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        return self._called(self._next(func), args, kwargs or {})
+
+    def _next(self, func: Any) -> Call:
+        call = Call(func, self._calls[func])
+        self._calls[func] += 1
+        return call
+
+    def _called(self, call: Call, args: Any, kwargs: Any) -> Any:
+        result = call.op(*args, **kwargs)
+        if self._change is not None and call == self._change.call:
+            result.copy_(self._change.value)
+        return result
+
+
+class _Watch(_Changing):
+    def __init__(self, x: Tensor, change: Change | None) -> None:
+        super().__init__(change)
         # constants of which a part depends on the input, by where their numbers are
         self._mixed: dict[int, Tensor] = {}
         # tensors are kept, so that their ids stay their own
@@ -86,21 +115,20 @@ class _Watch(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
-        call = Call(func, self._calls[func])
-        self._calls[func] += 1
+        call = self._next(func)
         for t in _tensors((*args, *kwargs.values())):
             if id(t) not in self._known and _place(t) in self._mixed:
                 self._note(t, Opaque(t, "it writes values into a constant"))
         operands = [t for t in _tensors((*args, *kwargs.values())) if id(t) in self._known]
         if not operands:
-            return self._changed(call, func(*args, **kwargs))
+            return self._called(call, args, kwargs)
         written = func._schema.is_mutable
         noted = self._with_nodes(args), {key: self._with_nodes([value])[0] for key, value in kwargs.items()}
         if written:
             self._keep_values_of(args[0])
             if id(args[0]) not in self._known:
                 self._mixed[_place(args[0])] = args[0]
-        result = self._changed(call, func(*args, **kwargs))
+        result = self._called(call, args, kwargs)
         values = [t for t in (result if isinstance(result, tuple | list) else [result]) if isinstance(t, Tensor)]
         name = func._schema.name.removeprefix("aten::")
         # comparisons, too, are constant where it counts
@@ -113,11 +141,6 @@ class _Watch(TorchDispatchMode):
             self._note(values[0], made)
             if written:
                 self._forget_views_of(values[0])
-        return result
-
-    def _changed(self, call: Call, result: Any) -> Any:
-        if self._change is not None and call == self._change.call:
-            result.copy_(self._change.value)
         return result
 
     def _with_nodes(self, args: Sequence[Any]) -> tuple[Any, ...]:
@@ -284,7 +307,7 @@ def _largest(result: Any, parent: Node) -> Node | None:
         return None
     pixels = parent.value.shape[2] * parent.value.shape[3]
     source = place[0] + torch.arange(value.shape[1])[:, None, None].to(place) * pixels
-    return Layer(value, parent, Selection(source.reshape(-1).cpu().numpy(), parent.value.numel()))
+    return Layer(value, parent, Selection(source.reshape(-1).cpu().numpy(), parent.value.numel(), is_largest=True))
 
 
 def _selected(func: Any, name: str, args: Any, kwargs: Any, value: Tensor, parent: Node) -> Node | None:
