@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import aslinearoperator
 
 from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.reading.colouring import coloured_matrix
@@ -98,9 +100,9 @@ def _verify_sum(subject: Subject, factors: Factors) -> None:
 def _verify(subject: Subject, function: Map, factors: Factors) -> None:
     """Compare with one derivative by autograd."""
     probe = Probe([Link(function, subject.at)], subject.shape_before, subject.shape_after)
-    pulled = factors.outer * probe.cotangent
-    skipped = factors.a * (pulled if factors.skip is None else factors.skip.T @ pulled)
-    error = probe.error_of_terms(skipped, factors.V.T @ (factors.U.T @ pulled))
+    D, U, V = (aslinearoperator(part) for part in (sparse.diags_array(factors.outer), factors.U, factors.V))
+    skip = sparse.eye_array(factors.shape[0]) if factors.skip is None else factors.skip
+    error = probe.error_of_terms(factors.a * (D @ aslinearoperator(skip)), D @ U @ V)
     if not error.is_small:
         raise Unreadable(f"what was read off its run differs from its derivative ({error})")
 

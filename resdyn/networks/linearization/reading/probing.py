@@ -74,19 +74,28 @@ class Probe:
         return self._chunks(cotangents, self._pulls)
 
     @cached_property
-    def cotangent(self) -> Array:
-        """A random w, to check with."""
-        return np.random.default_rng(1).standard_normal(self.shape[0])
+    def is_reversible(self) -> bool:
+        """Whether autograd goes back through the maps: not where they overwrite what it needs."""
+        try:
+            self.vjp(torch.zeros(1, self.shape[0], dtype=torch.float64))
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:
+            return False
+        return True
 
     def error_of(self, matrix: Any) -> "Error":
-        """Of a matrix, at that w."""
-        return self.error_of_terms(matrix.T @ self.cotangent)
+        """Of a matrix at a random direction: of Aᵀ w; of A v, where autograd does not go back through the maps."""
+        return self.error_of_terms(matrix)
 
-    def error_of_terms(self, *terms: Array) -> "Error":
-        """Of what should sum up to Jᵀ w, on the scale of the largest."""
-        expected = self.vjp(torch.from_numpy(self.cotangent)[None])[0]
-        scale = max(abs(part).max(initial=0) for part in (expected, *terms))
-        return Error(float(abs(sum(terms) - expected).max(initial=0)), float(scale))
+    def error_of_terms(self, *terms: Any) -> "Error":
+        """Of a sum of matrices, on the scale of the largest term."""
+        direction = np.random.default_rng(1).standard_normal(self.shape[not self.is_reversible])
+        act = self.vjp if self.is_reversible else self.jvp
+        expected = act(torch.from_numpy(direction)[None])[0]
+        found = [(term.T if self.is_reversible else term) @ direction for term in terms]
+        scale = max(abs(part).max(initial=0) for part in (expected, *found))
+        return Error(float(abs(sum(found) - expected).max(initial=0)), float(scale))
 
     def _chunks(self, directions: Tensor, acts: Sequence[Act]) -> Array:
         made = []
@@ -162,11 +171,11 @@ def dense_matrix(probe: Probe, name: str) -> Array:
         f"the dense Jacobian of {name!r}, {n} × {m},",
         "take a smaller state, or method='factored' or 'coloured' where they apply",
     )
-    if n >= _WORTH * m:
+    if n >= _WORTH * m or not probe.is_reversible:
         J = np.empty((n, m))
         for begin, directions in _unit_vectors(m, probe.chunk):
             J[:, begin : begin + len(directions)] = probe.jvp(directions).T
-        if probe.error_of(J).is_small:
+        if not probe.is_reversible or probe.error_of(J).is_small:
             return J
     J = np.empty((n, m))
     for begin, directions in _unit_vectors(n, probe.chunk):

@@ -85,7 +85,10 @@ class Subject:
         self.at = self._placement.tensor(state.copy())[None]
         self._watched = watched(self.function, self.at)
         self.value = self._one_tensor(self._watched.value)
-        refuse_randomness(self.function, self.at, name)
+        try:
+            refuse_randomness(self.function, self.at, repr(name))
+        except ValueError as error:
+            raise Unfit(str(error)) from None
         self.shape_after = tuple(self.value.shape[1:])
 
     def _one_tensor(self, value: Any) -> Tensor:

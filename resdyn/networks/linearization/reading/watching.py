@@ -15,7 +15,7 @@ from resdyn.networks.linearization.reading.layers import Convolution, Matrix, Se
 from resdyn.networks.linearization.reading.nodes import Input, Layer, Node, Opaque, Pointwise
 
 # torch marks most pointwise operations as such, but not these
-_ALSO_POINTWISE = {"_prelu_kernel", "hardswish", "hardswish_", "rsub"}
+_ALSO_POINTWISE = {"_prelu_kernel", "hardswish", "hardswish_", "rsub", "masked_fill_"}
 _NORMS = {
     "native_batch_norm",
     "_native_batch_norm_legit",
@@ -46,7 +46,7 @@ class Call(NamedTuple):
     """One of the calls of a run: the operation, and how many calls of it came before."""
 
     op: Any
-    index: int
+    earlier: int
 
 
 class Change(NamedTuple):
