@@ -1,4 +1,4 @@
-"""``linearize`` of units that compare, detach, couple, draw, write and cast: right, or refused, never wrong in silence."""
+"""``linearize`` of units that compare, couple, draw, write and cast: right or refused, never wrong in silence."""
 
 import time
 
@@ -128,7 +128,7 @@ def test_an_image_with_a_batch_axis_of_one_is_one_image():
 def test_sequences_with_a_batch_axis_of_one():
     class Attention(nn.Module):
         def forward(self, x):
-            batch, length, width = x.shape
+            _batch, _length, _width = x.shape
             return x + torch.softmax(x @ x.mT, -1) @ x
 
     x = state(5, 3)
@@ -244,8 +244,14 @@ def test_undeclared_paths_of_which_none_is_simpler_are_not_scaled(kind):
 
     unit, x = Undeclared().double().eval(), state()
     assert near(linearize(unit, x), autograd(unit, x))
-    with pytest.raises(ValueError, match="which of the two summands in 'Undeclared' is the skip path is not known"):
-        linearize(unit, x, skip_scale=0.0)
+    net = nn.Sequential(nn.Conv2d(2, 2, 1), unit, nn.Flatten(), nn.Linear(60, 3)).double().eval()
+    traced = unroll(net, np.zeros((1, 2, 6, 5)), units=["1"]).units[0]
+    for source in (unit, traced):
+        for method in ("auto", "dense"):
+            with pytest.raises(
+                ValueError, match="which of the two summands in .* is the skip path is not known|its run"
+            ):
+                linearize(source, x, skip_scale=0.0, method=method)
 
 
 def test_methods_that_do_not_show_the_addition_say_which_does():

@@ -124,14 +124,16 @@ def outer(after: Node, addition: Node) -> Array:
     return _flat(derivative(after, addition))
 
 
-def anatomy(after: Node, shortcut: Tensor | None = None) -> Anatomy:
+def anatomy(after: Node, shortcut: Tensor | None = None, *, is_declared: bool = False) -> Anatomy:
     """A unit taken apart, from how its result came about.
 
     Parameters
     ----------
     after : Node
     shortcut : tensor, optional
-        What the unit itself says is its skip path, with its gain, at the state.
+        The skip path of the unit, with its gain, at the state.
+    is_declared : bool
+        Whether the unit itself says that this is its skip path; else it was guessed.
 
     Raises
     ------
@@ -153,12 +155,12 @@ def anatomy(after: Node, shortcut: Tensor | None = None) -> Anatomy:
     if any(value.shape != addition.value.shape for value in values):
         raise Unreadable("its summands have different shapes")
     skip, branch = sorted((0, 1), key=lambda k: paths[k].effort)
-    declared = [k for k in (0, 1) if shortcut is not None and _are_equal(values[k], shortcut)]
-    if len(declared) == 1:
-        skip, branch = declared[0], 1 - declared[0]
+    known = [k for k in (0, 1) if shortcut is not None and _are_equal(values[k], shortcut)]
+    if len(known) == 1:
+        skip, branch = known[0], 1 - known[0]
     value_at(after, addition, addition.value)  # or it is no function of the sum
     terms = values[skip], values[branch]
-    return Anatomy(after, addition, paths[skip], paths[branch], terms, is_declared=len(declared) == 1)
+    return Anatomy(after, addition, paths[skip], paths[branch], terms, is_declared=is_declared and len(known) == 1)
 
 
 def _are_equal(a: Tensor, b: Tensor) -> bool:

@@ -19,6 +19,7 @@ from resdyn.networks.unrolling.calls import differentiable_kernels, refuse_rando
 from resdyn.networks.unrolling.declared import declared_piece
 from resdyn.networks.unrolling.pieces import Piece
 from resdyn.networks.unrolling.placement import Placed, Placement, real_tensor, refuse_training
+from resdyn.networks.unrolling.subgraphs import Subgraph
 from resdyn.networks.unrolling.unit import Part, Unit
 
 Array = NDArray[Any]
@@ -119,7 +120,13 @@ class Subject:
         Unreadable
             With the reason, where it cannot be.
         """
-        return anatomy(self._watched.node, None if self.skip is None else self._at_state(self.skip))
+        shortcut = None if self.skip is None else self._at_state(self.skip)
+        return anatomy(self._watched.node, shortcut, is_declared=not self._is_traced)
+
+    @property
+    def _is_traced(self) -> bool:
+        """Whether which path is the skip path was concluded from a trace, as the simpler one."""
+        return self.piece is not None and isinstance(self.piece.shortcut, Subgraph)
 
     def _at_state(self, function: Map) -> Tensor:
         with torch.no_grad():
@@ -192,6 +199,12 @@ class Subject:
         except Unreadable:
             return False
 
+    def _is_ambiguous(self) -> bool:
+        try:
+            return self.anatomy.is_ambiguous
+        except Unreadable:
+            return False
+
     def _no_links(self) -> str:
         try:
             ambiguous = self.anatomy.is_ambiguous
@@ -213,6 +226,8 @@ class Subject:
     def _scaled_sum(self, scales: Scales) -> Map:
         if self.piece is None or self.skip is None or self.piece.branch is None:
             raise ValueError(f"the skip path of {self.name!r} could not be told from its branch; leave scales at 1.")
+        if self._is_traced and self._is_ambiguous():
+            raise ValueError(self._no_links())
         skip, branch = self.skip, self._placed(self.piece.branch)
         return lambda x: scales.skip * skip(x) + scales.weight * branch(x)
 
