@@ -63,7 +63,7 @@ class Probe:
     @cached_property
     def chunk(self) -> int:
         """So many directions at a time."""
-        return max(1, AT_ONCE // max(1, 4 * max(self.shape)))
+        return max(1, AT_ONCE // max(1, 16 * max(self.shape)))
 
     def jvp(self, tangents: Tensor) -> Array:
         """J v, for rows v."""

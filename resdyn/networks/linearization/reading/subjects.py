@@ -87,7 +87,7 @@ class Subject:
         self._watched = watched(self.function, self.at)
         self.value = self._one_tensor(self._watched.value)
         try:
-            refuse_randomness(self.function, self.at, repr(name))
+            refuse_randomness(self.function, self.at, repr(name), first=self.value)
         except ValueError as error:
             raise Unfit(str(error)) from None
         self.shape_after = tuple(self.value.shape[1:])
