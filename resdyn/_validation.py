@@ -235,12 +235,17 @@ def batch_of(shape: tuple[int, ...]) -> str:
     return f"(*batch, {', '.join(map(str, shape))})"
 
 
-def one_state(x: Any, shape: tuple[int, ...], owner: str) -> Array:
+def one_state(
+    x: Any,
+    shape: tuple[int, ...],
+    owner: str,
+    advice: str = "loop over a batch, or use system.jacobian(t, x) where the system has it",
+) -> Array:
     """``x`` as exactly one state."""
     array = real_array(x, "x", nan=True)
     if array.shape != shape:
         raise ValueError(
             f"x has shape {array.shape}, but a linearization of {owner!r} is taken at one state of shape {shape}; "
-            "loop over a batch, or use system.jacobian(t, x) where the system has it."
+            f"{advice}."
         )
     return array

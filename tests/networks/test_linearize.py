@@ -319,7 +319,7 @@ def test_summands_that_nothing_tells_apart_cannot_be_scaled():
     twin, x = Twin(), np.arange(4.0)
     J = sum(layer.weight.detach().double().numpy() for layer in (twin.first, twin.second))
     assert np.allclose(linearize(twin, x).to_dense(), J, atol=1e-15)
-    with pytest.raises(ValueError, match="the addition in 'Twin' is not known"):
+    with pytest.raises(ValueError, match="which of the two summands in 'Twin' is the skip path is not known"):
         linearize(twin, x, skip_scale=2)
     with pytest.raises(ValueError, match="its two summands are alike"):
         linearize(twin, x, skip_scale=2, method="factored")

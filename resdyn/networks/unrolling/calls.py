@@ -1,6 +1,6 @@
 """How a network is called: with one tensor, or by a keyword; and which tensor of its result is the answer."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -151,8 +151,10 @@ def differentiable_kernels() -> Iterator[None]:
         torch.backends.mha.set_fastpath_enabled(fast)
 
 
-def refuse_randomness(network: nn.Module, x: Tensor) -> None:
-    """Refuse a network that answers the same question in two ways.
+def refuse_randomness(
+    network: Callable[[Tensor], Tensor], x: Tensor, name: str = "the network", first: Tensor | None = None
+) -> None:
+    """Refuse a network that answers the same question in two ways; one answer may be known.
 
     Raises
     ------
@@ -160,11 +162,9 @@ def refuse_randomness(network: nn.Module, x: Tensor) -> None:
         If two answers to the same samples differ.
     """
     with torch.no_grad(), differentiable_kernels():
-        first, second = network(x), network(x)
+        first, second = network(x) if first is None else first, network(x)
     if not _close(first, second):
-        raise ValueError(
-            "the network answers the same input in two ways; call model.eval() before, and take out noise."
-        )
+        raise ValueError(f"{name} answers the same input in two ways; call model.eval() before, and take out noise.")
 
 
 def refuse_interaction(network: nn.Module, x: Tensor) -> None:

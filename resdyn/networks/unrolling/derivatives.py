@@ -14,6 +14,9 @@ from torch.autograd import forward_ad
 
 Map = Callable[[Tensor], Tensor]
 
+differentiating = torch.inference_mode(mode=False)
+"""Inference mode records nothing, so that derivatives would come out as zeros without a word."""
+
 
 def jvp(function: Map, x: Tensor, tangent: Tensor) -> Tensor:
     """DF(x) v by forward differentiation; by two transposes where an operation has no forward derivative."""
@@ -25,19 +28,21 @@ def jvp(function: Map, x: Tensor, tangent: Tensor) -> Tensor:
     return transposed_jvp(function, x, tangent)
 
 
+@differentiating
 def forward_jvp(function: Map, x: Tensor, tangent: Tensor) -> Tensor:
     """DF(x) v, with dual numbers."""
     _prepare_dual_numbers()
     with torch.no_grad(), forward_ad.dual_level():
-        after = function(forward_ad.make_dual(x, tangent))
+        after = function(forward_ad.make_dual(recordable(x), recordable(tangent)))
         primal, derivative = forward_ad.unpack_dual(after)
         return torch.zeros_like(primal) if derivative is None else derivative
 
 
+@differentiating
 def transposed_jvp(function: Map, x: Tensor, tangent: Tensor) -> Tensor:
     r"""DF(x) v as the gradient of :math:`w \mapsto \langle DF(x)^{\mathsf T} w, v\rangle`."""
     with torch.enable_grad():
-        point = x.detach().requires_grad_()
+        point = recordable(x).detach().requires_grad_()
         after = function(point)
         weights = torch.zeros_like(after, requires_grad=True)
         if not after.requires_grad:
@@ -45,7 +50,7 @@ def transposed_jvp(function: Map, x: Tensor, tangent: Tensor) -> Tensor:
         (pulled,) = torch.autograd.grad(after, point, weights, create_graph=True, materialize_grads=True)
         if not pulled.requires_grad:
             return torch.zeros_like(after.detach())
-        (pushed,) = torch.autograd.grad(pulled, weights, tangent, materialize_grads=True)
+        (pushed,) = torch.autograd.grad(pulled, weights, recordable(tangent), materialize_grads=True)
     return pushed
 
 
@@ -54,19 +59,26 @@ def vjp(function: Map, x: Tensor, cotangent: Tensor) -> Tensor:
     return pullback(function, x)(cotangent)
 
 
+@differentiating
 def pullback(function: Map, x: Tensor) -> Map:
     """The map from w to DF(x)ᵀ w, for any number of w at one x."""
     with torch.enable_grad():
-        point = x.detach().requires_grad_()
+        point = recordable(x).detach().requires_grad_()
         after = function(point)
 
+    @differentiating
     def pull(cotangent: Tensor) -> Tensor:
         if not after.requires_grad:
             return torch.zeros_like(x)
-        (pulled,) = torch.autograd.grad(after, point, cotangent, retain_graph=True, materialize_grads=True)
+        (pulled,) = torch.autograd.grad(after, point, recordable(cotangent), retain_graph=True, materialize_grads=True)
         return pulled.detach()
 
     return pull
+
+
+def recordable(x: Tensor) -> Tensor:
+    """A tensor of which autograd keeps a record: a copy of one that was made in inference mode."""
+    return x.clone() if x.is_inference() else x
 
 
 @cache

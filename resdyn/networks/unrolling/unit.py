@@ -205,7 +205,7 @@ class Unit(Part):
         """
         array = x.detach().cpu().numpy() if isinstance(x, Tensor) else np.asarray(x)
         array = array[0] if array.shape == (1, *self.shape_before) else array
-        state = validate.one_state(array, self.shape_before, self.name)
+        state = validate.one_state(array, self.shape_before, self.name, "loop over a batch")
         return UnitOperator(self, state)
 
     def residual(self, x: Any) -> Any:

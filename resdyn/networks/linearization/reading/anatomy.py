@@ -64,6 +64,12 @@ class Path:
         return weights, sum(len(p.activations) for p in self.positions), len(self.layers)
 
     @property
+    def is_selection(self) -> bool:
+        """Whether it hands on the state, or places of it that do not depend on the state."""
+        chosen = all(isinstance(layer, Selection) and not layer.is_largest for layer in self.layers)
+        return chosen and not self.effort[1]
+
+    @property
     def is_dense(self) -> bool:
         """Whether it has a layer with weights, and none of them is a convolution."""
         weighted = [layer for layer in self.layers if layer.has_weights]
@@ -81,10 +87,13 @@ class Anatomy:
     terms: tuple[Tensor, Tensor] | None
     """The summands with their gains, skip first, as they are at the state."""
 
+    is_declared: bool = False
+    """Whether the unit itself says which of its summands is the skip path."""
+
     @property
     def is_ambiguous(self) -> bool:
         """Whether nothing tells the skip path from the branch."""
-        return self.skip is not None and self.skip.effort == self.branch.effort
+        return self.skip is not None and not self.is_declared and not _tells_apart(self.skip, self.branch)
 
     @property
     def is_dense(self) -> bool:
@@ -97,18 +106,34 @@ class Anatomy:
         """Of the branch."""
         return self.branch.effort[0]
 
-    def outer(self, skip_scale: float = 1.0, branch_scale: float = 1.0) -> Array:
-        """The diagonal of D, flattened: what follows the addition, at the sum of the scaled summands."""
-        if self.addition is None or self.terms is None:
+    def total(self, skip_scale: float, branch_scale: float) -> Tensor:
+        """The sum of the scaled summands."""
+        assert self.terms is not None
+        return skip_scale * self.terms[0] + branch_scale * self.terms[1]
+
+    def outer(self) -> Array:
+        """The diagonal of D, flattened: what follows the addition, at the sum."""
+        if self.addition is None:
             last = self.branch.positions[-1]
             return last.diagonal if last.activations else np.ones_like(last.diagonal)
-        unscaled = skip_scale == branch_scale == 1
-        total = None if unscaled else skip_scale * self.terms[0] + branch_scale * self.terms[1]
-        return _flat(derivative(self.after, self.addition, total))
+        return outer(self.after, self.addition)
 
 
-def anatomy(after: Node) -> Anatomy:
+def outer(after: Node, addition: Node) -> Array:
+    """The derivative of what follows an addition, flattened."""
+    return _flat(derivative(after, addition))
+
+
+def anatomy(after: Node, shortcut: Tensor | None = None, *, is_declared: bool = False) -> Anatomy:
     """A unit taken apart, from how its result came about.
+
+    Parameters
+    ----------
+    after : Node
+    shortcut : tensor, optional
+        The skip path of the unit, with its gain, at the state.
+    is_declared : bool
+        Whether the unit itself says that this is its skip path; else it was guessed.
 
     Raises
     ------
@@ -117,22 +142,44 @@ def anatomy(after: Node) -> Anatomy:
     """
     if isinstance(after, Opaque):
         raise Unreadable(after.reason)
-    addition = _last_addition(after)
+    addition = last_addition(after)
     if addition is None:
-        return Anatomy(after, None, None, _path(after, 1.0), None)
+        return Anatomy(after, None, None, _path(after, 1.0, "a layer follows its addition"), None)
     # x + x has one operand, and two terms
     operands = [a for a in addition.args if isinstance(a, Node)]
     coefficients = addition.coefficients()
-    paths = [_path(node, gain) for node, gain in zip(operands, coefficients, strict=True)]
+    paths = [
+        _path(node, gain, "it has more than one addition") for node, gain in zip(operands, coefficients, strict=True)
+    ]
     values = [gain * node.value for node, gain in zip(operands, coefficients, strict=True)]
     if any(value.shape != addition.value.shape for value in values):
         raise Unreadable("its summands have different shapes")
     skip, branch = sorted((0, 1), key=lambda k: paths[k].effort)
+    known = [k for k in (0, 1) if shortcut is not None and _are_equal(values[k], shortcut)]
+    if len(known) == 1:
+        skip, branch = known[0], 1 - known[0]
     value_at(after, addition, addition.value)  # or it is no function of the sum
-    return Anatomy(after, addition, paths[skip], paths[branch], (values[skip], values[branch]))
+    terms = values[skip], values[branch]
+    return Anatomy(after, addition, paths[skip], paths[branch], terms, is_declared=is_declared and len(known) == 1)
 
 
-def _last_addition(node: Node) -> Pointwise | None:
+def _are_equal(a: Tensor, b: Tensor) -> bool:
+    # rounding of one layer, computed in two ways
+    return a.shape == b.shape and bool((a - b).abs().max() <= 1e-10 * max(a.abs().max(), b.abs().max()))
+
+
+def _tells_apart(skip: Path, branch: Path) -> bool:
+    """Whether one of two paths is clearly the simpler one; a convolution beside a pooling is not."""
+    if skip.is_selection:
+        return not branch.is_selection
+    (weights, activations, _), (more_weights, more_activations, _) = skip.effort, branch.effort
+    if more_weights < weights or more_activations < activations:
+        return False
+    return more_activations > activations or more_weights > max(weights, 1)
+
+
+def last_addition(node: Node) -> Pointwise | None:
+    """The addition of two paths of which a value is a pointwise function."""
     while isinstance(node, Pointwise):
         if node.is_addition and (node.root is node or isinstance(node.root, Input)):
             return node
@@ -141,7 +188,7 @@ def _last_addition(node: Node) -> Pointwise | None:
     return None
 
 
-def _path(end: Node, gain: float) -> Path:
+def _path(end: Node, gain: float, why_not: str) -> Path:
     position, layers = _position(end), []
     positions: list[Position] = []
     node = end.root
@@ -149,7 +196,7 @@ def _path(end: Node, gain: float) -> Path:
         if isinstance(node, Opaque):
             raise Unreadable(node.reason)
         if not isinstance(node, Layer):
-            raise Unreadable("it has more than one addition")
+            raise Unreadable(why_not)
         before = _position(node.parent)
         if isinstance(node.linear, Selection) and node.linear.is_identity:
             position = before.then(position)

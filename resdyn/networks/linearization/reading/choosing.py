@@ -6,18 +6,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import aslinearoperator
 
 from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.reading.colouring import coloured_matrix
 from resdyn.networks.linearization.reading.cuts import factors_of
 from resdyn.networks.linearization.reading.nodes import Unreadable
 from resdyn.networks.linearization.reading.probing import Probe, dense_matrix
-from resdyn.networks.linearization.reading.subjects import Link, Scales, Subject
+from resdyn.networks.linearization.reading.subjects import Link, Map, Scales, Subject
 
 Array = NDArray[Any]
-
-_TOLERANCE = 1e-10
-"""Relative: rounding of a few layers in double precision is at 1e-14, and a wrong stencil at 1."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,13 +61,19 @@ def _read(subject: Subject, method: str, reading: str, scales: Scales) -> Found:
     if not scales.are_one and unit.is_ambiguous:
         raise Unreadable("its two summands are alike, and which of them is the skip path is not known")
     whole = factors_of(unit)
-    _verify(subject, whole, reading)
     outer = whole.outer
+    follows = not scales.are_one and scales.masks == "recomputed"
+    if unit.addition is not None and (reading == "before" or follows):
+        _verify_sum(subject, whole)
+    if reading == "after" or unit.addition is None:
+        _verify(subject, subject.function, whole)
+    if unit.addition is not None and not scales.are_one and subject.skip is not None:
+        _verify(subject, subject.skip, replace(whole, U=0 * whole.U, outer=np.ones_like(outer)))
     if unit.addition is not None:
         if reading == "before":
             outer = np.ones_like(outer)
-        elif scales.masks == "recomputed":
-            outer = unit.outer(scales.skip, scales.weight)
+        elif follows:
+            outer = subject.rerun(unit.total(scales.skip, scales.weight)).outer
     factors = replace(whole, a=scales.skip * whole.a, U=scales.weight * whole.U, outer=outer)
     closed = unit.is_dense and unit.weight_layers == 1
     if method == "closed form" and not unit.is_dense:
@@ -78,19 +83,28 @@ def _read(subject: Subject, method: str, reading: str, scales: Scales) -> Found:
     return Found("factored", factors)
 
 
-def _verify(subject: Subject, factors: Factors, reading: str) -> None:
-    """Compare with one directional derivative of the unit itself."""
-    before = subject.before if reading == "before" and subject.anatomy.addition is not None else None
-    function, outer = (subject.function, factors.outer) if before is None else (before, 1.0)
-    tangent = np.random.default_rng(0).standard_normal(factors.shape[1])
+def _verify_sum(subject: Subject, factors: Factors) -> None:
+    """Of the unit up to its addition; where it does not say what that is, at sums that no activation hides."""
+    if subject.before is not None:
+        _verify(subject, subject.before, replace(factors, outer=np.ones_like(factors.outer)))
+        return
+    addition = subject.anatomy.addition
+    if addition is None or addition is subject.anatomy.after or factors.outer.all():
+        return
+    sizes = 0.5 + 0.5 * np.random.default_rng(0).random(tuple(addition.value.shape))  # of no kink, nor saturation
+    for sign in (1.0, -1.0):
+        again = subject.rerun(torch.from_numpy(sign * sizes).to(addition.value))
+        _verify(subject, again.function, replace(factors, outer=again.outer))
+
+
+def _verify(subject: Subject, function: Map, factors: Factors) -> None:
+    """Compare with one derivative by autograd."""
     probe = Probe([Link(function, subject.at)], subject.shape_before, subject.shape_after)
-    expected = probe.jvp(torch.from_numpy(tangent)[None])[0]
-    skipped = factors.a * (tangent if factors.skip is None else factors.skip @ tangent)
-    branch = factors.U @ (factors.V @ tangent)
-    error = abs(outer * (skipped + branch) - expected).max(initial=0)
-    scale = max(abs(part).max(initial=0) for part in (expected, outer * skipped, outer * branch))
-    if not error <= _TOLERANCE * scale:
-        raise Unreadable(f"what was read off its run differs from its derivative by {error:.1e} of {scale:.1e}")
+    D, U, V = (aslinearoperator(part) for part in (sparse.diags_array(factors.outer), factors.U, factors.V))
+    skip = sparse.eye_array(factors.shape[0]) if factors.skip is None else factors.skip
+    error = probe.error_of_terms(factors.a * (D @ aslinearoperator(skip)), D @ U @ V)
+    if not error.is_small:
+        raise Unreadable(f"what was read off its run differs from its derivative ({error})")
 
 
 def _multiplied_out(factors: Factors) -> Array:

@@ -82,8 +82,9 @@ class Selection:
 
     has_weights, is_local, reach = False, True, 0
 
-    def __init__(self, source: Indices, size: int) -> None:
+    def __init__(self, source: Indices, size: int, *, is_largest: bool = False) -> None:
         self.source, self.size = source, size
+        self.is_largest = is_largest  # of a window, so that another state selects others
 
     @cached_property
     def is_identity(self) -> bool:

@@ -61,6 +61,8 @@ class Pointwise(Node):
         super().__init__(value)
         self.op, self.name, self.args, self.kwargs = op, name, args, dict(kwargs)
         self.operands = tuple(dict.fromkeys(a for a in (*args, *kwargs.values()) if isinstance(a, Node)))
+        self.call: Any = None
+        """Which call of the run it was."""
         self._n_slots = sum(isinstance(a, Node) for a in (*args, *kwargs.values()))
         roots = {operand.root for operand in self.operands}
         # the sum of two paths is where pointwise functions of it begin

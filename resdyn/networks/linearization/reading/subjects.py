@@ -12,21 +12,26 @@ from torch import Tensor, nn
 from resdyn import _validation as validate
 from resdyn.networks.architectures.blocks import ResidualBlock
 from resdyn.networks.architectures.dense import DenseBlock
-from resdyn.networks.linearization.reading.anatomy import Anatomy, anatomy
-from resdyn.networks.linearization.reading.nodes import Unreadable, value_at
-from resdyn.networks.linearization.reading.watching import watched
-from resdyn.networks.unrolling.calls import differentiable_kernels
+from resdyn.networks.linearization.reading.anatomy import Anatomy, anatomy, last_addition, outer
+from resdyn.networks.linearization.reading.nodes import Opaque, Unreadable
+from resdyn.networks.linearization.reading.watching import Change, changed, watched
+from resdyn.networks.unrolling.calls import differentiable_kernels, refuse_randomness
 from resdyn.networks.unrolling.declared import declared_piece
 from resdyn.networks.unrolling.pieces import Piece
-from resdyn.networks.unrolling.placement import Placed, Placement, real_tensor
+from resdyn.networks.unrolling.placement import Placed, Placement, real_tensor, refuse_training
+from resdyn.networks.unrolling.subgraphs import Subgraph
 from resdyn.networks.unrolling.unit import Part, Unit
 
 Array = NDArray[Any]
 Map = Callable[[Tensor], Tensor]
 
 
-_DOES_NOT_RUN = (RuntimeError, IndexError, AssertionError)
+_DOES_NOT_RUN = (RuntimeError, IndexError, AssertionError, ValueError, TypeError, NotImplementedError)
 """What modules raise at a tensor of another shape than they take."""
+
+
+class Unfit(ValueError):
+    """A map that is not from one state to one tensor."""
 
 
 class Scales(NamedTuple):
@@ -49,6 +54,14 @@ class Link(NamedTuple):
     at: Tensor
 
 
+class Rerun(NamedTuple):
+    """A unit at another sum: what comes after it, the diagonal of D there, and the unit with that sum."""
+
+    value: Tensor
+    outer: Array
+    function: Map
+
+
 class Subject:
     """A unit or another part of a network, in double precision, at one state.
 
@@ -65,21 +78,25 @@ class Subject:
     """
 
     def __init__(self, name: str, module: nn.Module, state: Array, piece: Piece | None) -> None:
+        state = np.array(state)  # which is read-only, or the caller's
         self.name, self.state, self.piece = name, state, piece
         self.shape_before = state.shape
         self._placement = Placement(module, dtype=torch.float64)
         self.function = self._placed(module)
-        # a copy: states that are read-only, or are the caller's
-        self.at = self._placement.tensor(np.array(state))[None]
+        self.at = self._placement.tensor(state.copy())[None]
         self._watched = watched(self.function, self.at)
         self.value = self._one_tensor(self._watched.value)
+        try:
+            refuse_randomness(self.function, self.at, repr(name), first=self.value)
+        except ValueError as error:
+            raise Unfit(str(error)) from None
         self.shape_after = tuple(self.value.shape[1:])
 
     def _one_tensor(self, value: Any) -> Tensor:
         if not isinstance(value, Tensor) or value.ndim == 0 or len(value) != 1:
             is_tensor = isinstance(value, Tensor)
             found = f"a tensor of shape {tuple(value.shape)}" if is_tensor else f"a {type(value).__name__}"
-            raise ValueError(
+            raise Unfit(
                 f"{self.name!r} makes {found} of one state of shape {self.shape_before}, but a linearization "
                 "needs a map from one tensor to one tensor, batch first."
             )
@@ -103,7 +120,42 @@ class Subject:
         Unreadable
             With the reason, where it cannot be.
         """
-        return anatomy(self._watched.node)
+        shortcut = None if self.skip is None else self._at_state(self.skip)
+        return anatomy(self._watched.node, shortcut, is_declared=not self._is_traced)
+
+    @property
+    def _is_traced(self) -> bool:
+        """Whether which path is the skip path was concluded from a trace, as the simpler one."""
+        return self.piece is not None and isinstance(self.piece.shortcut, Subgraph)
+
+    def _at_state(self, function: Map) -> Tensor:
+        with torch.no_grad():
+            return function(self.at)
+
+    @cached_property
+    def skip(self) -> Map | None:
+        """The skip path with its gain, where a declaration or a trace says what that is."""
+        if self.piece is None:
+            return None
+        module = nn.Identity() if self.piece.shortcut_is_identity else self.piece.shortcut
+        return None if module is None else self._placed(module)
+
+    def rerun(self, total: Tensor) -> Rerun:
+        """The unit from its addition on, where that gives another sum.
+
+        Raises
+        ------
+        Unreadable
+            Where what follows is then no pointwise function of the sum.
+        """
+        addition = self.anatomy.addition
+        assert addition is not None
+        change = Change(addition.call, total)
+        again = watched(self.function, self.at, change)
+        found = None if isinstance(again.node, Opaque) else last_addition(again.node)
+        if found is None or found.call != addition.call:
+            raise Unreadable("what follows its addition is another function where the sum is another")
+        return Rerun(again.value, outer(again.node, found), changed(self.function, change))
 
     @cached_property
     def before(self) -> Map | None:
@@ -126,10 +178,7 @@ class Subject:
             return [Link(self.function, self.at)]
         piece = self.piece
         if self.before is None or piece is None or piece.after is None:
-            raise ValueError(
-                f"the addition in {self.name!r} is not known, so there is no reading 'before' it and no path to scale; "
-                "take reading='after' and scales of 1, or method='factored' to hear why the unit cannot be read."
-            )
+            raise ValueError(self._no_links())
         total = self.before if scales.are_one else self._scaled_sum(scales)
         links = [Link(total, self.at)]
         if reading == "after" and not isinstance(piece.after, nn.Identity):
@@ -150,12 +199,36 @@ class Subject:
         except Unreadable:
             return False
 
+    def _is_ambiguous(self) -> bool:
+        try:
+            return self.anatomy.is_ambiguous
+        except Unreadable:
+            return False
+
+    def _no_links(self) -> str:
+        try:
+            ambiguous = self.anatomy.is_ambiguous
+        except Unreadable as error:
+            return (
+                f"the addition in {self.name!r} is not known, so there is no reading 'before' it and no path to scale "
+                f"(it cannot be read off a run: {error}); take reading='after' and scales of 1."
+            )
+        if ambiguous:
+            return (
+                f"which of the two summands in {self.name!r} is the skip path is not known; leave scales at 1, or say "
+                "so with a resdyn.networks.ResidualBlock."
+            )
+        return (
+            f"{self.name!r} does not say what its addition is, and derivatives along directions do not show it; its "
+            "run does: take method='auto' or 'factored'."
+        )
+
     def _scaled_sum(self, scales: Scales) -> Map:
-        assert self.piece is not None
-        skip_module = nn.Identity() if self.piece.shortcut_is_identity else self.piece.shortcut
-        if skip_module is None or self.piece.branch is None:
+        if self.piece is None or self.skip is None or self.piece.branch is None:
             raise ValueError(f"the skip path of {self.name!r} could not be told from its branch; leave scales at 1.")
-        skip, branch = self._placed(skip_module), self._placed(self.piece.branch)
+        if self._is_traced and self._is_ambiguous():
+            raise ValueError(self._no_links())
+        skip, branch = self.skip, self._placed(self.piece.branch)
         return lambda x: scales.skip * skip(x) + scales.weight * branch(x)
 
     def next_state(self, scales: Scales) -> Array:
@@ -169,9 +242,8 @@ class Subject:
     def _scaled_value(self, scales: Scales) -> Tensor:
         try:
             unit = self.anatomy
-            if unit.addition is not None and unit.terms is not None and not unit.is_ambiguous:
-                total = scales.skip * unit.terms[0] + scales.weight * unit.terms[1]
-                return value_at(unit.after, unit.addition, total)
+            if unit.addition is not None and not unit.is_ambiguous:
+                return self.rerun(unit.total(*scales[:2])).value
         except Unreadable:
             pass
         value = self.at
@@ -191,7 +263,9 @@ def subject_of(source: Any, x: Any) -> Subject:
     if isinstance(source, Part):
         state = _finite(x)
         state = state[0] if state.shape == (1, *source.shape_before) else state
-        state = validate.one_state(state, source.shape_before, source.name).astype(np.float64, copy=False)
+        state = validate.one_state(state, source.shape_before, source.name, "loop over a batch").astype(
+            np.float64, copy=False
+        )
         return Subject(source.name, source.function.module, state, source.piece if isinstance(source, Unit) else None)
     if isinstance(source, nn.Module):
         return _of_module(source, _finite(x))
@@ -202,23 +276,45 @@ def subject_of(source: Any, x: Any) -> Subject:
 
 
 def _of_module(module: nn.Module, state: Array) -> Subject:
-    """Of a module, which does not say what its states are: x is one if it runs, or else a batch of one."""
+    """Of a module, which does not say what its states are: x is one where that runs, or else a batch of one."""
     name = type(module).__name__
+    refuse_training(module)
     known = isinstance(module, ResidualBlock | DenseBlock)
     piece = declared_piece(name, module) if known else None
-    state = state.astype(np.float64, copy=False)
-    first: Exception | None = None
-    for form in (state, state[0]) if state.ndim > 1 and len(state) == 1 else (state,):
+    found: list[Subject] = []
+    errors: list[Exception] = []
+    forms = _forms(state.astype(np.float64, copy=False))
+    for form in forms:
         try:
-            return Subject(name, module, form, piece)
+            found.append(Subject(name, module, form, piece))
         except _DOES_NOT_RUN as error:
-            first = first or error
-    raise ValueError(
-        f"{name!r} does not run at x of shape {state.shape}, taken as one state; pass one state, with a batch axis "
-        f"of 1 or without one ({str(first).splitlines()[0]})."
-    ) from first
+            errors.append(error)
+        if found and state.ndim > 3:
+            break
+    if not found:
+        if isinstance(errors[0], Unfit):
+            raise errors[0]
+        raise ValueError(
+            f"{name!r} does not run at x of shape {state.shape}, taken as one state; pass one state, with a batch axis "
+            f"of 1 or without one ({str(errors[0]).splitlines()[0]})."
+        ) from errors[0]
+    if len(found) == 2 and not torch.equal(*(subject.value.reshape(-1) for subject in found)):
+        raise ValueError(
+            f"x of shape {state.shape} may be one state or a batch of one, and {name!r} runs at both, with different "
+            "answers; pass x[None] for one state of this shape, or x[0] for the state in the batch."
+        )
+    return found[0]
+
+
+def _forms(state: Array) -> list[Array]:
+    """What may be meant: four axes, the first of length one, are a batch of one image."""
+    if state.ndim < 2 or len(state) != 1:
+        return [state]
+    return [state[0], state] if state.ndim > 3 else [state, state[0]]
 
 
 def _finite(x: Any) -> Array:
     value = real_tensor(x, "x", finite=True)
-    return value.detach().cpu().numpy() if isinstance(value, Tensor) else value  # type: ignore[no-any-return]
+    if isinstance(value, Tensor):
+        return value.detach().cpu().double().numpy()  # type: ignore[no-any-return]
+    return value  # type: ignore[no-any-return]

@@ -1,6 +1,7 @@
 """One run of a function of tensors, with a note of how each value depends on the input."""
 
 import math
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from resdyn.networks.linearization.reading.layers import Convolution, Matrix, Se
 from resdyn.networks.linearization.reading.nodes import Input, Layer, Node, Opaque, Pointwise
 
 # torch marks most pointwise operations as such, but not these
-_ALSO_POINTWISE = {"_prelu_kernel", "hardswish", "hardswish_", "rsub"}
+_ALSO_POINTWISE = {"_prelu_kernel", "hardswish", "hardswish_", "rsub", "masked_fill_"}
 _NORMS = {
     "native_batch_norm",
     "_native_batch_norm_legit",
@@ -30,6 +31,10 @@ _SELECTIONS = {
 }
 
 
+_CONSTANT = {"detach", "zeros_like", "ones_like", "full_like", "empty_like", "new_zeros", "new_ones", "new_full"}
+"""Of which autograd knows no derivative."""
+
+
 class Watched(NamedTuple):
     """What a function returned, and how it came about."""
 
@@ -37,9 +42,27 @@ class Watched(NamedTuple):
     node: Node
 
 
-def watched(function: Callable[[Tensor], Any], x: Tensor) -> Watched:
-    """One run of a function at a batch of one state; what is not understood of it is an :class:`Opaque`."""
-    watch = _Watch(x)
+class Call(NamedTuple):
+    """One of the calls of a run: the operation, and how many calls of it came before."""
+
+    op: Any
+    earlier: int
+
+
+class Change(NamedTuple):
+    """A call of which the result is to be another one."""
+
+    call: Call
+    value: Tensor
+
+
+def watched(function: Callable[[Tensor], Any], x: Tensor, change: Change | None = None) -> Watched:
+    """One run of a function at a batch of one state; what is not understood of it is an :class:`Opaque`.
+
+    With a change, of the run in which that call gives another value: what comes after it, comparisons and detached
+    values among it, follows.
+    """
+    watch = _Watch(x, change)
     with torch.no_grad(), watch:
         value = function(x)
     if not isinstance(value, Tensor):
@@ -47,9 +70,42 @@ def watched(function: Callable[[Tensor], Any], x: Tensor) -> Watched:
     return Watched(value, watch.node(value) or Opaque(value, "what it returns does not depend on its input"))
 
 
-class _Watch(TorchDispatchMode):
-    def __init__(self, x: Tensor) -> None:
+def changed(function: Callable[[Tensor], Tensor], change: Change) -> Callable[[Tensor], Tensor]:
+    """A function in which that call gives another value; its derivative is taken there."""
+
+    def run(x: Tensor) -> Tensor:
+        with _Changing(change):
+            return function(x)
+
+    return run
+
+
+class _Changing(TorchDispatchMode):
+    def __init__(self, change: Change | None) -> None:
         super().__init__()
+        self._change = change
+        self._calls: Counter[Any] = Counter()
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
+        return self._called(self._next(func), args, kwargs or {})
+
+    def _next(self, func: Any) -> Call:
+        call = Call(func, self._calls[func])
+        self._calls[func] += 1
+        return call
+
+    def _called(self, call: Call, args: Any, kwargs: Any) -> Any:
+        result = call.op(*args, **kwargs)
+        if self._change is not None and call == self._change.call:
+            result.copy_(self._change.value)
+        return result
+
+
+class _Watch(_Changing):
+    def __init__(self, x: Tensor, change: Change | None) -> None:
+        super().__init__(change)
+        # constants of which a part depends on the input, by where their numbers are
+        self._mixed: dict[int, Tensor] = {}
         # tensors are kept, so that their ids stay their own
         self._known: dict[int, tuple[Tensor, Node]] = {}
         self._note(x, Input(x))
@@ -59,20 +115,30 @@ class _Watch(TorchDispatchMode):
 
     def __torch_dispatch__(self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None) -> Any:
         kwargs = kwargs or {}
+        call = self._next(func)
+        for t in _tensors((*args, *kwargs.values())):
+            if id(t) not in self._known and _place(t) in self._mixed:
+                self._note(t, Opaque(t, "it writes values into a constant"))
         operands = [t for t in _tensors((*args, *kwargs.values())) if id(t) in self._known]
         if not operands:
-            return func(*args, **kwargs)
+            return self._called(call, args, kwargs)
         written = func._schema.is_mutable
         noted = self._with_nodes(args), {key: self._with_nodes([value])[0] for key, value in kwargs.items()}
         if written:
             self._keep_values_of(args[0])
-        result = func(*args, **kwargs)
+            if id(args[0]) not in self._known:
+                self._mixed[_place(args[0])] = args[0]
+        result = self._called(call, args, kwargs)
         values = [t for t in (result if isinstance(result, tuple | list) else [result]) if isinstance(t, Tensor)]
         name = func._schema.name.removeprefix("aten::")
-        if values and values[0].is_floating_point() and name != "detach":  # comparisons are constant where it counts
+        # comparisons, too, are constant where it counts
+        if values and (values[0].is_floating_point() or values[0].is_complex()) and name not in _CONSTANT:
             for value in values[1:]:
                 self._note(value, Opaque(value, f"it uses more than the first result of {name}"))
-            self._note(values[0], self._made(func, name, noted[0], noted[1], result, operands))
+            made = self._made(func, name, noted[0], noted[1], result, operands)
+            if isinstance(made, Pointwise):
+                made.call = call
+            self._note(values[0], made)
             if written:
                 self._forget_views_of(values[0])
         return result
@@ -93,15 +159,15 @@ class _Watch(TorchDispatchMode):
 
     def _keep_values_of(self, written: Tensor) -> None:
         """Copies of what will be overwritten, where a node still needs it."""
-        place = written.untyped_storage().data_ptr()
+        place = _place(written)
         for _, node in self._known.values():
-            if node.value.untyped_storage().data_ptr() == place:
+            if _place(node.value) == place:
                 node.value = node.value.clone()
 
     def _forget_views_of(self, written: Tensor) -> None:
-        place = written.untyped_storage().data_ptr()
+        place = _place(written)
         for key, (value, _) in list(self._known.items()):
-            if value is not written and value.untyped_storage().data_ptr() == place:
+            if value is not written and _place(value) == place:
                 self._known[key] = (value, Opaque(value, "it writes through a view"))
 
     def _made(self, func: Any, name: str, args: Any, kwargs: Any, result: Any, operands: list[Tensor]) -> Node:
@@ -114,13 +180,15 @@ class _Watch(TorchDispatchMode):
             found = _recognised(func, name, args, kwargs, result, nodes)
         except (RuntimeError, ValueError, TypeError, IndexError):  # arguments of a form that is not known here
             found = None
+        if found is None and value.is_complex():
+            return Opaque(value, f"it uses complex numbers ({name})")
         return Opaque(value, f"it uses {name.rstrip('_')} in a way that is not read") if found is None else found
 
 
 def _recognised(func: Any, name: str, args: Any, kwargs: Any, result: Any, nodes: list[Node]) -> Node | None:
     value = result[0] if isinstance(result, tuple | list) else result
     parent = nodes[0]
-    if func._schema.is_mutable and args[0] is not parent:
+    if value.is_complex() or (func._schema.is_mutable and args[0] is not parent):
         return None  # a constant into which a value is written
     if name == "clone" or (name == "_to_copy" and value.dtype == parent.value.dtype):
         return parent
@@ -239,7 +307,7 @@ def _largest(result: Any, parent: Node) -> Node | None:
         return None
     pixels = parent.value.shape[2] * parent.value.shape[3]
     source = place[0] + torch.arange(value.shape[1])[:, None, None].to(place) * pixels
-    return Layer(value, parent, Selection(source.reshape(-1).cpu().numpy(), parent.value.numel()))
+    return Layer(value, parent, Selection(source.reshape(-1).cpu().numpy(), parent.value.numel(), is_largest=True))
 
 
 def _selected(func: Any, name: str, args: Any, kwargs: Any, value: Tensor, parent: Node) -> Node | None:
@@ -260,6 +328,10 @@ def _selected(func: Any, name: str, args: Any, kwargs: Any, value: Tensor, paren
     else:
         source = func(*map(numbered, args), **{key: numbered(a) for key, a in kwargs.items()})
     return Layer(value, parent, Selection(source.reshape(-1).cpu().numpy() - 1, parent.value.numel()))
+
+
+def _place(tensor: Tensor) -> int:
+    return tensor.untyped_storage().data_ptr()
 
 
 def _tensors(values: Any) -> Iterator[Tensor]:
