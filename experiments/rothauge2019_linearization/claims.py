@@ -162,10 +162,15 @@ def scaled(kind: str) -> Any:
 
 
 def scaled_verdict(kind: str) -> Any:
-    """Marked for the median unit at every scale, in every variant: confirmed; in some: qualified."""
-    return lambda summary: judging.marked(
-        {variant: _scaled(summary, kind, variant, "distance") for variant in VARIANTS}
-    )
+    """Marked for the median unit at every scale, in every variant: confirmed; in some, or in the tails: qualified."""
+
+    def verdict(summary: Summary) -> str:
+        one = [scale == 1 for scale in summary["scales"]]
+        unscaled = np.array([unit[kind]["before held"]["largest"] for unit in summary["units"]], dtype=float)[:, one]
+        factors = _scaled(summary, kind, "before held", "largest") / unscaled if summary["units"] else ()
+        return judging.marked({variant: _scaled(summary, kind, variant, "distance") for variant in VARIANTS}, factors)
+
+    return verdict
 
 
 # --- stages and projections --------------------------------------------------------------------------

@@ -179,6 +179,12 @@ def _distances(nets: Nets, what: str) -> list[list[float]]:
     return [[row["distance"] for scale, row in rows.items() if scale != "1"] for rows in scaled]
 
 
+def _factors(nets: Nets, what: str) -> list[list[float]]:
+    """By which the largest value of each net's scaled unit changes."""
+    scaled = [n["scaling"][what] for n in nets.values() if n["scaling"] is not None]
+    return [[row["largest"] / rows["1"]["largest"] for scale, row in rows.items() if scale != "1"] for rows in scaled]
+
+
 def _scaling(what: str) -> tuple[Callable[[Nets], str], Callable[[Nets], str]]:
     def measured(nets: Nets) -> str:
         rows = [n["scaling"][what] for n in nets.values() if n["scaling"] is not None]
@@ -200,7 +206,7 @@ def _scaling(what: str) -> tuple[Callable[[Nets], str], Callable[[Nets], str]]:
         )
 
     return measured, lambda nets: judging.marked(
-        {"masks held": _distances(nets, what)} if _distances(nets, what) else {}
+        {"masks held": _distances(nets, what)} if _distances(nets, what) else {}, _factors(nets, what)
     )
 
 

@@ -22,6 +22,9 @@ SLIGHT_MASS, SLIGHT_LARGEST = 0.05, 0.2
 MARKED = 0.25
 """Two distribution functions that are a quarter apart somewhere differ to the naked eye: of a thousand values, 250
 would have to move."""
+MARKED_LARGEST = 1.3
+"""Distances of distributions hardly see tails; a largest value that is a third larger or smaller is a marked change of
+them."""
 
 
 # --- rules -------------------------------------------------------------------------------------------
@@ -70,18 +73,24 @@ def slight(spreads: Spreads) -> str:
     return "qualified" if np.mean(known) >= 0.5 else "not confirmed"
 
 
-def marked(distances: Mapping[str, Any]) -> str:
+def marked(distances: Mapping[str, Any], factors: Any = ()) -> str:
     """Whether scaling changes the distributions markedly, from distances of Kolmogorov and Smirnov.
 
     For each variant distances over units and scales, shape (units, scales), the scale 1 left out; NaN is not known.
-    Judged is the median over units at each scale. Confirmed: marked in all variants at all scales; qualified: at some.
+    Judged is the median over units at each scale. Confirmed: marked in all variants at all scales; qualified: at some,
+    or at none, but the largest value changes markedly at all scales; ``factors`` are those by which it does, of the
+    same shape.
     """
     medians = [median for of_units in distances.values() for median in medians_over_units(of_units)]
     if not medians:
         return NOT_RUN
     if min(medians) >= MARKED:
         return "confirmed"
-    return "qualified" if max(medians) >= MARKED else "not confirmed"
+    if max(medians) >= MARKED:
+        return "qualified"
+    changes = medians_over_units(np.exp(abs(np.log(np.asarray(factors, dtype=float)))))
+    tails = bool(changes) and min(changes) >= MARKED_LARGEST
+    return "qualified: the largest values, not the bulk" if tails else "not confirmed"
 
 
 def medians_over_units(distances: Any) -> list[float]:

@@ -344,21 +344,23 @@ def test_spreads_of_two_images_and_of_ten_stand_apart():
 
 
 @pytest.mark.parametrize(
-    ("distances", "verdict"),
+    ("distances", "largest", "verdict"),
     [
-        ((0.5, 0.3, 0.3), "confirmed"),
-        ((0.5, 0.3, 0.1), "qualified"),
-        ((0.2, 0.24, 0.05), "not confirmed"),
+        ((0.5, 0.3, 0.3), (2.0, 1.0, 0.5), "confirmed"),
+        ((0.5, 0.3, 0.1), (2.0, 1.0, 0.5), "qualified"),
+        ((0.2, 0.24, 0.05), (2.0, 2.5, 1.9), "not confirmed"),
+        ((0.2, 0.24, 0.05), (2.0, 2.5, 1.5), "not confirmed"),
+        ((0.2, 0.24, 0.05), (2.0, 2.7, 1.5), "qualified: the largest values, not the bulk"),
     ],
 )
-def test_marked_changes_are_a_quarter_in_every_variant_at_every_scale(distances, verdict):
+def test_marked_changes_are_a_quarter_in_every_variant_at_every_scale_or_in_the_tails(distances, largest, verdict):
     def variants(small):
         return {
             variant: {
                 "distance": [0.0, distance, small(distance)],
                 "distance_of_others": [0.0, 0.1, 0.1],
                 "exact": [0.6] * 3,
-                "largest": [2.0, 1.0, 0.5],
+                "largest": list(largest),
                 "between_images": 0.03,
             }
             for variant, distance in zip(ours.VARIANTS, distances, strict=True)
@@ -367,7 +369,7 @@ def test_marked_changes_are_a_quarter_in_every_variant_at_every_scale(distances,
     summary = {"scales": [1.0, 4.0, 0.5], "units": [{"skip_scale": variants(lambda d: d)}] * 2}
     assert ours.scaled_verdict("skip_scale")(summary) == verdict
     words = ours.scaled("skip_scale")(summary)
-    assert "largest value 1.0 [1.0, 1.0] (×4), 0.5 [0.5, 0.5] (×0.5)" in words
+    assert f"largest value {largest[1]:.1f} [{largest[1]:.1f}, {largest[1]:.1f}] (×4)" in words
     assert f"before, masks held {distances[0]:.2f}" in words
     # one scale that changes little is a qualification
     summary["units"] = [{"skip_scale": variants(lambda d: 0.01)}] * 2
