@@ -111,9 +111,10 @@ NEEDS_DATA = pytest.mark.skipif(
 )
 
 
-@pytest.mark.parametrize("number", [0, pytest.param(1, marks=NEEDS_DATA)])
-def test_readme_examples_print_what_the_readme_shows(number):
-    code, output = readme_examples()[number]
+@pytest.mark.parametrize("numbers", [[0], pytest.param([1, 2], marks=NEEDS_DATA)])
+def test_readme_examples_print_what_the_readme_shows(numbers):
+    # the third goes on where the second ends
+    code, output = ("".join(texts) for texts in zip(*(readme_examples()[number] for number in numbers), strict=True))
     done = subprocess.run(
         [sys.executable, "-W", "error::UserWarning", "-c", code],
         capture_output=True,
@@ -125,6 +126,7 @@ def test_readme_examples_print_what_the_readme_shows(number):
     assert done.stdout.strip() == output.strip()
 
 
-def test_the_readme_has_two_examples_of_which_the_first_is_about_ten_lines():
-    (code, _), _ = readme_examples()
+def test_the_readme_has_three_examples_of_which_the_first_is_about_ten_lines():
+    (code, _), *_ = examples = readme_examples()
+    assert len(examples) == 3
     assert len([line for line in code.splitlines() if line.strip()]) <= 12
