@@ -43,7 +43,7 @@ class Run:
     def __init__(
         self,
         results: Path,
-        key: str,
+        key: str = "work",
         part_key: Callable[[Callable[[], Any], Iterable[FrameType]], str | None] = lambda make, frames: None,
         *,
         quiet: bool = False,

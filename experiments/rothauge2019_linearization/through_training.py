@@ -27,6 +27,7 @@ from torch import nn
 import resdyn
 from experiments._harness import Run, main
 from experiments.rothauge2019_linearization.activity import rank_bound
+from resdyn._storage import read_npz, write_npz
 
 Array = NDArray[Any]
 
@@ -85,34 +86,29 @@ def _epochs(config: Config) -> list[int]:
 
 
 def _snapshots(config: Config, run: Run, k: int, i: int) -> list[dict[str, Array]]:
-    """Accuracy and spectra after the epochs that are looked at, of one training; each is a part of its own."""
+    """Accuracy and spectra after the epochs that are looked at, of one training; kept beside its checkpoints."""
     train, test = (resdyn.data.digit_images(split) for split in ("train", "test"))
     net, inputs = _untrained(config, train, config.seed + i)
     pixels = test.pixels()[: config.images]
+    paths = {epoch: run.folder / f"spectra-{k}-{i}-epoch-{epoch:04d}.npz" for epoch in _epochs(config)}
 
     def look(epoch: int, net: nn.Module, metrics: Any = None) -> None:
-        if epoch in _epochs(config):
-            run.part(_part(k, i, epoch), lambda: _of_snapshot(_with_statistics(net, inputs), pixels, test))
+        if epoch in paths and not paths[epoch].is_file():
+            write_npz(paths[epoch], _of_snapshot(_with_statistics(net, inputs), pixels, test), {"kind": "snapshot"})
 
     look(0, net)
-    # a training that is found finished calls only for its last epoch, whose parts are all there
+    # a training that is found finished calls only for its last epoch; the others were looked at when they were reached
     settings = _settings(config, config.weight_decays[k], config.seed + i)
     folder = run.folder / f"training-{k}-{i}"
     resdyn.networks.fit(
         net, train, settings, device="cpu", progress=False, callbacks=[look], folder=folder, resume=True
     )
-    return [run.part(_part(k, i, epoch), _lost(k, i, epoch)) for epoch in _epochs(config)]
-
-
-def _part(k: int, i: int, epoch: int) -> str:
-    return f"run-{k}-{i}-epoch-{epoch:04d}"
-
-
-def _lost(k: int, i: int, epoch: int) -> Callable[[], dict[str, Array]]:
-    def make() -> dict[str, Array]:
-        raise FileNotFoundError(f"{_part(k, i, epoch)} is lost, and its net is trained further; pass --force.")
-
-    return make
+    lost = [epoch for epoch, path in paths.items() if not path.is_file()]
+    if lost:
+        raise FileNotFoundError(
+            f"spectra after epochs {lost} are lost, and their net is trained further; pass --force."
+        )
+    return [read_npz(path, "snapshot")[0] for path in paths.values()]
 
 
 def _untrained(config: Config, train: Any, seed: int) -> tuple[Any, torch.Tensor]:
