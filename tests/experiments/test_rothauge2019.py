@@ -161,8 +161,8 @@ def test_the_ones_of_the_check_do_not_come_from_the_rank(digits, monkeypatch):
     firing = linearized.firing(network.units[8], states[8][0])
     dense = linearize(network.units[8], states[8][0]).to_dense()
     ones = (abs(np.linalg.svd(dense, compute_uv=False) - 1) < 1e-8).sum()
-    # were there 20 more by the rank, neither the check nor singular_values() would follow: values are set to an atom only
-    # where rounding explains the difference
+    # were there 20 more by the rank, neither the check nor singular_values() would follow: values are set to an atom
+    # only where rounding explains the difference
     whole = spectrum.forced_atoms
     monkeypatch.setattr(spectrum, "forced_atoms", lambda s: tuple(Atom(a.value, a.multiplicity + 20) for a in whole(s)))
     unit = linearize(network.units[8], states[8][0])
