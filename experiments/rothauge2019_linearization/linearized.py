@@ -1,18 +1,15 @@
 """What the scripts on singular values share: networks in double precision, and how a spectrum is described."""
 
-import dataclasses
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from scipy import sparse
 from torch import nn
 
 import resdyn
 from experiments.rothauge2019_linearization.material import net_and_images
-from resdyn.networks import LinearizedUnit
 
 Array = NDArray[Any]
 
@@ -127,36 +124,8 @@ def firing(unit: Any, x: Array) -> tuple[int, int]:
     return min(inner), fired.get("after", after.numel())
 
 
-def smallest_nonzero(linearized: Any) -> float:
-    """The smallest that is not zero; 0 if it is below 1e-6."""
-    active = on_active_rows(linearized)
-    smallest = 0.0 if active is None else float(active.triplets(1, "smallest").values[0])
-    # rows that depend on each other have zeros of their own, and the smallest of the others is farther inside
-    return smallest if smallest > 1e-6 else _smallest_by_bisection(linearized)
-
-
-def on_active_rows(linearized: Any) -> Any:
-    """The linearized unit without the rows that D switches off, whose zeros are then no singular values of it."""
-    F = getattr(linearized, "factors", None)
-    if F is None:
-        return None
-    rows = len(F.rows)
-    factors = dataclasses.replace(F, a=1.0, skip=F.active_skip, U=sparse.csc_array(F.active_U), outer=np.ones(rows))
-    return LinearizedUnit(
-        linearized.name,
-        linearized.x,
-        shape_after=(rows,),
-        reading=linearized.reading,
-        skip_scale=linearized.skip_scale,
-        weight_scale=linearized.weight_scale,
-        masks=linearized.masks,
-        method=linearized.method,
-        factors=factors,
-    )
-
-
-def _smallest_by_bisection(linearized: Any, precision: float = 0.01) -> float:
-    """To a relative precision, with exact counts."""
+def smallest_nonzero(linearized: Any, *, precision: float = 0.01) -> float:
+    """To a relative precision, by bisection with exact counts; 0 if it is below 1e-6."""
     rank, low, high = linearized.count_above(EXACT), 1e-6, skip_gain(linearized)
     if linearized.count_above(low) < rank:
         return 0.0
