@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from experiments._harness import Run, claims, finished, keeping
+from experiments._harness import Run, claims, keeping
 from experiments._harness.experiment import ROOT, Experiment, experiments_in
 from experiments.rothauge2019_linearization import claims as ours
 from experiments.rothauge2019_linearization import (
@@ -29,20 +29,6 @@ from resdyn.networks.linearization.values import Atom  # noqa: E402
 
 PAPER = "rothauge2019_linearization"
 SCRIPTS = {module.__name__.rpartition(".")[2]: module for module in (projections, scaling, stage_spectra, unit_spectra)}
-
-
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
-    """The results of the smoke presets, each made once."""
-    made = {}
-
-    def of(name):
-        if name not in made:
-            results = tmp_path_factory.mktemp(name)
-            made[name] = finished(Experiment(SCRIPTS[name]), "smoke", results=results, quiet=True)
-        return made[name]
-
-    return of
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

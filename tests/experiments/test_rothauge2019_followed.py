@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import resdyn
-from experiments._harness import finished, keeping
+from experiments._harness import keeping
 from experiments._harness.claims import NOT_RUN
 from experiments._harness.experiment import ROOT, Experiment
 from experiments._harness.running import Run
@@ -32,20 +32,6 @@ SCRIPTS = {
     module.__name__.rpartition(".")[2]: module
     for module in (perturbations, other_networks, through_training, transformer)
 }
-
-
-@pytest.fixture(scope="module")
-def smoke(tmp_path_factory):
-    """The results of the smoke presets, each made once."""
-    made = {}
-
-    def of(name):
-        if name not in made:
-            results = tmp_path_factory.mktemp(name)
-            made[name] = finished(Experiment(SCRIPTS[name]), "smoke", results=results, quiet=True)
-        return made[name]
-
-    return of
 
 
 @pytest.mark.parametrize("name", SCRIPTS)

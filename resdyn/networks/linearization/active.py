@@ -22,7 +22,7 @@ from scipy import sparse
 
 from resdyn.networks.linearization.banded import BandedLDL
 from resdyn.networks.linearization.block_products import row_products
-from resdyn.networks.linearization.factors import Factors
+from resdyn.networks.linearization.factors import Factors, inverse_middle, side_by_side
 from resdyn.networks.linearization.values import Atom
 
 Array = NDArray[Any]
@@ -64,9 +64,9 @@ def gram_matmat(factors: Factors) -> Apply:
 
 def coupling(factors: Factors) -> Any:
     """C (CSC, s × 2p), its columns from pixel to pixel: those of one inner unit stand side by side."""
-    order = np.stack([factors.order, factors.order + factors.p], axis=1).ravel()
-    C = sparse.hstack([factors.active_skip @ sparse.csr_array(factors.V).T, factors.active_U], format="csc")
-    return C[:, order]
+    skipped = factors.active_skip @ sparse.csr_array(factors.V)[factors.order].T
+    both = sparse.hstack([skipped, sparse.csc_array(factors.active_U)[:, factors.order]], format="csc")
+    return both[:, side_by_side(factors.p)]
 
 
 def forced_atoms(factors: Factors) -> list[ForcedAtom]:
@@ -150,13 +150,10 @@ def inverse_gram(factors: Factors, shift: float = 0.0) -> Inverse | None:
     inverse = 1 / (factors.squares - shift)
     C = sparse.csr_array(coupling(factors))
     half = sparse.csr_array(sparse.csr_array(C.T) @ sparse.diags_array(np.sqrt(inverse)))
-    VV = row_products(sparse.csr_array(factors.V))
-    identity = sparse.eye_array(factors.p, format="csr")
-    order = np.stack([factors.order, factors.order + factors.p], axis=1).ravel()
-    M = sparse.csr_array(sparse.block_array([[-VV, identity], [identity, None]]))[order][:, order]
     if not factors.p:
         return Inverse(lambda x: inverse[:, None] * x, len(inverse), True)
-    N = BandedLDL(sparse.csc_array(M + row_products(half)))
+    H = row_products(sparse.csr_array(factors.V)[factors.order])
+    N = BandedLDL(sparse.csc_array(inverse_middle(H) + row_products(half)))
     negative, zero, _ = N.inertia
     if zero:
         return None

@@ -68,12 +68,6 @@ class Envelope:
         """Memory of the factors, if no panels have to be joined."""
         return int(8 * (np.diff(self.cuts) * (self.ends - self.cuts[:-1])).sum())
 
-    @property
-    def operations(self) -> float:
-        """Of one elimination, about."""
-        columns = np.diff(self.cuts)
-        return float((columns * (self.ends - self.cuts[:-1]).astype(float) ** 2).sum())
-
 
 def lower_triangle(matrix: Any) -> Any:
     """Of a symmetric or a lower triangular matrix (CSC), rows ascending, each place once."""

@@ -107,3 +107,18 @@ class Factors:
     def sum_of_paths(self) -> Any:
         """:math:`J_A` anew, not kept: it is large."""
         return add_entries(block_product(self.active_U, sparse.csr_array(self.V)), self.active_skip)
+
+
+def side_by_side(p: int) -> NDArray[np.int64]:
+    """Which of two times p variables come when those of one inner unit stand side by side: 0, p, 1, p + 1, …"""
+    return np.arange(2 * p).reshape(2, p).T.ravel()
+
+
+def inverse_middle(H: Any) -> Any:
+    r""":math:`M^{-1}` (CSC), for :math:`H = V V^{\mathsf T}`, the variables of one inner unit side by side."""
+    p = H.shape[0]
+    entries = sparse.coo_array(H)
+    first = 2 * np.arange(p)
+    rows = np.concatenate([2 * entries.coords[0], first, first + 1])
+    columns = np.concatenate([2 * entries.coords[1], first + 1, first])
+    return sparse.csc_array((np.concatenate([-entries.data, np.ones(2 * p)]), (rows, columns)), shape=(2 * p, 2 * p))

@@ -35,7 +35,7 @@ from scipy.sparse import csgraph
 
 from resdyn.networks.linearization.banded import BandedLDL, Envelope, lower_triangle
 from resdyn.networks.linearization.block_products import row_products
-from resdyn.networks.linearization.factors import Factors
+from resdyn.networks.linearization.factors import Factors, inverse_middle, side_by_side
 from resdyn.networks.linearization.ranges import balanced
 
 Array = NDArray[Any]
@@ -65,7 +65,7 @@ class ReducedPencil:
         order = factors.order
         V, U = balanced(sparse.csr_array(factors.V)[order], sparse.csr_array(factors.active_U.T)[order])
         self._C = _interleaved(sparse.csr_array(V @ factors.active_skip.T), U)
-        self._inverse_M = _inverse_M(V)
+        self._inverse_M = inverse_middle(row_products(V))
         self._ends = 2 * np.flatnonzero(np.diff(factors.place[order])) + 2
         self._squared = self._C.multiply(self._C).tocsc()
         self._H = -self._inverse_M.diagonal()[::2]
@@ -246,17 +246,7 @@ def _count(above: int, found: BandedLDL) -> Count:
 def _interleaved(first: Any, second: Any) -> Any:
     """Rows of two matrices in turn (CSR)."""
     both = sparse.vstack([first, second], format="csr")
-    return both[np.arange(both.shape[0]).reshape(2, -1).T.ravel()]
-
-
-def _inverse_M(V: Any) -> Any:
-    """[[−V Vᵀ, I], [I, 0]], its two halves interleaved."""
-    p = V.shape[0]
-    H = sparse.coo_array(row_products(V))
-    first = 2 * np.arange(p)
-    rows = np.concatenate([2 * H.coords[0], first, first + 1])
-    columns = np.concatenate([2 * H.coords[1], first + 1, first])
-    return sparse.csc_array((np.concatenate([-H.data, np.ones(2 * p)]), (rows, columns)), shape=(2 * p, 2 * p))
+    return both[side_by_side(first.shape[0])]
 
 
 def _permuted(matrix: Any, order: Array) -> Any:

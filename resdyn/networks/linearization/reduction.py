@@ -23,6 +23,7 @@ from scipy import sparse
 from scipy.sparse.linalg import splu
 
 from resdyn.networks.linearization.block_products import row_products
+from resdyn.networks.linearization.factors import inverse_middle, side_by_side
 from resdyn.networks.linearization.matrices import column_lengths, lower_bands, triangular_factor
 from resdyn.networks.linearization.symmetric import Product
 
@@ -48,9 +49,7 @@ class Reduction:
     """
 
     def __init__(self, left: Any, right: Any, V: Any) -> None:
-        p = V.shape[0]
-        beside = np.arange(2 * p).reshape(2, p).T.ravel()
-        self.C = sparse.hstack([left, right], format="csc")[:, beside]
+        self.C = sparse.hstack([left, right], format="csc")[:, side_by_side(V.shape[0])]
         self.H = row_products(V)
 
     @property
@@ -89,11 +88,7 @@ class Reduction:
 
     def solver(self, e: float) -> Product:
         r""":math:`X \mapsto e (e I + C M C^{\mathsf T})^{-1} X`, through :math:`e M^{-1} + K`, which is banded."""
-        p = self.order // 2
-        inverse = sparse.kron(self.H, [[-1.0, 0.0], [0.0, 0.0]]) + sparse.kron(
-            sparse.eye_array(p), [[0.0, 1.0], [1.0, 0.0]]
-        )
-        factor = splu(sparse.csc_array(e * inverse + self._K))
+        factor = splu(sparse.csc_array(e * inverse_middle(self.H) + self._K))
         return lambda X: X - self.C @ factor.solve(self.C.T @ X)
 
     @cached_property

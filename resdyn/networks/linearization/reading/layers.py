@@ -17,7 +17,6 @@ class Linear(Protocol):
     """A linear map of flattened states."""
 
     has_weights: bool
-    is_local: bool
 
     @property
     def reach(self) -> int:
@@ -33,7 +32,7 @@ class Linear(Protocol):
 class Convolution:
     """A convolution of (C, H, W) without its bias."""
 
-    has_weights = is_local = True
+    has_weights = True
 
     def __init__(self, weight: Array, shape: tuple[int, ...], *, has_weights: bool = True, **options: Any) -> None:
         channels, height, width = shape
@@ -55,7 +54,7 @@ class Convolution:
 class Matrix:
     """A matrix, the same for each of so many parts of the state: I ⊗ W, or W ⊗ I."""
 
-    has_weights, is_local, reach = True, False, 0
+    has_weights, reach = True, 0
 
     def __init__(self, weight: Array, *, before: int = 1, after: int = 1, has_weights: bool = True) -> None:
         self.weight, self.before, self.after, self.has_weights = weight, before, after, has_weights
@@ -80,7 +79,7 @@ class Matrix:
 class Selection:
     """Each output is one of the inputs, or a constant (−1): slices, padding, permutations, the largest of a window."""
 
-    has_weights, is_local, reach = False, True, 0
+    has_weights, reach = False, 0
 
     def __init__(self, source: Indices, size: int, *, is_largest: bool = False) -> None:
         self.source, self.size = source, size
