@@ -1,0 +1,5 @@
+"""Placeholder."""
+
+from experiments._harness import Claim
+
+CLAIMS: tuple[Claim, ...] = ()
