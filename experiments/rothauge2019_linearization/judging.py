@@ -117,7 +117,7 @@ def forced(found: Sequence[int], forced: Sequence[int], of_all: float = ALMOST_A
         return "confirmed"
     if sum(forced) < of_all * sum(found):
         return "not confirmed"
-    return f"qualified: {100 * sum(forced) / sum(found):.1f} %, with more in {(surplus > 2).sum()} of {len(found)}"
+    return f"qualified: {100 * sum(forced) / sum(found):.2f} %, with more in {(surplus > 2).sum()} of {len(found)}"
 
 
 # --- words -------------------------------------------------------------------------------------------

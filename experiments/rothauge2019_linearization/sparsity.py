@@ -126,21 +126,20 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
             kinds.setdefault(words, []).append(table)
     markers = "o^svD*"
     for z, (words, tables) in enumerate(kinds.items()):
-        p, s, n, _, found, forced, by_places = np.concatenate(tables).T
+        p, s, _, _, found, forced, by_places = np.concatenate(tables).T
         style: Any = {"color": COLOURS[z % len(COLOURS)], "marker": markers[z % len(markers)], "linestyle": "none"}
-        left.plot(p / s, found / n, label=words, markersize=5, **style)
+        left.plot(p / s, found / s, label=words, markersize=5, **style)
         right.plot(forced, found - forced, markersize=5, **style)
         right.plot(forced, by_places - forced, "_k", markersize=7)
-    ratio = np.linspace(0, 0.5)
-    left.plot(ratio, 1 - 2 * ratio, "k", linewidth=0.7, label="1 − 2p/s (s = n)")
+    left.plot([0, 0.5, 1], [1, 0, 0], "k", linewidth=0.7, label="max(0, 1 − 2p/s)")
     left.set_xlabel("active inner units p over active outputs s")
-    left.set_ylabel("share of singular values that are exactly a")
+    left.set_ylabel("singular values that are exactly a, over s")
     left.legend(fontsize="x-small", frameon=False)
     right.plot([], [], "_k", label="forced by the places of active units")
     right.set_xlabel("singular values forced to be a, max(0, s − 2p)")
     right.set_ylabel("found − forced")
     right.set_xscale("symlog", linthresh=100)
-    right.legend(fontsize="x-small", frameon=False)
+    right.legend(fontsize="x-small", frameon=False, loc="center right")
     units = sum(table.shape[1] for name, table in arrays.items() if name.endswith("numbers"))
     figure.suptitle(f"Exact ones of {units} units with an identity as skip path, one image", fontsize="medium")
     return figure

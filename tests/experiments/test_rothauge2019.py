@@ -312,7 +312,7 @@ def places(found, forced, by_places=None):
     [
         ([places(302, 300), places(0, 0)], "confirmed"),
         ([places(302, 100, 300)], "confirmed"),
-        ([places(3000, 3000), places(20, 0)], "qualified: 99.3 %, with more in 1 of 2"),
+        ([places(3000, 3000), places(20, 0)], "qualified: 99.34 %, with more in 1 of 2"),
         ([places(300, 300), places(20, 0)], "not confirmed"),
         ([places(290, 300)], "not confirmed: fewer than forced"),
         ([places(None, 300)], "not run"),
