@@ -40,7 +40,7 @@ class RowGroups(NamedTuple):
 
 
 def row_groups(indptr: Array, indices: Array, data: Array, *, least: float) -> RowGroups | None:
-    """Of a matrix in the CSR format, its indices in any order; None if groups have fewer than ``least`` rows on average.
+    """Of a matrix in the CSR format, indices in any order; None if groups have fewer than ``least`` rows on average.
 
     None, too, in the improbable case that two patterns cannot be told apart.
     """

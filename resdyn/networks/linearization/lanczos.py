@@ -1,9 +1,9 @@
 r"""Lanczos' method for a symmetric operator A on many vectors at once, always with full reorthogonalisation.
 
 From a unit vector q, m steps give the tridiagonal :math:`T = Q^{\mathsf T} A Q`, whose eigenvalues and the squares of
-the first entries of its eigenvectors are the Gauss quadrature of the spectral measure of q. Blocks of vectors, with
-restarts that keep the best approximations, give the leading eigenvectors; a block that starts from random vectors after
-all has converged looks for copies of multiple eigenvalues that a Krylov space does not hold.
+the first entries of its eigenvectors are the Gauss quadrature of the spectral measure of q. The same steps, with restarts
+that keep the best approximations, give the leading eigenvectors; a block that starts from random vectors after all has
+converged looks for copies of multiple eigenvalues that a Krylov space of one vector does not hold.
 """
 
 from collections.abc import Callable
