@@ -1,9 +1,9 @@
 r"""Lanczos' method for a symmetric operator A on many vectors at once, always with full reorthogonalisation.
 
 From a unit vector q, m steps give the tridiagonal :math:`T = Q^{\mathsf T} A Q`, whose eigenvalues and the squares of
-the first entries of its eigenvectors are the Gauss quadrature of the spectral measure of q. The same steps, with restarts
-that keep the best approximations, give the leading eigenvectors; a block that starts from random vectors after all has
-converged looks for copies of multiple eigenvalues that a Krylov space of one vector does not hold.
+the first entries of its eigenvectors are the Gauss quadrature of the spectral measure of q. The same steps, with
+restarts that keep the best approximations, give the leading eigenvectors; a block that starts from random vectors after
+all has converged looks for copies of multiple eigenvalues that a Krylov space of one vector does not hold.
 """
 
 from collections.abc import Callable
@@ -151,7 +151,7 @@ def _by_single_vectors(
                 T[step, step + 1] = T[step + 1, step] = beside
             if step + 1 in (check, room):
                 values, mixed = np.linalg.eigh(T[: step + 1, : step + 1])
-                goal = max(tolerance * np.sqrt(max(values[-1] * values[-k], 0.0)), LIMIT * values[-1])
+                goal = max(tolerance * np.sqrt(max(values[-1], 0.0) * max(values[-k], 0.0)), LIMIT * values[-1])
                 if (beside * abs(mixed[-1, -k:]) <= goal).all():
                     return np.asarray(known @ mixed[:, : -k - 1 : -1])
                 check = step + 1 + max(CHECKS, step // 10)
