@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments._harness import Claim
-from experiments.rothauge2019_linearization import claims_networks, judging
+from experiments.rothauge2019_linearization import claims_networks, claims_sparsity, judging
 from experiments.rothauge2019_linearization.judging import spread
 
 Summary = dict[str, Any]
@@ -68,34 +68,6 @@ def near_ones(summary: Summary) -> str:
 def near_ones_verdict(summary: Summary) -> str:
     """The same, with a distance of a tenth as "1"."""
     return judging.most({r: [within[2] for within in _of_units(summary, r, "within")] for r in READINGS})
-
-
-def sparsity(summary: Summary) -> str:
-    """The exact ones that sparsity forces, against those found without knowledge of it."""
-    words = []
-    for reading in READINGS:
-        known = _checked(summary, reading)
-        if not known:
-            return "activations not known"
-        gap = max(abs(check["found"] - check["forced"]) for check in known)
-        some = sum(check["forced"] > 0 for check in known)
-        words.append(f"{reading}: ones forced in {some} of {len(known)} units, found − forced at most {gap}")
-    p = [unit["before"]["p_over_n"] for unit in summary["units"]]
-    return (
-        f"p/n, median over units [least, most] {spread(p)}; one image of each unit, counts by inertia against s − 2p "
-        "counted in the running network: " + "; ".join(words)
-    )
-
-
-def sparsity_verdict(summary: Summary) -> str:
-    """In all units whose skip path is the identity, those where nothing is forced among them."""
-    known = [check for reading in READINGS for check in _checked(summary, reading)]
-    return judging.forced([check["found"] for check in known], [check["forced"] for check in known])
-
-
-def _checked(summary: Summary, reading: str) -> list[dict[str, int]]:
-    """Units whose skip path is the identity and whose ones were found without the rank."""
-    return [check for check in _of_units(summary, reading, "checked") if None not in check.values()]
 
 
 def spread_between_images(summary: Summary) -> str:
@@ -234,6 +206,23 @@ def projections_verdict(summary: Summary) -> str:
     return f"measured: adversarial above random in {sum(more)} of {len(more)} pairs of unit and attack"
 
 
+def _of_both_networks(key: str, statement: str, script: str, measured: Any, verdict: Any) -> tuple[Claim, Claim]:
+    """Of ResNet-56, and of pre-activation ResNet-20, which has a preset of its own."""
+    shown = "shown there, numbers not known"
+    return (
+        Claim(key, statement[0].upper() + statement[1:], shown, script, measured, verdict, ("laptop", "paper")),
+        Claim(
+            f"preresnet20-{key}",
+            f"pre-activation ResNet-20: {statement}",
+            shown,
+            script,
+            measured,
+            verdict,
+            ("preresnet20",),
+        ),
+    )
+
+
 CLAIMS = (
     Claim(
         "most-values-are-one",
@@ -251,14 +240,7 @@ CLAIMS = (
         near_ones,
         near_ones_verdict,
     ),
-    Claim(
-        "ones-come-from-sparsity",
-        "Exact ones are those that few active inner units force (ours)",
-        "not stated",
-        "unit_spectra",
-        sparsity,
-        sparsity_verdict,
-    ),
+    claims_sparsity.SPARSITY,
     Claim(
         "images-differ-slightly",
         "Spectra differ only slightly between images",
@@ -283,21 +265,20 @@ CLAIMS = (
         scaled("weight_scale"),
         scaled_verdict("weight_scale"),
     ),
-    Claim(
+    *_of_both_networks(
         "stages",
-        "Linearizations of whole stages, beside those of units",
-        "shown there, numbers not known",
+        "linearizations of whole stages, beside those of units",
         "stage_spectra",
         stages,
         lambda summary: "measured",
     ),
-    Claim(
+    *_of_both_networks(
         "projections",
-        "Perturbations projected on the units' singular vectors",
-        "shown there, numbers not known",
+        "perturbations projected on the units' singular vectors",
         "projections",
         projections,
         projections_verdict,
     ),
+    *claims_sparsity.OF_NETWORKS,
     *claims_networks.CLAIMS,
 )

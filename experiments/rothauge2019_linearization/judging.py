@@ -19,6 +19,8 @@ MANY_UNITS = 0.75
 """Three units of four: a statement about units that fails for more than a quarter of them needs a qualification."""
 SLIGHT_MASS, SLIGHT_LARGEST = 0.05, 0.2
 """Five points of share, and a fifth of the largest singular value."""
+ALMOST_ALL = 0.95
+"""What twenty exact ones have in common with one exception is their rule."""
 MARKED = 0.25
 """Two distribution functions that are a quarter apart somewhere differ to the naked eye: of a thousand values, 250
 would have to move."""
@@ -99,15 +101,23 @@ def medians_over_units(distances: Any) -> list[float]:
     return [float(np.median(column[np.isfinite(column)])) for column in table.T if np.isfinite(column).any()]
 
 
-def forced(found: Sequence[int], forced: Sequence[int]) -> str:
+def forced(found: Sequence[int], forced: Sequence[int], of_all: float = ALMOST_ALL) -> str:
     """Whether the exact ones found are those that sparsity forces: numbers of singular values, unit by unit.
 
     They were found and forced in different ways, or there is nothing to confirm. Two singular values may be 1 by
-    chance or be moved by rounding.
+    chance or be moved by rounding; fewer than forced there cannot be. Qualified: almost all of them, but not in each
+    unit, as weights may depend on each other too.
     """
     if not len(found):
         return NOT_RUN
-    return "confirmed" if max(abs(np.subtract(found, forced))) <= 2 else "not confirmed"
+    surplus = np.subtract(found, forced)
+    if (surplus < -2).any():
+        return "not confirmed: fewer than forced"
+    if not (surplus > 2).any():
+        return "confirmed"
+    if sum(forced) < of_all * sum(found):
+        return "not confirmed"
+    return f"qualified: {100 * sum(forced) / sum(found):.2f} %, with more in {(surplus > 2).sum()} of {len(found)}"
 
 
 # --- words -------------------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ PRESETS = {
         "resnet20-digits-seed0", images=3, units=2, k=5, attacks=("fgsm linf 8/255", "pgd l2 0.5"), steps=5
     ),
     "laptop": Config(),
+    "preresnet20": Config("resnet20-cifar10-seed0"),
     "paper": Config(images=100, units=9, k=20),
 }
 # gradients of attacks are in single precision, and their signs may differ between machines in single pixels

@@ -7,16 +7,21 @@ import sys
 
 import numpy as np
 import pytest
+import scipy.sparse.csgraph
+from scipy import sparse
 
 from experiments._harness import Run, claims, keeping
 from experiments._harness.experiment import ROOT, Experiment, experiments_in
 from experiments.rothauge2019_linearization import claims as ours
 from experiments.rothauge2019_linearization import (
+    claims_sparsity,
     judging,
     linearized,
+    matching,
     material,
     projections,
     scaling,
+    sparsity,
     stage_spectra,
     unit_spectra,
 )
@@ -28,7 +33,10 @@ from resdyn.networks.linearization import spectrum  # noqa: E402
 from resdyn.networks.linearization.values import Atom  # noqa: E402
 
 PAPER = "rothauge2019_linearization"
-SCRIPTS = {module.__name__.rpartition(".")[2]: module for module in (projections, scaling, stage_spectra, unit_spectra)}
+SCRIPTS = {
+    module.__name__.rpartition(".")[2]: module
+    for module in (projections, scaling, sparsity, stage_spectra, unit_spectra)
+}
 
 
 @pytest.mark.parametrize("name", SCRIPTS)
@@ -295,18 +303,39 @@ def test_nothing_to_judge_is_no_confirmation():
     assert judging.spread([None]) == judging.quartiles([]) == "not known"
 
 
-def test_the_row_on_sparsity_compares_found_and_forced():
-    units = [
-        unit(checked={"found": 302, "forced": 300}),
-        unit(checked={"found": 0, "forced": 0}),
-        unit(checked={"found": 7, "forced": None}),
-    ]
-    words = ours.sparsity({"units": units})
-    assert "before: ones forced in 3 of 3 units, found − forced at most 0" in words
-    assert "after: ones forced in 1 of 2 units, found − forced at most 2" in words
-    assert ours.sparsity_verdict({"units": units}) == "confirmed"
-    units.append(unit(checked={"found": 20, "forced": 0}))
-    assert ours.sparsity_verdict({"units": units}) == "not confirmed"
+def places(found, forced, by_places=None):
+    return {"p": 30, "s": 100, "n": 100, "found": found, "forced": forced, "forced_by_places": by_places or forced}
+
+
+@pytest.mark.parametrize(
+    ("units", "verdict"),
+    [
+        ([places(302, 300), places(0, 0)], "confirmed"),
+        ([places(302, 100, 300)], "confirmed"),
+        ([places(3000, 3000), places(20, 0)], "qualified: 99.34 %, with more in 1 of 2"),
+        ([places(300, 300), places(20, 0)], "not confirmed"),
+        ([places(290, 300)], "not confirmed: fewer than forced"),
+        ([places(None, 300)], "not run"),
+    ],
+)
+def test_ones_come_from_sparsity_where_almost_all_that_are_found_are_forced(units, verdict):
+    summary = {"networks": {"resnet56-4bfd9763": {"before": dict(enumerate(units)), "after": {}}}}
+    claim = claims_sparsity.SPARSITY
+    assert claim.verdict(summary) == verdict
+    assert "ones are forced in" in claim.measured({"networks": {"resnet56-4bfd9763": {"before": {"1": places(5, 3)}}}})
+    assert claims_sparsity.OF_NETWORKS[0].measured(summary) is None
+
+
+def test_places_force_more_than_numbers_where_active_units_crowd(smoke):
+    assert matching.structural_rank(np.zeros((3, 4))) == 0
+    rng = np.random.default_rng(0)
+    for density in (0.1, 0.3, 0.6):
+        pattern = (rng.random((12, 9)) < density) * 1.0
+        assert matching.structural_rank(pattern) == scipy.sparse.csgraph.structural_rank(sparse.csr_matrix(pattern))
+    for of_reading in smoke("sparsity").summary["networks"]["resnet20-digits-seed0"].values():
+        for unit in of_reading.values():
+            assert unit["forced"] == max(0, unit["s"] - 2 * unit["p"])
+            assert unit["forced"] <= unit["forced_by_places"] <= unit["found"] <= unit["forced_by_places"] + 2
 
 
 @pytest.mark.parametrize(

@@ -545,12 +545,6 @@ def test_most_is_the_same_for_every_net(units, verdict):
     assert judging.most({"after": [u["atom"] for u in units], "before": [u["atom"] for u in units]}) == verdict
 
 
-@pytest.mark.parametrize(("counted", "verdict"), [(0.6, "confirmed"), (0.7, "not confirmed")])
-def test_ones_come_from_sparsity_where_both_counts_agree(counted, verdict):
-    summary = {"networks": {"resnet20-cifar10-seed0": of_net(of_unit(), of_unit(counted=counted))}}
-    assert row("preresnet20-ones-come-from-sparsity").verdict(summary) == verdict
-
-
 def test_scaling_is_judged_by_the_distance_of_the_distributions():
     def at(scale, distance):
         return {"at": scale, "atom": 0.4, "largest": 2.0, "distance": distance}

@@ -6,9 +6,9 @@ import scipy.linalg
 import torch
 from scipy import sparse
 
-from resdyn.networks.linearization import Factors, LinearizedUnit
+from resdyn.networks.linearization import Factors, LinearizedUnit, lanczos
 from resdyn.networks.linearization import triplets as module
-from resdyn.networks.linearization.active import inverse_gram
+from resdyn.networks.linearization.active import active_products, inverse_gram
 from resdyn.networks.linearization.lanczos import leading_eigenvectors, tridiagonal
 
 TIGHT = 1e-10  # what triplets promise, relative to the norm; all norms here are between 1 and 10
@@ -223,6 +223,16 @@ def test_a_unit_that_hardly_passes_anything(active, which, not_dense):
     assert not not_dense
 
 
+@pytest.mark.parametrize("case", CASES)
+@pytest.mark.parametrize("share", [0.25, 0.9])  # some pixels have one active unit, or all have several
+def test_products_with_the_active_rows(case, share):
+    factors = factors_of(7, **{**CASES[case], "share": share})
+    products, J = active_products(factors), factors.active_matrix.toarray()
+    u = np.random.default_rng(0).standard_normal((len(J), 3))
+    for found, expected in ((products.rmatmat(u), J.T @ u), (products.gram(u), J @ (J.T @ u))):
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-13 * abs(expected).max())
+
+
 @pytest.mark.parametrize("case", ["after", "before", "skip with a minus"])
 def test_the_inverse_of_the_gram_matrix(case):
     factors = factors_of(4, (3, 6, 6), **CASES[case])
@@ -255,6 +265,46 @@ def test_lanczos_ends_where_the_space_is_invariant():
     values = np.repeat([1.0, 2.0, 5.0], 10)
     found = tridiagonal(lambda x: values[:, None] * x, np.random.default_rng(0).standard_normal((30, 4)), 10)
     assert (found.lengths == 3).all()
+
+
+MULTIPLE = {
+    "largest, six times": [1.0] * 6 + [0.9, 0.85],
+    "the fifth, twice": [1.0, 0.97, 0.93, 0.9, 0.86, 0.86],
+    "pairs": [1.0, 1.0, 0.9, 0.9, 0.8, 0.8],
+    "nearly equal": [1.0, 1 - 1e-12, 0.9, 0.9 - 1e-9, 0.9 - 2e-9, 0.8],
+    "few that are not zero": [1.0, 1.0, 0.5],
+}
+
+
+@pytest.mark.parametrize("case", MULTIPLE)
+@pytest.mark.parametrize("seed", range(3))
+def test_copies_and_clusters(case, seed):
+    """Krylov spaces of one vector hold one copy; a random start tells as much about a diagonal matrix as about any."""
+    rest = np.zeros(2000) if case.startswith("few") else np.linspace(0.75, 0.01, 2000)
+    values = np.sort(np.concatenate([MULTIPLE[case], rest]))[::-1]
+    k = min(6, len(MULTIPLE[case]))
+    found, vectors = leading_eigenvectors(
+        lambda x: values[:, None] * x, len(values), k, tolerance=1e-11, rng=np.random.default_rng(seed)
+    )
+    np.testing.assert_allclose(found, values[:k], rtol=0, atol=1e-13)
+    assert np.abs(values[:, None] * vectors - vectors * found).max() <= 1e-10
+    assert np.abs(vectors.T @ vectors - np.eye(k)).max() <= 1e-13
+
+
+def test_single_vectors_begin_again_when_there_is_no_more_room(monkeypatch):
+    monkeypatch.setattr(lanczos, "ROOM", 15)
+    values, calls = 1 / np.arange(1.0, 301.0) ** 0.25, []
+    vectors = lanczos._by_single_vectors(
+        lambda x: calls.append(1) or values[:, None] * x, 300, 4, 1e-11, np.random.default_rng(0)
+    )
+    assert len(calls) > 2 * 4 + 15
+    assert np.abs(vectors.T @ vectors - np.eye(4)).max() <= 1e-13
+    assert np.abs(values[:, None] * vectors - vectors * values[:4]).max() <= 2e-11
+    assert lanczos._by_single_vectors(lambda x: values[:, None] * x, 300, 4, 0.0, np.random.default_rng(0)).shape[1]
+    monkeypatch.setattr(lanczos, "RESTARTS", 1)
+    assert not lanczos._by_single_vectors(lambda x: values[:, None] * x, 300, 4, 1e-11, np.random.default_rng(0)).shape[
+        1
+    ]
 
 
 def test_leading_eigenvectors_that_do_not_converge_are_not_returned(monkeypatch):

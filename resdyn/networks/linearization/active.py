@@ -23,6 +23,7 @@ from scipy import sparse
 from resdyn.networks.linearization.banded import BandedLDL
 from resdyn.networks.linearization.block_products import row_products
 from resdyn.networks.linearization.factors import Factors, inverse_middle, side_by_side
+from resdyn.networks.linearization.products import SumOfPaths
 from resdyn.networks.linearization.values import Atom
 
 Array = NDArray[Any]
@@ -45,21 +46,9 @@ class ForcedAtom:
     """The projection on the columns of :math:`C_R`."""
 
 
-def gram_matmat(factors: Factors) -> Apply:
-    r""":math:`x \mapsto J_A J_A^{\mathsf T} x`."""
-    S, U, V = factors.active_skip, factors.active_U, sparse.csr_array(factors.V)
-    transposed = tuple(sparse.csr_array(matrix.T) for matrix in (S, U, V))
-
-    def apply(x: Array) -> Array:
-        if x.shape[1] == 1:  # SciPy's products of sparse matrices with one column are slower than with a vector
-            return product(x[:, 0])[:, None]
-        return product(x)
-
-    def product(x: Array) -> Array:
-        back = transposed[0] @ x + transposed[2] @ (transposed[1] @ x)
-        return np.asarray(S @ back + U @ (V @ back))
-
-    return apply
+def active_products(factors: Factors) -> SumOfPaths:
+    """Products with :math:`J_A`."""
+    return SumOfPaths(factors.active_skip, factors.active_U, factors.V)
 
 
 def coupling(factors: Factors) -> Any:

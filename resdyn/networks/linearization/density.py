@@ -30,7 +30,7 @@ from scipy.sparse.linalg import LinearOperator
 from resdyn import _memory
 from resdyn import _validation as validate
 from resdyn._results import Result, dataset
-from resdyn.networks.linearization.active import forced_atoms, gram_matmat
+from resdyn.networks.linearization.active import active_products, forced_atoms
 from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.lanczos import tridiagonal
 from resdyn.networks.linearization.values import Atom
@@ -260,7 +260,7 @@ def _gram_of_unit(factors: Factors) -> Gram:
     zeros = Atom(0.0, min(factors.shape) - s)
     out = (*([zeros] if zeros.multiplicity else []), *(found.atom for found in forced))
     dimension = s - sum(found.atom.multiplicity for found in forced)
-    return Gram(gram_matmat(factors), s, past, dimension, out, ())
+    return Gram(active_products(factors).gram, s, past, dimension, out, ())
 
 
 def _gram_of_matrix(matrix: Any) -> Gram:

@@ -1,9 +1,9 @@
 r"""Lanczos' method for a symmetric operator A on many vectors at once, always with full reorthogonalisation.
 
 From a unit vector q, m steps give the tridiagonal :math:`T = Q^{\mathsf T} A Q`, whose eigenvalues and the squares of
-the first entries of its eigenvectors are the Gauss quadrature of the spectral measure of q. Blocks of vectors, with
+the first entries of its eigenvectors are the Gauss quadrature of the spectral measure of q. The same steps, with
 restarts that keep the best approximations, give the leading eigenvectors; a block that starts from random vectors after
-all has converged looks for copies of multiple eigenvalues that a Krylov space does not hold.
+all has converged looks for copies of multiple eigenvalues that a Krylov space of one vector does not hold.
 """
 
 from collections.abc import Callable
@@ -11,7 +11,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.sparse.linalg import ArpackError, LinearOperator, eigsh
 
 Array = NDArray[Any]
 Apply = Callable[[Array], Array]
@@ -26,6 +25,11 @@ SAME = 1e-9
 LIMIT = 20 * np.finfo(float).eps
 """Residuals cannot be made smaller, relative to the operator's norm."""
 CYCLES = 200
+STEPS = 8
+"""At least so many before the basis is made smaller again."""
+ROOM, LEAST, CHECKS, RESTARTS = 120, 10, 5, 60
+"""Of single vectors: how many there are room for, beside the wanted ones; when to look for the first time whether they
+suffice, and how often; and how often to begin again."""
 
 
 class Tridiagonal(NamedTuple):
@@ -72,13 +76,14 @@ def leading_eigenvectors(
     Until :math:`\|A y - \theta y\| \le \mathrm{tolerance}\,\sqrt{\theta_1\theta_k}` for all of them, and until a cycle
     that began with random vectors has found no larger ones. None if that does not come about.
     """
-    width = min(max(2, min(k, 6)), size)
+    width = min(max(2, min(k // 8, 6)), size)
     kept = width * (-(-k // width) + 2)
-    room = kept + width * max(-(-k // width), 6)
+    # the number of steps decides whether copies are found, more than the width: steps of 2 do as well as steps of 6
+    room = kept + width * max(-(-k // width), STEPS)
     if room >= size:
         values, vectors = np.linalg.eigh(symmetric(apply(np.eye(size))))
         return values[::-1][:k], vectors[:, ::-1][:, :k]
-    guess = _by_arpack(apply, size, k, tolerance, rng)
+    guess = _by_single_vectors(apply, size, k, tolerance, rng)
     start = np.concatenate([guess, rng.standard_normal((size, kept - guess.shape[1]))], axis=1)
     basis, images = np.empty((size, room), order="F"), np.empty((size, room), order="F")
     basis[:, :kept] = np.linalg.qr(start)[0]
@@ -113,19 +118,54 @@ def leading_eigenvectors(
     return None
 
 
-def _by_arpack(apply: Apply, size: int, k: int, tolerance: float, rng: np.random.Generator) -> Array:
+def _by_single_vectors(
+    apply: Apply, size: int, k: int, tolerance: float, rng: np.random.Generator
+) -> NDArray[np.float64]:
     """Leading eigenvectors, orthonormal, by single vectors; none if that does not converge.
 
-    It needs fewest products, but may miss copies of a multiple eigenvalue.
+    It needs fewest products, but misses copies of a multiple eigenvalue. When there is no more room, the space of the
+    best approximations takes the place of the basis: it is a Krylov space, too, with the same next vector.
     """
-    operator = LinearOperator((size, size), matvec=lambda x: apply(x.reshape(-1, 1)).ravel(), dtype=np.float64)
-    try:
-        _, vectors = eigsh(
-            operator, k, which="LA", v0=rng.standard_normal(size), maxiter=max(100, 10 * k), tol=tolerance
-        )
-    except ArpackError:  # also raised, as a subclass, when the iterations are used up
-        return np.empty((size, 0))
-    return np.linalg.qr(vectors)[0]
+    room = min(size - 1, 2 * k + ROOM)
+    basis, T = np.empty((size, room + 1), order="F"), np.zeros((room, room))
+    basis[:, 0] = _unit(rng.standard_normal(size))
+    kept, check, scale = 0, k + LEAST, 0.0
+    for _ in range(RESTARTS):
+        for step in range(kept, room):
+            vector, known = basis[:, step], basis[:, : step + 1]
+            image = apply(vector[:, None])[:, 0]
+            scale = max(scale, float(np.linalg.norm(image)))
+            # the parts that are known and large first: what is left of them is small, and is orthogonalised
+            near = slice(0 if step == kept else step - 1, step)
+            image = image - basis[:, near] @ T[near, step]
+            T[step, step] = vector @ image
+            image -= T[step, step] * vector
+            image -= known @ (known.T @ image)
+            beside = float(np.linalg.norm(image))
+            if beside <= ROUNDING * scale:  # the space is invariant; another one begins
+                beside, image = 0.0, rng.standard_normal(size)
+                for _ in range(2):
+                    image -= known @ (known.T @ image)
+            basis[:, step + 1] = _unit(image)
+            if step + 1 < room:
+                T[step, step + 1] = T[step + 1, step] = beside
+            if step + 1 in (check, room):
+                values, mixed = np.linalg.eigh(T[: step + 1, : step + 1])
+                goal = max(tolerance * np.sqrt(max(values[-1], 0.0) * max(values[-k], 0.0)), LIMIT * values[-1])
+                if (beside * abs(mixed[-1, -k:]) <= goal).all():
+                    return np.asarray(known @ mixed[:, : -k - 1 : -1])
+                check = step + 1 + max(CHECKS, step // 10)
+        kept = (2 * k + room) // 3
+        basis[:, :kept], basis[:, kept] = known @ mixed[:, -kept:], basis[:, room].copy()
+        T[:] = 0.0
+        T[range(kept), range(kept)] = values[-kept:]
+        T[kept, :kept] = T[:kept, kept] = beside * mixed[-1, -kept:]
+        check = kept + CHECKS
+    return np.empty((size, 0))
+
+
+def _unit(vector: Array) -> Array:
+    return vector / np.linalg.norm(vector)
 
 
 def symmetric(matrix: Array) -> Array:
@@ -136,13 +176,12 @@ def symmetric(matrix: Array) -> Array:
 def _orthonormal(block: Array, basis: Array, rng: np.random.Generator) -> Array:
     """What of a block is new to a basis, orthonormal; random directions stand in for what is not."""
     scale = np.linalg.norm(block, axis=0).max()
-    rest = block
-    for _ in range(2):
-        rest = rest - basis @ (basis.T @ rest)
-    Q, R = np.linalg.qr(rest)
+    Q, R = np.linalg.qr(block - basis @ (basis.T @ block))
     old = abs(np.diag(R)) <= ROUNDING * scale
     if old.any():
         Q[:, old] = rng.standard_normal((len(Q), int(old.sum())))
-    for _ in range(2):  # the division by a small R brought parts in the basis back
-        Q = np.linalg.qr(Q - basis @ (basis.T @ Q))[0]
+    for _ in range(3):  # the division by a small R brings parts in the basis back
+        Q, R = np.linalg.qr(Q - basis @ (basis.T @ Q))
+        if abs(np.diag(R)).min() > 0.5:
+            break
     return Q

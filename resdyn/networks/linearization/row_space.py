@@ -24,14 +24,8 @@ from resdyn import _memory
 from resdyn.networks.linearization.active import Apply, inverse_gram
 from resdyn.networks.linearization.block_products import row_products
 from resdyn.networks.linearization.factors import Factors
-from resdyn.networks.linearization.triplets import (
-    SEED,
-    Active,
-    active,
-    from_products,
-    smallest_of_independent,
-    sum_of_paths,
-)
+from resdyn.networks.linearization.products import SumOfPaths
+from resdyn.networks.linearization.triplets import SEED, Active, active, smallest_of_independent
 
 Array = NDArray[Any]
 
@@ -94,7 +88,8 @@ def row_space(operator: Any, threshold: float, norm: float) -> RowSpace:
             return RowSpace(whole, found, above, norm)
     skip, U = _compressed(factors)
     size = skip.shape[0]
-    rows = from_products(np.arange(size), (size, factors.shape[1]), *sum_of_paths(skip, U, factors.V))
+    paths = SumOfPaths(skip, U, factors.V)
+    rows = Active(np.arange(size), (size, factors.shape[1]), paths.matmat, paths.rmatmat, paths.gram)
     _memory.require(
         8 * 4 * size**2,
         f"the Gram matrix of {size} active rows, and its decomposition",

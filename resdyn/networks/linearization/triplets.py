@@ -21,7 +21,7 @@ from scipy import sparse
 
 from resdyn import _memory
 from resdyn import _validation as validate
-from resdyn.networks.linearization.active import cholesky, gram_matmat, inverse_gram
+from resdyn.networks.linearization.active import active_products, cholesky, inverse_gram
 from resdyn.networks.linearization.factors import Factors
 from resdyn.networks.linearization.lanczos import leading_eigenvectors
 from resdyn.networks.linearization.values import Triplets
@@ -105,8 +105,8 @@ def active(operator: Any) -> Active:
     """An operator on its active rows, by its factors or its matrix where it has them."""
     factors, matrix = getattr(operator, "factors", None), getattr(operator, "_matrix", None)
     if isinstance(factors, Factors):
-        forth, back = sum_of_paths(factors.active_skip, factors.active_U, factors.V)
-        return Active(factors.rows, operator.shape, forth, back, gram_matmat(factors), factors=factors)
+        products = active_products(factors)
+        return Active(factors.rows, operator.shape, products.matmat, products.rmatmat, products.gram, factors=factors)
     if matrix is not None:
         rows = np.flatnonzero(abs(matrix).sum(axis=1))
         part = matrix[rows]
@@ -127,13 +127,6 @@ def active(operator: Any) -> Active:
 
 def from_products(rows: NDArray[np.int64], shape: tuple[int, int], forth: Apply, back: Apply) -> Active:
     return Active(rows, shape, forth, back, lambda u: forth(back(u)))
-
-
-def sum_of_paths(S: Any, U: Any, V: Any) -> tuple[Apply, Apply]:
-    """Products with S + U V and with its transpose."""
-    S, U, V = (sparse.csr_array(part) for part in (S, U, V))
-    St, Ut, Vt = (sparse.csr_array(part.T) for part in (S, U, V))
-    return (lambda v: S @ v + U @ (V @ v)), (lambda u: St @ u + Vt @ (Ut @ u))
 
 
 def _largest(operator: Any, k: int) -> Triplets | None:
