@@ -97,11 +97,12 @@ def trained(
     Returns
     -------
     dict
-        "W", "b", "readout", "offset", "layers"; "loss", "train_accuracy", "test_accuracy" (after the last epoch), and
+        "W", "b", "readout", "offset", "layers", and "W_first", before training; "loss", "train_accuracy", "test_accuracy" (after the last epoch), and
         "losses", "depths", "differences", shape (S, epochs + 1), from before the first epoch.
     """
     device = torch.device(training.device)
     nets = Networks(training, seeds).to(device)
+    first = nets.W.detach().cpu().double().numpy().copy()
     if depths is not None:
         nets.layers.copy_(torch.as_tensor(depths))
     limits = np.zeros(len(seeds)) if thresholds is None else np.asarray(thresholds, dtype=float)
@@ -125,7 +126,7 @@ def trained(
         nets.layers -= torch.as_tensor(dropped(course[-1], limits), device=device).to(nets.layers.dtype)
     last = _looked_at(nets, states, truth)
     found = {name: value.detach().cpu().double().numpy() for name, value in nets.named_parameters()}
-    found |= {"layers": nets.layers.cpu().numpy(), "loss": last["losses"], "train_accuracy": last["accuracy"]}
+    found |= {"W_first": first, "layers": nets.layers.cpu().numpy(), "loss": last["losses"], "train_accuracy": last["accuracy"]}
     if test is not None:
         there = torch.as_tensor(test[1]).to(device)
         found["test_accuracy"] = _looked_at(nets, _states(test[0], training, nets).to(device), there)["accuracy"]
