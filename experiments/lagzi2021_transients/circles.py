@@ -78,7 +78,9 @@ def compute(config: Config, run: Run) -> dict[str, Array]:
             return _described(config, learned["W"][s, 0], learned["b"][s, 0], x, truth, s)
 
         each.append(run.part(f"net{s}", net))
-    return learned | {"inputs": test, "labels": truth} | {name: _stacked([one[name] for one in each]) for name in each[0]}
+    return (
+        learned | {"inputs": test, "labels": truth} | {name: _stacked([one[name] for one in each]) for name in each[0]}
+    )
 
 
 def _described(config: Config, W: Array, b: Array, x: Array, labels: Array, seed: int) -> dict[str, Array]:
@@ -129,9 +131,7 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
             "between_classes": {name: np.abs(np.diff(mean, axis=1)).max(axis=(1, 2)) for name, mean in apart.items()},
         },
         "structure": {
-            "certificates": {
-                name: arrays["certificates"][:, i].tolist() for i, name in enumerate(("flow", "map"))
-            },
+            "certificates": {name: arrays["certificates"][:, i].tolist() for i, name in enumerate(("flow", "map"))},
             "predator_prey": arrays["pairs"][:, 0],
             "predator_prey_before": predator_prey(arrays["W_first"][:, 0]),
             "balanced": int(arrays["balanced"].sum()),
@@ -234,10 +234,10 @@ def reported() -> dict[str, Any]:
 
 
 def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> Any:
-    """Not yet."""
-    from matplotlib.figure import Figure
+    """One network closely, and all of them."""
+    from experiments.lagzi2021_transients.circles_figure import figure_of
 
-    return Figure()
+    return figure_of(arrays, summary)
 
 
 if __name__ == "__main__":

@@ -78,6 +78,7 @@ def trained(
     *,
     thresholds: Array | None = None,
     depths: Array | None = None,
+    after: int = 0,
     test: tuple[Array, Array] | None = None,
     progress: Any = iter,
 ) -> dict[str, Array]:
@@ -92,6 +93,8 @@ def trained(
         Inputs become states of N units by zeros that are appended.
     thresholds, depths : arrays, shape (S,)
         0, and ``training.depth``, unless given.
+    after : int
+        So many epochs go by before the rule acts.
     test : (x, labels)
 
     Returns
@@ -114,7 +117,7 @@ def trained(
     )
     orders = [torch.Generator().manual_seed(10_000 + seed) for seed in seeds]
     course = [_looked_at(nets, states, truth)]
-    for _ in progress(range(training.epochs)):
+    for epoch in progress(range(training.epochs)):
         chosen = torch.stack([torch.randperm(len(x), generator=order) for order in orders]).to(device)
         for samples in chosen.split(training.batch, dim=1):
             loss = _losses(nets(states[samples])[0], truth[samples]).sum()
@@ -123,16 +126,20 @@ def trained(
             optimizer.step()
             schedule.step()
         course.append(_looked_at(nets, states, truth))
-        nets.layers -= torch.as_tensor(dropped(course[-1], limits), device=device).to(nets.layers.dtype)
+        if epoch >= after:
+            nets.layers -= torch.as_tensor(dropped(course[-1], limits), device=device).to(nets.layers.dtype)
     last = _looked_at(nets, states, truth)
     found = {name: value.detach().cpu().double().numpy() for name, value in nets.named_parameters()}
-    found |= {"W_first": first, "layers": nets.layers.cpu().numpy(), "loss": last["losses"], "train_accuracy": last["accuracy"]}
+    found |= {
+        "W_first": first,
+        "layers": nets.layers.cpu().numpy(),
+        "loss": last["losses"],
+        "train_accuracy": last["accuracy"],
+    }
     if test is not None:
         there = torch.as_tensor(test[1]).to(device)
         found["test_accuracy"] = _looked_at(nets, _states(test[0], training, nets).to(device), there)["accuracy"]
-    return found | {
-        name: np.stack([at[name] for at in course], axis=1) for name in ("losses", "depths", "differences")
-    }
+    return found | {name: np.stack([at[name] for at in course], axis=1) for name in ("losses", "depths", "differences")}
 
 
 def dropped(looked_at: dict[str, Array], thresholds: Array) -> Array:

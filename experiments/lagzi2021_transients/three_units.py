@@ -43,9 +43,7 @@ def along_layers(W: Array, b: Array, x: Array, labels: Array, depth: int) -> dic
         "y_flow": closed.activations(0.0, resdyn.simulate(closed, z, depth=depth, method="RK45").x),
     }
     classes = np.unique(labels)
-    found = {
-        name: np.stack([value[:, labels == c].mean(axis=1) for c in classes], axis=1) for name, value in y.items()
-    }
+    found = {name: np.stack([value[:, labels == c].mean(axis=1) for c in classes], axis=1) for name, value in y.items()}
     last = {"x_last": states[-1], "y_last": y["y_map"][-2]}
     for name, value in last.items():
         found[name] = value
