@@ -2,10 +2,9 @@ r"""Concentric circles with three logistic units and one matrix for fifteen laye
 
 Two inputs become three units by a zero that is appended; the points scatter about their circles with a deviation of
 0.05; W begins as N(0, 1/3) and b at −1; Adam with a one-cycle learning rate, batches of 50, 300 epochs. The paper says
-none of these, nor how often it trained: we train one network per seed and report all of them. The network in the figure
-and in the rows on one network is chosen by its end: of those all of whose residuals end in one stable vertex, as the
-paper's do, that of the smallest training loss; if there is none, that of the smallest training loss. Test samples choose
-nothing.
+none of these, nor how often it trained: we train one network per seed and report all of them. The network in the
+figure and in the rows on one network is chosen by its end: of those all of whose residuals end in one stable vertex, as
+the paper's do, that of the smallest training loss; if there is none, that of the smallest training loss.
 
 y(t) of the paper, the residuals of layer t, are σ(W x(t − 1) + b): layers count from 1. An orbit is at an equilibrium
 if all residuals of layer 2000 are within 0.001 of one that is not unstable.

@@ -170,7 +170,8 @@ def transients(summary: Summary) -> str:
     return (
         f"accuracy of linear probes in %, median over {len(probes)} seeds [least, most]: {words} (shuffled labels at "
         f"most {100 * np.max(found['null']):.0f}); means of the classes differ by {_spread(between['y_last'], 3)} in a "
-        f"residual of layer 15, by less than {CLOSE} in {close} networks, and by {_spread(between['x_last'], 2)} in x(15)"
+        f"residual of layer 15, by less than {CLOSE} in {close} networks, and by {_spread(between['x_last'], 2)} in "
+        "x(15)"
     )
 
 
@@ -200,8 +201,8 @@ def over_seeds(summary: Summary) -> str:
     words = f"besides fixed points: {', '.join(kinds)}" if kinds else "nothing but fixed points"
     return (
         f"of {summary['seeds']} networks all samples end in one stable equilibrium in {counts['one']}, in several in "
-        f"{counts['several']}, a part of them in {counts['some']}, none in {counts['none']}; {words}; numbers of stable "
-        f"equilibria differ between network and flow in {flows}"
+        f"{counts['several']}, a part of them in {counts['some']}, none in {counts['none']}; {words}; numbers of "
+        f"stable equilibria differ between network and flow in {flows}"
     )
 
 
@@ -247,8 +248,8 @@ def shared_depth(summary: Summary) -> str:
     )
     seeds = len(summary["circles"]["shared"]["layers"][0])
     return (
-        f"threshold 0.01, median over {seeds} seeds [least, most]: {_row(_circles(summary, 'shared', 0.01))}; the rule in "
-        f"the second half of the training alone: {_row(_circles(summary, 'late', 0.01))}; without it: "
+        f"threshold 0.01, median over {seeds} seeds [least, most]: {_row(_circles(summary, 'shared', 0.01))}; the rule "
+        f"in the second half of the training alone: {_row(_circles(summary, 'late', 0.01))}; without it: "
         f"{_row(_circles(summary, 'shared', 0.0))}; so many layers from the start, accuracy in %: {short}"
     )
 
@@ -290,8 +291,8 @@ def image_depth(summary: Summary) -> str:
     found = summary["images"]
     rows = "; ".join(f"{threshold:g}: {_row(_at(found, threshold))}" for threshold in found["thresholds"])
     return (
-        f"{found['name']}, {found['units']} units, {found['inputs']} inputs, {found['training_images']} training images, "
-        f"{found['epochs']} epochs, median over {len(found['layers'][0])} seeds [least, most]; threshold {rows}"
+        f"{found['name']}, {found['units']} units, {found['inputs']} inputs, {found['training_images']} training "
+        f"images, {found['epochs']} epochs, median over {len(found['layers'][0])} seeds [least, most]; threshold {rows}"
     )
 
 
@@ -307,29 +308,95 @@ def image_depth_verdict(summary: Summary) -> str:
 
 
 CLAIMS = (
-    Claim("circles-accuracy", "Circles, 3 units, 15 shared layers: all test samples right", "100 %", "circles", accuracy,
-          accuracy_verdict),
-    Claim("circles-vertex", "Residuals settle in a vertex of the cube", "(0, 0, 1)", "circles", vertices,
-          vertices_verdict),
-    Claim("circles-one-attractor", "It is the same for both classes", "one for both", "circles", one_attractor,
-          one_attractor_verdict),
-    Claim("circles-eigenvalues", "Its eigenvalues are negative", "−1.95, −0.87, −0.8", "circles", eigenvalues,
-          eigenvalues_verdict),
-    Claim("circles-last-states", "x(15) per class",
-          "(1.95, 0.68, 12.02) and (2.03, 0.81, 11.63); classifier (1.29, 5.11, −0.66)", "circles", last_states,
-          lambda summary: "measured"),
-    Claim("circles-flow", "Mean residuals follow the integrated flow", "in words only", "circles", tracking,
-          tracking_verdict),
-    Claim("circles-transients", "Classes differ in the sum of the transients alone", "in words only", "circles",
-          transients, transients_verdict),
-    Claim("circles-seeds", "How often one attractor, several, none", "beyond the paper", "circles", over_seeds,
-          lambda summary: "measured"),
-    Claim("circles-structure", "Lyapunov functions, cooperation and competition in W", "beyond the paper", "circles",
-          certificate, lambda summary: "measured"),
-    Claim("depth-shared", "Depth rule on circles, shared weights: fewer layers, same accuracy", "15 → 5 at 100 %",
-          "depth", shared_depth, shared_depth_verdict),
-    Claim("depth-layerwise", "Depth rule on circles, variable weights: all layers are kept", "15", "depth",
-          layerwise_depth, layerwise_depth_verdict),
-    Claim("depth-images", "Depth rule on images: depth and accuracy against the threshold", "beyond the paper", "depth",
-          image_depth, image_depth_verdict),
-)  # fmt: skip
+    Claim(
+        "circles-accuracy",
+        "Circles, 3 units, 15 shared layers: all test samples right",
+        "100 %",
+        "circles",
+        accuracy,
+        accuracy_verdict,
+    ),
+    Claim(
+        "circles-vertex", "Residuals settle in a vertex of the cube", "(0, 0, 1)", "circles", vertices, vertices_verdict
+    ),
+    Claim(
+        "circles-one-attractor",
+        "It is the same for both classes",
+        "one for both",
+        "circles",
+        one_attractor,
+        one_attractor_verdict,
+    ),
+    Claim(
+        "circles-eigenvalues",
+        "Its eigenvalues are negative",
+        "−1.95, −0.87, −0.8",
+        "circles",
+        eigenvalues,
+        eigenvalues_verdict,
+    ),
+    Claim(
+        "circles-last-states",
+        "x(15) per class",
+        "(1.95, 0.68, 12.02) and (2.03, 0.81, 11.63); classifier (1.29, 5.11, −0.66)",
+        "circles",
+        last_states,
+        lambda summary: "measured",
+    ),
+    Claim(
+        "circles-flow",
+        "Mean residuals follow the integrated flow",
+        "in words only",
+        "circles",
+        tracking,
+        tracking_verdict,
+    ),
+    Claim(
+        "circles-transients",
+        "Classes differ in the sum of the transients alone",
+        "in words only",
+        "circles",
+        transients,
+        transients_verdict,
+    ),
+    Claim(
+        "circles-seeds",
+        "How often one attractor, several, none",
+        "beyond the paper",
+        "circles",
+        over_seeds,
+        lambda summary: "measured",
+    ),
+    Claim(
+        "circles-structure",
+        "Lyapunov functions, cooperation and competition in W",
+        "beyond the paper",
+        "circles",
+        certificate,
+        lambda summary: "measured",
+    ),
+    Claim(
+        "depth-shared",
+        "Depth rule on circles, shared weights: fewer layers, same accuracy",
+        "15 → 5 at 100 %",
+        "depth",
+        shared_depth,
+        shared_depth_verdict,
+    ),
+    Claim(
+        "depth-layerwise",
+        "Depth rule on circles, variable weights: all layers are kept",
+        "15",
+        "depth",
+        layerwise_depth,
+        layerwise_depth_verdict,
+    ),
+    Claim(
+        "depth-images",
+        "Depth rule on images: depth and accuracy against the threshold",
+        "beyond the paper",
+        "depth",
+        image_depth,
+        image_depth_verdict,
+    ),
+)

@@ -59,7 +59,7 @@ class Networks(nn.Module):
         self.register_buffer("layers", torch.full((len(seeds),), training.depth))
 
     def forward(self, x: Tensor) -> tuple[Tensor, list[Tensor]]:
-        """Scores (S, n, classes) of states x (S, n, N), and the residuals of each layer, also of those that are gone."""
+        """Scores (S, n, classes) of states x (S, n, N), and the residuals of each layer, gone or not."""
         residuals = []
         matrices, fewest = self.W.shape[1], int(self.layers.min())
         for k in range(int(self.layers.max())):
@@ -100,8 +100,9 @@ def trained(
     Returns
     -------
     dict
-        "W", "b", "readout", "offset", "layers", and "W_first", before training; "loss", "train_accuracy", "test_accuracy" (after the last epoch), and
-        "losses", "depths", "differences", shape (S, epochs + 1), from before the first epoch.
+        "W", "b", "readout", "offset", "layers", and "W_first", before training; "loss", "train_accuracy",
+        "test_accuracy" (after the last epoch), and "losses", "depths", "differences", shape (S, epochs + 1), from
+        before the first epoch.
     """
     device = torch.device(training.device)
     nets = Networks(training, seeds).to(device)
