@@ -6,13 +6,13 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from experiments.lagzi2021_transients.circles import WORDS
 from resdyn.plotting.canvas import COLOURS
 
 Array = NDArray[Any]
 Summary = dict[str, Any]
 CLASS_NAMES = ("r = 0.5", "r = 1")
 PAPER_EIGENVALUES = (-1.95, -0.87, -0.8)
-WORDS = ("one", "several", "some", "none")
 PROBES = ("x(15)", "y(15)", "y(15),\n2 digits", "y(∞)")
 
 
@@ -20,7 +20,7 @@ def figure_of(arrays: dict[str, Array], summary: Summary) -> Figure:
     """Six panels."""
     figure = Figure(figsize=(11.5, 6.6), layout="constrained")
     axes = figure.subplots(2, 3)
-    s = summary["example"]["seed"]
+    s = summary["example"]["network"]
     _residuals(axes[0, 0], arrays, summary, s)
     _by_class(axes[0, 1], arrays["x_last_mean"][s], arrays["x_last_deviation"][s], "state $x_i(15)$")
     axes[0, 1].set_title(_readout(summary), fontsize="small")
@@ -32,8 +32,8 @@ def figure_of(arrays: dict[str, Array], summary: Summary) -> Figure:
     _probes(axes[1, 2], summary)
     counts = summary["ends"]["counts"]
     figure.suptitle(
-        f"Concentric circles, 3 logistic units, 15 layers with one W: the network of seed {s} (above)\n"
-        f"and {summary['seeds']} networks (below; the residuals of all samples end in one stable equilibrium in "
+        f"Concentric circles, 3 logistic units, 15 layers with one W: network {s} (above)\n"
+        f"and {summary['networks']} networks (below; the residuals of all samples end in one stable equilibrium in "
         f"{counts['one']}, in several in {counts['several']})",
         fontsize="medium",
     )
@@ -112,7 +112,7 @@ def _eigenvalues(ax: Any, arrays: dict[str, Array], summary: Summary) -> None:
     ax.axhline(0, color="0.5", linewidth=0.8)
     ax.set_xlim(-1, len(summary["ends"]["each"]))
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.set_xlabel("network (seed)")
+    ax.set_xlabel("network")
     ax.set_ylabel("Re eigenvalues per layer")
     ax.set_title("at the stable equilibria that samples reach", fontsize="small")
     ax.legend(fontsize="x-small")

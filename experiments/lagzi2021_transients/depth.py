@@ -36,7 +36,7 @@ class Config:
 
     thresholds: tuple[float, ...] = (0.0, 0.003, 0.01, 0.03, 0.1)
     """Of the circles."""
-    seeds: int = 8
+    seeds: int = 6
     samples: int = 1000
     epochs: int = 200
     fixed: tuple[int, ...] = (1, 2, 3, 5, 8)
@@ -46,7 +46,7 @@ class Config:
     pooled: bool = True
     units: int = 256
     training_images: int = 6000
-    image_thresholds: tuple[float, ...] = (0.0, 0.003, 0.01, 0.03, 0.1)
+    image_thresholds: tuple[float, ...] = (0.0, 0.01, 0.02, 0.05)
     image_seeds: int = 3
     image_epochs: int = 10
     image_rate: float = 0.005
@@ -75,7 +75,7 @@ PRESETS = {
         pooled=False,
         units=1064,
         training_images=60_000,
-        image_thresholds=(0.0, 0.001, 0.003, 0.01, 0.03, 0.1),
+        image_thresholds=(0.0, 0.001, 0.003, 0.01, 0.02, 0.05),
         image_seeds=5,
         image_epochs=30,
         image_rate=0.001,

@@ -42,7 +42,7 @@ class Networks(nn.Module):
 
     layers: Tensor
 
-    def __init__(self, training: Training, seeds: tuple[int, ...]) -> None:
+    def __init__(self, training: Training, seeds: tuple[int, ...], biases: Array | None = None) -> None:
         super().__init__()
         matrices = 1 if training.shared else training.depth
         n, classes = training.units, training.classes
@@ -53,7 +53,8 @@ class Networks(nn.Module):
             readouts.append(2 * torch.rand(classes, n, generator=generator, dtype=torch.float64) - 1)
         dtype = torch.float64 if training.double else torch.float32
         self.W = nn.Parameter((torch.stack(weights) * (training.spread / n**0.5)).to(dtype))
-        self.b = nn.Parameter(torch.full((len(seeds), matrices, n), training.bias, dtype=dtype))
+        start = torch.full((len(seeds),), training.bias) if biases is None else torch.as_tensor(biases)
+        self.b = nn.Parameter(start.to(dtype)[:, None, None].repeat(1, matrices, n))
         self.readout = nn.Parameter((torch.stack(readouts) / n**0.5).to(dtype))
         self.offset = nn.Parameter(torch.zeros(len(seeds), classes, dtype=dtype))
         self.register_buffer("layers", torch.full((len(seeds),), training.depth))
@@ -78,6 +79,7 @@ def trained(
     *,
     thresholds: Array | None = None,
     depths: Array | None = None,
+    biases: Array | None = None,
     after: int = 0,
     test: tuple[Array, Array] | None = None,
     progress: Any = iter,
@@ -91,8 +93,8 @@ def trained(
     ----------
     x, labels : arrays, shapes (n, inputs) and (n,)
         Inputs become states of N units by zeros that are appended.
-    thresholds, depths : arrays, shape (S,)
-        0, and ``training.depth``, unless given.
+    thresholds, depths, biases : arrays, shape (S,)
+        0, ``training.depth`` and ``training.bias``, unless given.
     after : int
         So many epochs go by before the rule acts.
     test : (x, labels)
@@ -105,7 +107,7 @@ def trained(
         before the first epoch.
     """
     device = torch.device(training.device)
-    nets = Networks(training, seeds).to(device)
+    nets = Networks(training, seeds, biases).to(device)
     first = nets.W.detach().cpu().double().numpy().copy()
     if depths is not None:
         nets.layers.copy_(torch.as_tensor(depths))

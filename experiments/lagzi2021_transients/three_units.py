@@ -20,6 +20,7 @@ between vertices, and far more than what is left of a transient after thousands 
 RESOLUTION = 0.01
 """Of residuals that count as equal: the threshold of the depth rule of the paper."""
 NULLS = 20
+NO_END = "no end"
 PROBED = ("x at the last layer", "y at the last layer", "y at that resolution", "y in the long run")
 
 
@@ -92,16 +93,21 @@ def separated(found: dict[str, Array], labels: Array, seed: int) -> dict[str, Ar
 
 
 def structure(W: Array, b: Array, found: dict[str, Array]) -> dict[str, Array]:
-    """Who helps whom, and Lyapunov functions, of all states and for the attractor that most samples reach."""
+    """Who helps whom, and Lyapunov functions: for the flow and the map, without a state and then for an equilibrium.
+
+    That is the stable equilibrium that most samples reach, if there is one.
+    """
     closed = resdyn.logistic_residuals(W, b)
     relations = resdyn.cooperation(closed)
     stable = [i for i in np.unique(found["at"]) if i >= 0 and found["stable_map"][i] == 1]
-    at = None
+    at: Any = NO_END
     if stable:
         most = max(stable, key=lambda i: int((found["at"] == i).sum()))
         at = closed.from_residuals(found["equilibria"][most])
     certificates = [
-        resdyn.lyapunov_function(closed, dynamics=dynamics, at=at).form or "none" for dynamics in ("flow", "map")
+        NO_END if place is NO_END else resdyn.lyapunov_function(closed, dynamics=dynamics, at=place).form or "none"
+        for place in (None, at)
+        for dynamics in ("flow", "map")
     ]
     counts = relations.counts
     return {
