@@ -44,8 +44,8 @@ def vertices(summary: Summary) -> str:
     neutral, passing = ([end[name] for end in ends] for name in ("neutral", "passing"))
     return (
         f"share of samples whose residuals end in a stable vertex of the cube, median over {len(ends)} networks "
-        f"[least, most] {spread(shares, 2)}; all in {sum(share >= ALL for share in shares)}; on their way to the neutral "
-        f"origin {spread(neutral, 2)}, passing by a saddle at layer {summary['layers']} {spread(passing, 2)}"
+        f"[least, most] {spread(shares, 2)}; all in {sum(share >= ALL for share in shares)}; on their way to the "
+        f"neutral origin {spread(neutral, 2)}, passing by a saddle at layer {summary['layers']} {spread(passing, 2)}"
     )
 
 
@@ -145,8 +145,8 @@ def transients(summary: Summary) -> str:
     )
     return (
         f"accuracy of linear probes in %, median over {len(probes)} networks [least, most]: {words} (shuffled labels "
-        f"at most {100 * np.max(found['null']):.0f}); means of the classes differ by {spread(between['y_last'], 3)} in a "
-        f"residual of layer 15, by less than {CLOSE} in {close} networks, and by {spread(between['x_last'], 2)} in "
+        f"at most {100 * np.max(found['null']):.0f}); means of the classes differ by {spread(between['y_last'], 3)} in "
+        f"a residual of layer 15, by less than {CLOSE} in {close} networks, and by {spread(between['x_last'], 2)} in "
         "x(15)"
     )
 

@@ -65,7 +65,7 @@ PRESETS = {
         pooled=False,
         units=64,
         training_images=400,
-        image_thresholds=(0.0, 0.1),
+        image_thresholds=(0.0, 0.01, 0.1),
         image_seeds=2,
         image_epochs=4,
     ),
