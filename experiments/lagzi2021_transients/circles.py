@@ -73,8 +73,15 @@ def compute(config: Config, run: Run) -> dict[str, Array]:
     biases = np.repeat(config.biases, config.seeds)
 
     def nets() -> dict[str, Array]:
-        epochs = lambda items: run.progress(items, "epochs")  # noqa: E731
-        return trained(training, points, labels, seeds, biases=biases, test=(test, truth), progress=epochs)
+        return trained(
+            training,
+            points,
+            labels,
+            seeds,
+            biases=biases,
+            test=(test, truth),
+            progress=lambda items: run.progress(items, "epochs"),
+        )
 
     learned = run.part("training", nets, keep=True)
     x = three_units.embedded(test, UNITS)

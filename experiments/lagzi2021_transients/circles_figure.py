@@ -13,7 +13,7 @@ Array = NDArray[Any]
 Summary = dict[str, Any]
 CLASS_NAMES = ("r = 0.5", "r = 1")
 PAPER_EIGENVALUES = (-1.95, -0.87, -0.8)
-PROBES = ("x(15)", "y(15)", "y(15),\n2 digits", "y(∞)")
+PROBES = ("x(15)", "y(15)", "y(15),\n2 digits", "y, long run")
 
 
 def figure_of(arrays: dict[str, Array], summary: Summary) -> Figure:
@@ -112,7 +112,7 @@ def _eigenvalues(ax: Any, arrays: dict[str, Array], summary: Summary) -> None:
     ax.axhline(0, color="0.5", linewidth=0.8)
     ax.set_xlim(-1, len(summary["ends"]["each"]))
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.set_xlabel("network")
+    ax.set_xlabel("network; b from " + ", then from ".join(f"{bias:g}" for bias in summary["biases"]))
     ax.set_ylabel("Re eigenvalues per layer")
     ax.set_title("at the stable equilibria that samples reach", fontsize="small")
     ax.legend(fontsize="x-small")
@@ -126,4 +126,4 @@ def _probes(ax: Any, summary: Summary) -> None:
         ax.plot(places, 100 * null[:, k], "_", ms=6, color=COLOURS[7], label="shuffled labels" if k == 0 else None)
     ax.set_xticks(range(len(PROBES)), PROBES)
     ax.set_ylabel("accuracy of a linear probe / %")
-    ax.legend(fontsize="x-small", loc="lower left")
+    ax.legend(fontsize="x-small", loc=(0.02, 0.2))

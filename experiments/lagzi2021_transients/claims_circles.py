@@ -31,7 +31,7 @@ def accuracy(summary: Summary) -> str:
 
 
 def accuracy_verdict(summary: Summary) -> str:
-    """Whether no error is typical."""
+    """No error in the network that the training loss alone would choose, or in most of them."""
     test = np.asarray(summary["accuracy"]["test"])
     best = summary["accuracy"]["of_smallest_loss"]
     return typical(float((test >= PERFECT).mean()), "in some networks only") if best < PERFECT else "confirmed"
@@ -193,7 +193,8 @@ def certificate(summary: Summary) -> str:
     forms = "; ".join(f"{name}: {_counted(words)}" for name, words in found["certificates"].items())
     after, before = (np.asarray(found[name]) for name in ("predator_prey", "predator_prey_before"))
     return (
-        f"Lyapunov functions in closed form, {forms}; pairs of predator and prey {after.sum()} of {3 * len(after)} "
+        f"Lyapunov functions in closed form, of all states and (at the end) near the equilibrium that most samples "
+        f"reach: {forms}; pairs of predator and prey {after.sum()} of {3 * len(after)} "
         f"(before training {before.sum()}); balanced signs in {found['balanced']} of {len(after)} networks, so that "
         f"the flow preserves an order in {found['monotone_flow']}"
     )

@@ -231,51 +231,9 @@ def first_drop(depths: Array) -> Array:
 
 def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> Any:
     """Depth and accuracy over threshold, of circles and of images."""
-    from matplotlib.figure import Figure
+    from experiments.lagzi2021_transients.depth_figure import figure_of
 
-    figure = Figure(figsize=(10, 6.4), layout="constrained")
-    axes = figure.subplots(2, 2)
-    circles, images = summary["circles"], summary["images"]
-    for column, name in enumerate(("layers", "accuracy")):
-        _over_thresholds(axes[0, column], {kind: circles[kind][name] for kind in KINDS}, circles["thresholds"], name)
-        _over_thresholds(axes[1, column], {"images": images[name]}, images["thresholds"], name)
-    axes[0, 0].set_title(f"circles, 3 units, {config.seeds} seeds", fontsize="small")
-    axes[0, 0].legend(fontsize="x-small")
-    shorter = ", ".join(
-        f"{depth}: {100 * float(np.median(row)):.1f}"
-        for depth, row in zip(summary["fixed"]["depths"], summary["fixed"]["accuracy"], strict=True)
-    )
-    axes[0, 1].set_title(f"so many layers from the start: % (medians) {shorter}", fontsize="small")
-    axes[1, 0].set_title(
-        f"{images['name']}, {images['units']} units with one W, {config.image_seeds} seeds", fontsize="small"
-    )
-    axes[1, 1].set_title(f"{images['training_images']} images, {images['epochs']} epochs", fontsize="small")
-    figure.suptitle("Layers dropped in training by the depth rule; dots: networks, lines: medians", fontsize="medium")
-    return figure
-
-
-def _over_thresholds(ax: Any, tables: dict[str, Any], thresholds: Any, name: str) -> None:
-    """One place for each threshold, since 0 has none on a logarithmic axis."""
-    from resdyn.plotting.canvas import COLOURS
-
-    labels = {
-        "shared": "one W",
-        "late": "one W, rule from half of the training",
-        "layerwise": "a W for each layer",
-        "images": "one W",
-    }
-    places = np.arange(len(thresholds))
-    for k, (kind, table) in enumerate(tables.items()):
-        values = np.asarray(table, dtype=float) * (100 if name == "accuracy" else 1)
-        shift = 0.16 * (k - (len(tables) - 1) / 2)
-        colour, marker = COLOURS[(0, 1, 3)[k]], "osD"[k]
-        ax.plot(np.repeat(places + shift, values.shape[1]), values.ravel(), marker, color=colour, ms=4, alpha=0.6)
-        ax.plot(places + shift, np.median(values, axis=1), "-", color=colour, linewidth=1.5, label=labels[kind])
-    ax.set_xticks(places, [f"{threshold:g}" if threshold else "0 (never)" for threshold in thresholds])
-    ax.set_xlabel("threshold of the rule")
-    ax.set_ylabel("layers left" if name == "layers" else "test accuracy / %")
-    if name == "layers":
-        ax.set_ylim(0, DEPTH + 1)
+    return figure_of(arrays, summary)
 
 
 if __name__ == "__main__":
