@@ -91,7 +91,9 @@ def compute(config: Config, run: Run) -> dict[str, Array]:
         found["layers"] = layers
     system = resdyn.networks.to_residual_map(net)
     depth = int(net.architecture["depth"])
-    found["at_read_out"] = resdyn.simulate(system, mnist_nets.first_states(net, images), depth=depth, save="final").final
+    found["at_read_out"] = resdyn.simulate(
+        system, mnist_nets.first_states(net, images), depth=depth, save="final"
+    ).final
     if config.variants:
         rows = [run.part(f"variant{i}", lambda i=i: corners_of_variant(i), keep=True) for i in range(len(VARIANTS))]
         found |= {f"variant_{name}": np.array([row[name] for row in rows]) for name in rows[0]}
@@ -235,7 +237,10 @@ def _variants(arrays: dict[str, Array]) -> list[dict[str, Any]]:
         return []
     names = [name for name, _ in VARIANTS]
     return [
-        {"beginning": name, **{key: arrays[f"variant_{key}"][i] for key in ("error", "samples", "layers", "distinct", "spread")}}
+        {
+            "beginning": name,
+            **{key: arrays[f"variant_{key}"][i] for key in ("error", "samples", "layers", "distinct", "spread")},
+        }
         for i, name in enumerate(names)
     ]
 
@@ -279,7 +284,7 @@ def _plot_eigenvalues(ax: Any, arrays: dict[str, Array], summary: dict[str, Any]
         stable = round(100 * summary["nearest"][kind]["stable"])
         ax.hist(values, edges, color=colour, alpha=0.6, label=f"{kind}: {stable} % of samples at a stable equilibrium")
     ax.axvline(0, color="k", linewidth=1)
-    ax.set_xlabel(f"largest eigenvalue (real part) near the residuals at layer {summary['depth']}")
+    ax.set_xlabel(f"largest eigenvalue (real part) near layer {summary['depth']}")
     ax.set_ylabel("samples")
     ax.legend(fontsize="small", frameon=False)
 
@@ -308,7 +313,7 @@ def _plot_classifier(ax: Any, arrays: dict[str, Array], summary: dict[str, Any])
     ax.plot(names, [row["rank"] for row in rows], "o", color=COLOURS[0], label="among units, for samples of the class")
     ax.plot(names, [row["rank_of_class"] for row in rows], "s", color=COLOURS[1], label="among classes, in this unit")
     ax.set_yscale("log")
-    ax.set_ylim(0.8, 1.2 * arrays["classifier"].shape[1])
+    ax.set_ylim(0.8, 10 * arrays["classifier"].shape[1])
     ax.set_xticks(names)
     ax.set_xlabel("class")
     ax.set_ylabel("rank of the mean state at the read-out,\nunit with the largest weight")

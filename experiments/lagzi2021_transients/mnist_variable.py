@@ -65,6 +65,7 @@ def compute(config: Config, run: Run) -> dict[str, Array]:
     after, before = (resdyn.networks.to_residual_map(one).W for one in (net, first))
     for name, matrices in (("trained", after), ("untrained", before), ("learned", after - before)):
         found |= {f"{name}_{key}": value for key, value in _between(matrices).items()}
+    found["kept"] = (after * before).sum(axis=(1, 2)) / (before**2).sum(axis=(1, 2))
     return found
 
 
@@ -77,7 +78,9 @@ def _layers(net: Any, images: Any, labels: Array) -> dict[str, Array]:
     return {
         "spread": spread.mean(axis=1),
         "largest_spread": spread.max(axis=1),
-        "spread_within": np.mean([residuals[:, labels == c].std(axis=1).mean(axis=1) for c in np.unique(labels)], axis=0),
+        "spread_within": np.mean(
+            [residuals[:, labels == c].std(axis=1).mean(axis=1) for c in np.unique(labels)], axis=0
+        ),
         "distinct": np.array([len(np.unique(layer > 0.5, axis=0)) for layer in residuals]),
         "at_0": (residuals < WIDTH).mean(axis=(1, 2)),
         "at_1": (residuals > 1 - WIDTH).mean(axis=(1, 2)),
@@ -117,6 +120,8 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
             }
             for name in ("trained", "untrained", "learned")
         },
+        # near 1 if these are the weights that training began with, near 0 if they are others
+        "first_weights_kept": arrays["kept"],
     }
 
 
@@ -124,48 +129,66 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
     """Spread and saturation over layers; distances of neighbouring matrices; cosines of the learned parts."""
     from matplotlib.figure import Figure
 
-    from resdyn.plotting.canvas import COLOURS
-
-    figure = Figure(figsize=(11, 7.2), layout="constrained")
+    figure = Figure(figsize=(11, 8), layout="constrained")
     (spread, saturated), (distances, cosines) = figure.subplots(2, 2)
-    layers = np.arange(1, len(summary["spread"]["trained"]) + 1)
-    labels = {"trained": "one matrix per layer", "untrained": "the same, untrained", "shared": "shared weights"}
-    for kind, colour in zip(KINDS, COLOURS, strict=False):
-        own = np.arange(1, len(summary["spread"][kind]) + 1)
-        spread.plot(own, summary["spread"][kind], "o-", markersize=4, color=colour, label=labels[kind])
-        within = summary["spread_within_classes"][kind]
-        spread.plot(own, within, "--", color=colour, linewidth=1, label=f"{labels[kind]}, within classes")
-        saturated.plot(own, summary["saturated"][kind]["at_1"], "o-", markersize=4, color=colour, label=labels[kind])
-        saturated.plot(own, summary["saturated"][kind]["at_0"], ":", color=colour, label=f"{labels[kind]}, at 0")
-    spread.axvline(4, color="0.6", linewidth=1)
-    spread.text(4.1, 0.02, "paper: 0 after layer 4", transform=spread.get_xaxis_transform(), color="0.4", fontsize="small")
-    spread.set_ylim(bottom=0)
-    spread.set_ylabel("standard deviation of residuals\nover samples, mean over units")
-    saturated.set_ylabel("share of residuals within 0.01 of 1")
-    pairs = layers[1:]
-    for (name, row), colour in zip(summary["matrices"].items(), (COLOURS[0], COLOURS[1], COLOURS[2]), strict=True):
-        distances.plot(pairs, row["distances"], "o-", markersize=4, color=colour, label=name)
-    distances.axhline(np.sqrt(2), color="k", linewidth=1, linestyle="--", label="orthogonal, equal norms: √2")
-    distances.set_ylim(bottom=0)
-    distances.set_ylabel("distance to the matrix before,\nover the mean of their norms")
-    for ax, most in ((spread, 6), (saturated, 6), (distances, 4)):
-        ax.set_xlabel("layer")
-        ax.set_xticks(layers[::2])
-        ax.legend(fontsize="x-small", frameon=False, ncols=2 if most > 4 else 1)
-    image = cosines.imshow(
-        arrays["learned_cosines"],
-        cmap="cividis",
-        vmin=min(0.0, float(arrays["learned_cosines"].min())),
-        vmax=1,
-        extent=(0.5, len(layers) + 0.5, len(layers) + 0.5, 0.5),
-    )
-    figure.colorbar(image, ax=cosines, label="cosine")
-    cosines.set_xlabel("layer")
-    cosines.set_ylabel("layer")
-    cosines.set_title("learned parts of the matrices", fontsize="medium")
+    _plot_layers(spread, saturated, summary)
+    _plot_distances(distances, summary)
+    _plot_cosines(cosines, arrays["learned_cosines"])
     wrong = f"test error {100 * summary['test']['error']:.2f} %"
     figure.suptitle(f"{config.weights}, {wrong}: {summary['samples']} samples")
     return figure
+
+
+def _plot_layers(spread: Any, saturated: Any, summary: dict[str, Any]) -> None:
+    from resdyn.plotting.canvas import COLOURS
+
+    labels = {"trained": "one matrix per layer", "untrained": "the same, untrained", "shared": "shared weights"}
+    for kind, colour in zip(KINDS, COLOURS, strict=False):
+        layers = np.arange(1, len(summary["spread"][kind]) + 1)
+        spread.plot(layers, summary["spread"][kind], "o-", markersize=4, color=colour, label=labels[kind])
+        spread.plot(layers, summary["spread_within_classes"][kind], "--", color=colour, linewidth=1)
+        at = summary["saturated"][kind]
+        saturated.plot(layers, at["at_1"], "o-", markersize=4, color=colour, label=labels[kind])
+        saturated.plot(layers, at["at_0"], ":", color=colour)
+    spread.axvline(4, color="0.6", linewidth=1, label="paper: 0 after this layer")
+    # room for the legend
+    spread.set_ylim(0, 1.5 * max(max(row) for row in summary["spread"].values()))
+    spread.set_ylabel("standard deviation of residuals\nover samples, mean over units")
+    spread.set_title("dashed: within classes", fontsize="medium")
+    spread.legend(fontsize="small", frameon=False, ncols=2, loc="upper left")
+    saturated.set_ylabel("share of residuals within 0.01 of the bound")
+    saturated.set_title("points: at 1, dotted: at 0", fontsize="medium")
+    saturated.legend(fontsize="small", frameon=False, loc="upper left")
+    for ax in (spread, saturated):
+        ax.set_xlabel("layer")
+        ax.set_xticks(layers[::2])
+
+
+def _plot_distances(ax: Any, summary: dict[str, Any]) -> None:
+    from resdyn.plotting.canvas import COLOURS
+
+    labels = {"trained": "trained", "untrained": "untrained", "learned": "learned part"}
+    for (name, row), colour in zip(summary["matrices"].items(), COLOURS, strict=False):
+        pairs = np.arange(2, len(row["distances"]) + 2)
+        ax.plot(pairs, row["distances"], "o-", markersize=4, color=colour, label=labels[name])
+    ax.axhline(np.sqrt(2), color="k", linewidth=1, linestyle="--", label="orthogonal: √2")
+    # room for the legend
+    ax.set_ylim(0, 2)
+    ax.set_xticks(pairs[::2])
+    ax.set_xlabel("layer")
+    ax.set_ylabel("distance to the matrix before,\nover the mean of their norms")
+    ax.legend(fontsize="small", frameon=False, ncols=2, loc="upper left")
+
+
+def _plot_cosines(ax: Any, cosines: Array) -> None:
+    n = len(cosines)
+    extent = (0.5, n + 0.5, n + 0.5, 0.5)
+    image = ax.imshow(cosines, cmap="cividis", vmin=min(0.0, float(cosines.min())), vmax=1, extent=extent)
+    ax.figure.colorbar(image, ax=ax, label="cosine of the learned parts")
+    ax.set_xticks(range(1, n + 1, 2))
+    ax.set_yticks(range(1, n + 1, 2))
+    ax.set_xlabel("layer")
+    ax.set_ylabel("layer")
 
 
 if __name__ == "__main__":
