@@ -2,8 +2,8 @@ r"""Equilibria of :math:`\dot y = y(1 - y)\circ(Wy)` beside given residuals, and
 
 On a face of the cube the saturated units stay at 0 or 1, and the free ones solve :math:`(Wy)_i = 0`. The linearization
 is block-triangular: :math:`(1 - 2y_i)(Wy)_i` for each saturated unit, and those of
-:math:`\mathrm{diag}(y_I(1 - y_I))W_{II}` for the free ones. A face whose solution leaves the cube has no equilibrium; then
-the nearest corner is taken, which is one always.
+:math:`\mathrm{diag}(y_I(1 - y_I))W_{II}` for the free ones. A face whose solution leaves the cube has no equilibrium;
+then the nearest corner is taken, which is one always.
 """
 
 from typing import Any

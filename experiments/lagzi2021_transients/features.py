@@ -2,8 +2,9 @@
 
 Of thousands of samples, the residuals after many layers are compared with the pixels: mutual information of each unit
 with each pixel, how many pixels a unit tells about, how much of it is about what pixels have in common (their leading
-principal components), and the mean residual of the units that began as pixels, beside the mean pixel. Controls: shuffled
-samples; the net before training, run just as long; and the pixels themselves, since one pixel tells about others too.
+principal components), and the mean residual of the units that began as pixels, beside the mean pixel. Controls:
+shuffled samples; the net before training, run just as long; and the pixels themselves, since one pixel tells about
+others too.
 
 Ours: "features common to the input dimensions" as these numbers; two bins for residuals, four for pixels; steady is
 after 200 layers; the number of pixels that a unit tells about is that of its participation, the squared sum of its

@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 import resdyn
 from experiments._harness import Run, main
 from experiments.lagzi2021_transients import mnist_nets
+from experiments.lagzi2021_transients.classifier_units import correlation, largest_weights
 from experiments.lagzi2021_transients.corners import WIDTH, eigenvalues_at, nearest_equilibrium
 from experiments.lagzi2021_transients.small_variants import VARIANTS, corners_of_variant
 
@@ -138,7 +139,7 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
 
     ``nearest``: of the equilibria near the samples, the share that is a corner, the share without a positive
     eigenvalue, quartiles of the number of positive ones and of the largest real part. ``moving`` is the share of
-    samples that have units on the other side of 1/2 at 0.9 of the layers, or at a looked-at layer after it, than at the end.
+    samples with units on another side of 1/2 at 0.9 of the layers, or at a looked-at layer after it, than at the end.
     """
     labels = arrays["labels"]
     return {
@@ -152,7 +153,7 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
         "moving": {kind: _moving(arrays, kind) for kind in KINDS},
         "distance": {kind: _distances(arrays[f"{kind}_last"] > 0.5, labels) for kind in KINDS},
         "classes": _classes(arrays),
-        "correlation": _correlation(arrays),
+        "correlation": correlation(arrays["classifier"], arrays["at_read_out"], labels),
         "variants": _variants(arrays),
     }
 
@@ -198,38 +199,20 @@ def _distances(rounded: Array, labels: Array) -> dict[str, float]:
 
 
 def _classes(arrays: dict[str, Array]) -> list[dict[str, Any]]:
-    """Class by class: corners, and the unit with the largest weight in the classifier at layer 15.
-
-    ``rank`` is that of its mean state among the units (1 is the largest), ``rank_of_class`` that of this class among
-    the classes in this unit.
-    """
-    labels, weights = arrays["labels"], arrays["classifier"]
-    names = range(len(weights))
-    means = np.array([arrays["at_read_out"][labels == c].mean(axis=0) for c in names])
-    rows = []
-    for c in names:
-        unit = int(weights[c].argmax())
-        rates = arrays["trained_eigenvalues"].real[labels == c]
-        rows.append(
-            {
-                "class": c,
-                "distinct": len(np.unique(arrays["trained_last"][labels == c] > 0.5, axis=0)),
-                "spread": arrays["trained_spread_within"][c, -1],
-                "saddles": np.mean((rates > 0).any(axis=1)),
-                "largest": np.median(rates.max(axis=1)),
-                "unit": unit,
-                "rank": int((means[c] > means[c, unit]).sum()) + 1,
-                "rank_of_class": int((means[:, unit] > means[c, unit]).sum()) + 1,
-            }
-        )
-    return rows
-
-
-def _correlation(arrays: dict[str, Array]) -> float:
-    """Of classifier weights with mean states at layer 15, less their mean over classes, over units and classes."""
-    labels, weights = arrays["labels"], arrays["classifier"]
-    means = np.array([arrays["at_read_out"][labels == c].mean(axis=0) for c in range(len(weights))])
-    return float(np.corrcoef((weights - weights.mean(axis=0)).ravel(), (means - means.mean(axis=0)).ravel())[0, 1])
+    """Class by class: corners, and the unit with the largest weight in the classifier."""
+    labels, rates, last = (arrays[name] for name in ("labels", "trained_eigenvalues", "trained_last"))
+    units = largest_weights(arrays["classifier"], arrays["at_read_out"], labels)
+    return [
+        {
+            "class": c,
+            "distinct": len(np.unique(last[labels == c] > 0.5, axis=0)),
+            "spread": arrays["trained_spread_within"][c, -1],
+            "saddles": np.mean((rates.real[labels == c] > 0).any(axis=1)),
+            "largest": np.median(rates.real[labels == c].max(axis=1)),
+            **unit,
+        }
+        for c, unit in enumerate(units)
+    ]
 
 
 def _variants(arrays: dict[str, Array]) -> list[dict[str, Any]]:

@@ -1,7 +1,7 @@
 """A dense net with fifteen logistic weight matrices: whether all samples come to the same residuals, and to one matrix.
 
-Layer by layer: how far the residuals of 200 samples are spread, how many are saturated, and how far the weight matrix is
-from the one before. Controls are the same net before training, whose seed tells its weights, and the net of shared
+Layer by layer: how far the residuals of 200 samples are spread, how many are saturated, and how far the weight matrix
+is from the one before. Controls are the same net before training, whose seed tells its weights, and the net of shared
 weights. Random matrices of equal size differ by √2 times their norm; the learned parts, trained less first weights, say
 whether training drew them together.
 

@@ -26,6 +26,10 @@ VARIANTS: tuple[tuple[str, Changes], ...] = (
     ("weight decay 0.001", {"training": {"weight_decay": 1e-3}}),
 )
 ARCHITECTURE = {"name": "dense_resnet", "inputs": 64, "units": 64, "depth": 15, "classes": 10, "shared": True}
+# as dense-shared-digits-seed0
+TRAINING = resdyn.networks.TrainingConfig(
+    epochs=40, batch_size=64, optimiser="adam", learning_rate=3e-3, weight_decay=0.0, schedule="one-cycle"
+)
 SAMPLES, DEPTH, EVERY = 200, 5000, 1000
 
 
@@ -35,7 +39,7 @@ def corners_of_variant(i: int) -> dict[str, Array]:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         net = resdyn.networks.build({**ARCHITECTURE, **changes.get("net", {})})
-        config = replace(resdyn.networks.PRESETS["digits"], **changes.get("training", {}))
+        config = replace(TRAINING, **changes.get("training", {}))
         run = resdyn.networks.fit(net, "digits", config, progress=False)
     images = mnist_nets.equally_many(resdyn.data.digit_images("test"), SAMPLES)
     system = resdyn.networks.to_residual_map(net.eval())

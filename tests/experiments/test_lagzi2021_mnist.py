@@ -1,4 +1,4 @@
-"""The smoke presets of the scripts on trained dense nets, against closed forms, oracles and the numbers that are kept."""
+"""The smoke presets of the scripts on trained dense nets, against closed forms, oracles and numbers that are kept."""
 
 import json
 
@@ -11,6 +11,7 @@ from experiments._harness.experiment import ROOT, Experiment
 
 torch = pytest.importorskip("torch")
 from experiments.lagzi2021_transients import (  # noqa: E402
+    claims_features,
     claims_mnist,
     features,
     information,
@@ -159,7 +160,8 @@ def test_a_small_variant_is_trained_and_followed(monkeypatch):
     monkeypatch.setattr(small_variants, "VARIANTS", (quick,))
     found = small_variants.corners_of_variant(0)
     assert found["layers"].tolist() == [10, 20]
-    assert 1 <= found["distinct"].min() and found["distinct"].max() <= found["samples"] == 200
+    assert found["distinct"].min() >= 1
+    assert found["distinct"].max() <= found["samples"] == 200
     assert 0 < found["error"] < 0.95  # two epochs, from zero weights
 
 
@@ -260,7 +262,8 @@ def test_common_parts_of_units_made_of_components():
     # noise of a tenth in thirty pixels leaves less than a thousandth outside
     assert explained[0] > 0.99
     # 2 of 500 directions, each with a chi-squared share
-    assert explained[1] < 0.02 and shuffled[:2].max() < 0.02
+    assert explained[1] < 0.02
+    assert shuffled[:2].max() < 0.02
     assert np.isnan(explained[2])
     squares = features.largest_squared_correlation(pixels[:, :3], pixels, own=False)
     assert squares == pytest.approx(1)
@@ -399,7 +402,7 @@ def test_common_features_are_more_than_all_controls(above, low, pixels, untraine
         "pixels": {"participation": [1, pixels, 30]},
         "untrained": {"participation": None if untrained is None else [1, untrained, 30]},
     }
-    assert claims_mnist.common_features_verdict(summary) == verdict
+    assert claims_features.common_features_verdict(summary) == verdict
 
 
 def test_every_claim_can_be_said_from_a_smoke_run(smoke):
