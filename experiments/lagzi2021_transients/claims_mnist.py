@@ -190,7 +190,7 @@ def matrices(summary: Summary) -> str:
 
 
 def matrices_verdict(summary: Summary) -> str:
-    """One matrix; or learned parts that are alike, on top of first weights that stay; or closer than before."""
+    """One matrix; or learned parts that are alike, on top of first weights that stay and differ."""
     trained = summary["matrices"]["trained"]["distances"]
     if trained[-1] <= ONE_MATRIX:
         return "confirmed"
