@@ -206,7 +206,7 @@ def saturation(summary: Summary) -> str:
     rows = {kind: summary["saturated"][kind] for kind in ("trained", "shared", "untrained")}
     words = {"trained": "one matrix per layer", "shared": "shared weights", "untrained": "untrained"}
     each = ", ".join(f"{words[kind]} {100 * row['at_1'][-1]:.1f} %" for kind, row in rows.items())
-    return f"share of residuals within 0.01 of 1 at the last layer: {each}"
+    return f"share of residuals within 0.01 of 1 at the last layer, one net of each kind: {each}"
 
 
 def saturation_verdict(summary: Summary) -> str:

@@ -156,9 +156,12 @@ def _plot_layers(spread: Any, saturated: Any, summary: dict[str, Any]) -> None:
     spread.set_ylabel("standard deviation of residuals\nover samples, mean over units")
     spread.set_title("dashed: within classes", fontsize="medium")
     spread.legend(fontsize="small", frameon=False, ncols=2, loc="upper left")
+    # few are at 1 beside those at 0
+    saturated.set_yscale("log")
+    saturated.set_ylim(1e-5, 2)
     saturated.set_ylabel("share of residuals within 0.01 of the bound")
-    saturated.set_title("points: at 1, dotted: at 0", fontsize="medium")
-    saturated.legend(fontsize="small", frameon=False, loc="upper left")
+    saturated.set_title("points: at 1, dotted: at 0; shares of 0 are not drawn", fontsize="medium")
+    saturated.legend(fontsize="small", frameon=False, loc="lower right")
     for ax in (spread, saturated):
         ax.set_xlabel("layer")
         ax.set_xticks(layers[::2])
