@@ -71,7 +71,7 @@ def _variants(rows: list[Summary]) -> str:
         return ""
     counts = [row["distinct"][-1] for row in rows]
     return (
-        f"; small nets on digits from {len(rows)} other beginnings: {min(counts)} to {max(counts)} corners of "
+        f"; small nets on digits from {len(rows)} beginnings: {min(counts)} to {max(counts)} corners of "
         f"{rows[0]['samples']} samples at layer {rows[0]['layers'][-1]}"
     )
 

@@ -133,13 +133,14 @@ def common_part(values: Array, pixels: Array, components: int, rng: np.random.Ge
     """
     centred = pixels - pixels.mean(axis=0)
     scores = np.linalg.svd(centred, full_matrices=False)[0][:, :components]
-    shuffled = scores[rng.permutation(len(scores))]
     deviations = values - values.mean(axis=0)
     total = (deviations**2).sum(axis=0)
-    with np.errstate(invalid="ignore", divide="ignore"):
-        return tuple(
-            np.where(total > 0, ((s.T @ deviations) ** 2).sum(axis=0) / total, np.nan) for s in (scores, shuffled)
-        )
+
+    def share(of: Array) -> Array:
+        explained = ((of.T @ deviations) ** 2).sum(axis=0)
+        return np.divide(explained, total, out=np.full(len(total), np.nan), where=total > 0)
+
+    return share(scores), share(scores[rng.permutation(len(scores))])
 
 
 def largest_squared_correlation(values: Array, pixels: Array, *, own: bool) -> Array:

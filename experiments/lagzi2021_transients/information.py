@@ -30,9 +30,7 @@ def mutual_information(y: Array, x: Array) -> Array:
     for of_y in ones_y:
         for of_x in ones_x:
             joint += _entropy_terms(of_y.T @ of_x, n)
-    marginal_y = sum(_entropy_terms(of_y.sum(axis=0), n) for of_y in ones_y)
-    marginal_x = sum(_entropy_terms(of_x.sum(axis=0), n) for of_x in ones_x)
-    return np.asarray(marginal_y[:, None] + marginal_x - joint)
+    return np.asarray(entropies(y)[:, None] + entropies(x) - joint)
 
 
 def _entropy_terms(counts: Array, n: int) -> Array:
@@ -43,7 +41,8 @@ def _entropy_terms(counts: Array, n: int) -> Array:
 
 def entropies(y: Array) -> Array:
     """In bits, of each column of binned values, shape (N,)."""
-    return sum(_entropy_terms((y == value).sum(axis=0).astype(np.float32), len(y)) for value in range(int(y.max()) + 1))
+    counts = np.array([(y == value).sum(axis=0) for value in range(int(y.max()) + 1)], dtype=np.float32)
+    return np.asarray(_entropy_terms(counts, len(y)).sum(axis=0))
 
 
 def shuffles(y: Array, x: Array, n: int, rng: np.random.Generator) -> Iterator[Array]:

@@ -96,7 +96,13 @@ def compute(config: Config, run: Run) -> dict[str, Array]:
         system, mnist_nets.first_states(net, images), depth=depth, save="final"
     ).final
     if config.variants:
-        rows = [run.part(f"variant{i}", lambda i=i: corners_of_variant(i), keep=True) for i in range(len(VARIANTS))]
+        rows = []
+        for i in run.progress(range(len(VARIANTS)), "small nets"):
+
+            def variant(i: int = i) -> dict[str, Array]:
+                return corners_of_variant(i)
+
+            rows.append(run.part(f"variant{i}", variant, keep=True))
         found |= {f"variant_{name}": np.array([row[name] for row in rows]) for name in rows[0]}
     return found
 
