@@ -387,18 +387,20 @@ def test_more_saturation_is_against_shared_weights(trained, shared, verdict):
 
 
 @pytest.mark.parametrize(
-    ("above", "low", "pixels", "untrained", "verdict"),
+    ("above", "low", "pixels", "untrained", "varying", "verdict"),
     [
-        (0.3, 18, 15, 12, "confirmed"),
-        (0.3, 18, 20, 12, "qualified: not more than a single pixel"),
-        (0.3, 18, 20, 19, "qualified: not more than a single pixel and the net before training"),
-        (0.3, 18, 15, None, "confirmed"),
-        (0.005, 18, 15, 12, "not confirmed"),
+        (0.3, 18, 15, 12, 5, "confirmed"),
+        (0.3, 18, 20, 12, 5, "qualified: not more than a single pixel"),
+        (0.3, 18, 20, 19, 5, "qualified: not more than a single pixel and the net before training"),
+        (0.3, 18, 15, None, 5, "confirmed"),
+        (0.3, 18, 15, 12, 50, "qualified: in a net without one attractor"),
+        (0.005, 18, 15, 12, 5, "not confirmed"),
     ],
 )
-def test_common_features_are_more_than_all_controls(above, low, pixels, untrained, verdict):
+def test_common_features_are_more_than_all_controls(above, low, pixels, untrained, varying, verdict):
+    trained = {"above": above, "shuffled_above": 0.001, "participation": [low, 20, 22]}
     summary = {
-        "trained": {"above": above, "shuffled_above": 0.001, "participation": [low, 20, 22]},
+        "trained": trained | {"units": 100, "varying_units": varying},
         "pixels": {"participation": [1, pixels, 30]},
         "untrained": {"participation": None if untrained is None else [1, untrained, 30]},
     }
