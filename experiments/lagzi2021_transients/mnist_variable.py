@@ -150,7 +150,7 @@ def _plot_layers(spread: Any, saturated: Any, summary: dict[str, Any]) -> None:
         at = summary["saturated"][kind]
         saturated.plot(layers, at["at_1"], "o-", markersize=4, color=colour, label=labels[kind])
         saturated.plot(layers, at["at_0"], ":", color=colour)
-    spread.axvline(4, color="0.6", linewidth=1, label="paper: 0 after this layer")
+    spread.axvline(4, ymax=0.8, color="0.6", linewidth=1, label="paper: 0 after this layer")
     # room for the legend
     spread.set_ylim(0, 1.5 * max(max(row) for row in summary["spread"].values()))
     spread.set_ylabel("standard deviation of residuals\nover samples, mean over units")
