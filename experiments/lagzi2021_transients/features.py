@@ -1,0 +1,294 @@
+"""What the steady residual of a unit tells about the dimensions of the input.
+
+Of thousands of samples, the residuals after many layers are compared with the pixels: mutual information of each unit
+with each pixel, how many pixels a unit tells about, how much of it is about what pixels have in common (their leading
+principal components), and the mean residual of the units that began as pixels, beside the mean pixel. Controls:
+shuffled samples; the net before training, run just as long; and the pixels themselves, since one pixel tells about
+others too.
+
+Ours: "features common to the input dimensions" as these numbers; two bins for residuals, four for pixels; steady is
+after 200 layers; the number of pixels that a unit tells about is that of its participation, the squared sum of its
+information over the sum of squares.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import resdyn
+from experiments._harness import Run, main
+from experiments.lagzi2021_transients import information, mnist_nets
+
+Array = NDArray[Any]
+KINDS = ("trained", "untrained", "pixels")
+QUARTILES = (0.25, 0.5, 0.75)
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is compared."""
+
+    weights: str = "dense-shared-mnist-seed0"
+    samples: int = 3000
+    """The first of the test set."""
+    depth: int = 200
+    """Layers until residuals count as steady; how far they moved in the second half is measured."""
+    batch: int = 500
+    residual_bins: int = 2
+    pixel_bins: int = 4
+    components: int = 10
+    """Leading principal components of the pixels: what they have in common."""
+    shuffles: int = 10
+    seed: int = 0
+
+
+PRESETS = {
+    "smoke": Config("dense-shared-digits-seed0", samples=300, depth=100, batch=300, shuffles=10),
+    "laptop": Config(),
+    "paper": Config(samples=8000, depth=1000, shuffles=50),
+}
+# a unit in transit may fall into another bin where products are summed in another order
+TOLERANCES = {
+    "dimensions": 0.0,
+    "*.bits.*": 0.02,
+    "*.above": 0.01,
+    "*.participation.*": 0.5,
+    "*.common.*": 0.01,
+    "pattern.*.correlation": 0.01,
+}
+
+
+def compute(config: Config, run: Run) -> dict[str, Array]:
+    """Information and variances explained, unit by unit, for both nets and for the pixels."""
+    net = mnist_nets.net_named(config.weights)
+    images = mnist_nets.test_images(net).subset(slice(config.samples))
+    pixels = images.pixels().reshape(len(images), -1).astype(np.float64)
+    # pixels that are the same in all samples tell nothing and cannot be told about
+    varying = np.flatnonzero(information.entropies(information.binned(pixels, config.pixel_bins)) > 0)
+    found: dict[str, Array] = {
+        "labels": np.asarray(images.labels),
+        "varying": varying,
+        "mean_pixels": pixels.mean(axis=0),
+        "image_shape": np.array(images.images.shape[2:]),
+    }
+    values = {"pixels": pixels[:, varying]}
+    for kind, one in zip(("trained", "untrained"), (net, mnist_nets.untrained(net)), strict=True):
+        system = resdyn.networks.to_residual_map(one)
+        states = mnist_nets.first_states(one, images)
+        batches = []
+        for start in run.progress(range(0, len(states), config.batch), f"samples, {kind}"):
+
+            def batch(start: int = start, system: Any = system, states: Array = states) -> dict[str, Array]:
+                return _steady(system, states[start : start + config.batch], config.depth)
+
+            batches.append(run.part(f"{kind}{start}", batch))
+        values[kind] = np.concatenate([batch["residuals"] for batch in batches]).astype(float)
+        earlier = np.concatenate([batch["earlier"] for batch in batches])
+        found[f"{kind}_moved"] = np.abs(values[kind] - earlier).mean(axis=0)
+        found[f"{kind}_mean"] = values[kind].mean(axis=0)
+    for kind in KINDS:
+
+        def told(kind: str = kind) -> dict[str, Array]:
+            return _told(values[kind], values["pixels"], config, own=kind == "pixels")
+
+        found |= {f"{kind}_{name}": value for name, value in run.part(f"told-{kind}", told).items()}
+    return found
+
+
+def _steady(system: Any, states: Array, depth: int) -> dict[str, Array]:
+    trajectory = resdyn.simulate(system, states, depth=depth, save=depth // 2)
+    _, earlier, last = trajectory.activations
+    return {"residuals": last.astype(np.float32), "earlier": earlier.astype(np.float32)}
+
+
+def _told(values: Array, pixels: Array, config: Config, *, own: bool) -> dict[str, Array]:
+    """What units tell about the varying pixels; where the units are pixels, one about itself counts as nothing."""
+    bins = config.pixel_bins if own else config.residual_bins
+    rng = np.random.default_rng(config.seed)
+    y, x = information.binned(values, bins), information.binned(pixels, config.pixel_bins)
+    found = information.calibrated(y, x, config.shuffles, rng)
+    bits, above = found["information"], found["above"]
+    if own:
+        np.fill_diagonal(bits, 0)
+        np.fill_diagonal(above, False)
+    explained, shuffled = common_part(values, pixels, config.components, rng)
+    return {
+        "bits": bits.astype(np.float32),
+        "above": above,
+        "threshold": found["threshold"],
+        "false": found["false"],
+        "entropy": information.entropies(y),
+        "explained": explained,
+        "explained_shuffled": shuffled,
+        "largest_square": largest_squared_correlation(values, pixels, own=own),
+    }
+
+
+def common_part(values: Array, pixels: Array, components: int, rng: np.random.Generator) -> tuple[Array, Array]:
+    """Share of each unit's variance in the leading components of the pixels, and the same for shuffled samples.
+
+    NaN for units that do not vary.
+    """
+    centred = pixels - pixels.mean(axis=0)
+    scores = np.linalg.svd(centred, full_matrices=False)[0][:, :components]
+    deviations = values - values.mean(axis=0)
+    total = (deviations**2).sum(axis=0)
+
+    def share(of: Array) -> Array:
+        explained = ((of.T @ deviations) ** 2).sum(axis=0)
+        return np.divide(explained, total, out=np.full(len(total), np.nan), where=total > 0)
+
+    return share(scores), share(scores[rng.permutation(len(scores))])
+
+
+def largest_squared_correlation(values: Array, pixels: Array, *, own: bool) -> Array:
+    """Of each unit with any one pixel: the share of its variance that this pixel explains."""
+    parts = []
+    for one in (values, pixels):
+        deviations = one - one.mean(axis=0)
+        lengths = np.linalg.norm(deviations, axis=0)
+        parts.append(deviations / np.where(lengths > 0, lengths, 1))
+    squares = (parts[0].T @ parts[1]) ** 2
+    if own:
+        np.fill_diagonal(squares, 0)
+    return np.asarray(squares.max(axis=1))
+
+
+def participation(bits: Array) -> Array:
+    """How many dimensions share the information of a unit, from 1 to all; 0 where there is none. Shape (N,)."""
+    positive = np.clip(bits, 0, None).astype(float)
+    squares = (positive**2).sum(axis=1)
+    return np.divide(positive.sum(axis=1) ** 2, squares, out=np.zeros(len(bits)), where=squares > 0)
+
+
+def shifted_correlations(pattern: Array, image: Array) -> Array:
+    """Of a pattern with an image, both (H, W), shifted against it around the edges by all steps; the first by none.
+
+    Shifts keep what neighbouring pixels have in common, and are so a fair null distribution; shuffled pixels are not.
+    """
+    height, width = image.shape
+    rows = [np.roll(pattern, (i, j), (0, 1)).ravel() for i in range(height) for j in range(width)]
+    return np.corrcoef(np.array([image.ravel(), *rows]))[0, 1:] if pattern.std() > 0 else np.zeros(len(rows))
+
+
+def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
+    """Per net, and for the pixels themselves: quartiles over the units that vary.
+
+    ``bits`` is the information of a unit about a pixel, mean over pixels; ``above`` the share of pairs that exceed
+    what one shuffled pair in a thousand has; ``pixels_told`` the share of pixels above, per unit; ``common`` the share
+    of variance in the leading components of the pixels, the same for shuffled samples, and that which the best single
+    pixel explains. ``pattern``: the mean residuals of the units that began as pixels, correlated with the mean image,
+    and the share of shifts of the image with at least this correlation in size.
+    """
+    summary: dict[str, Any] = {
+        "network": config.weights,
+        "samples": len(arrays["labels"]),
+        "depth": config.depth,
+        "dimensions": len(arrays["varying"]),
+        "moved": {kind: arrays[f"{kind}_moved"].mean() for kind in KINDS[:2]},
+        "pattern": {kind: _pattern(arrays, kind) for kind in KINDS[:2]},
+    }
+    for kind in KINDS:
+        vary = arrays[f"{kind}_entropy"] > 0
+        summary[kind] = {
+            "units": len(vary),
+            "varying_units": vary.sum(),
+            "bits": _quartiles(arrays[f"{kind}_bits"].mean(axis=1)[vary]),
+            "above": arrays[f"{kind}_above"][vary].mean() if vary.any() else 0.0,
+            "shuffled_above": arrays[f"{kind}_false"],
+            "pixels_told": _quartiles(arrays[f"{kind}_above"].mean(axis=1)[vary]),
+            "participation": _quartiles(participation(arrays[f"{kind}_bits"])[vary]),
+            "common": {
+                name: _quartiles(arrays[f"{kind}_{key}"][vary])
+                for name, key in (
+                    ("components", "explained"),
+                    ("shuffled", "explained_shuffled"),
+                    ("one_pixel", "largest_square"),
+                )
+            },
+        }
+    return summary
+
+
+def _quartiles(values: Array) -> list[float] | None:
+    return [float(q) for q in np.quantile(values, QUARTILES)] if len(values) else None
+
+
+def _pattern(arrays: dict[str, Array], kind: str) -> dict[str, float]:
+    shape = tuple(arrays["image_shape"])
+    n = len(arrays["mean_pixels"])
+    found = shifted_correlations(arrays[f"{kind}_mean"][:n].reshape(shape), arrays["mean_pixels"].reshape(shape))
+    # the unshifted one counts among the shifts, so that the share is never 0
+    return {"correlation": found[0], "p_value": np.mean(np.abs(found) >= np.abs(found[0]) - 1e-12)}
+
+
+def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> Any:
+    """Information of units about pixels as images, its distributions, common parts, and the mean pattern."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(12, 7), layout="constrained")
+    axes = figure.subplots(2, 3)
+    _plot_images(axes[0], arrays, summary)
+    _plot_distributions(axes[1], arrays, summary)
+    figure.suptitle(
+        f"{config.weights}: residuals at layer {config.depth} of {summary['samples']} samples, and "
+        f"{summary['dimensions']} pixels that vary"
+    )
+    return figure
+
+
+def _on_image(arrays: dict[str, Array], values: Array) -> Array:
+    image = np.full(int(np.prod(arrays["image_shape"])), np.nan)
+    image[arrays["varying"]] = values
+    return image.reshape(tuple(arrays["image_shape"]))
+
+
+def _plot_images(axes: Any, arrays: dict[str, Array], summary: dict[str, Any]) -> None:
+    for ax, kind in zip(axes[:2], KINDS[:2], strict=True):
+        image = ax.imshow(1000 * _on_image(arrays, arrays[f"{kind}_bits"].mean(axis=0)), cmap="cividis")
+        ax.figure.colorbar(image, ax=ax, label="information [0.001 bit]")
+        ax.set_title(f"{kind}: mean unit about each pixel\n{100 * summary[kind]['above']:.0f} % of pairs above chance")
+    shape = tuple(arrays["image_shape"])
+    mean = arrays["trained_mean"][: len(arrays["mean_pixels"])].reshape(shape)
+    image = axes[2].imshow(mean, cmap="cividis", vmin=0)
+    pattern = summary["pattern"]["trained"]
+    axes[2].figure.colorbar(image, ax=axes[2], label="mean residual")
+    axes[2].set_title(
+        "trained: units that began as pixels\ncorrelation with the mean image "
+        f"{pattern['correlation']:.2f} (p = {pattern['p_value']:.3f})"
+    )
+    for ax in axes:
+        ax.title.set_fontsize("medium")
+        ax.set_xlabel("column")
+        ax.set_ylabel("row")
+
+
+def _plot_distributions(axes: Any, arrays: dict[str, Array], summary: dict[str, Any]) -> None:
+    from resdyn.plotting.canvas import COLOURS
+
+    columns = {
+        "information about a pixel,\nmean over pixels [bit]": lambda kind: arrays[f"{kind}_bits"].mean(axis=1),
+        "pixels that share the information of a unit": lambda kind: participation(arrays[f"{kind}_bits"]),
+        "share of variance in leading components": lambda kind: arrays[f"{kind}_explained"],
+    }
+    for ax, (label, of) in zip(axes, columns.items(), strict=True):
+        for kind, colour in zip(KINDS, (COLOURS[0], COLOURS[1], COLOURS[7]), strict=True):
+            values = np.sort(of(kind)[arrays[f"{kind}_entropy"] > 0])
+            ax.plot(values, np.arange(1, len(values) + 1) / max(len(values), 1), color=colour, label=_name(kind))
+        ax.set_xlabel(label)
+        ax.set_ylabel("share of units at or below")
+    shuffled = np.sort(arrays["trained_explained_shuffled"][arrays["trained_entropy"] > 0])
+    shares = np.arange(1, len(shuffled) + 1) / max(len(shuffled), 1)
+    axes[2].plot(shuffled, shares, "k:", label="trained, samples shuffled")
+    handles = axes[2].get_legend_handles_labels()
+    axes[2].figure.legend(*handles, loc="outside lower center", ncols=4, fontsize="small", frameon=False)
+
+
+def _name(kind: str) -> str:
+    return "one pixel about others" if kind == "pixels" else kind
+
+
+if __name__ == "__main__":
+    main(__file__)

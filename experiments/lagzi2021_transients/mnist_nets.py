@@ -1,0 +1,74 @@
+"""Dense nets on MNIST, or on small digits, the same before training, and the test images that are followed.
+
+The first states are the images with zeros appended: a unit with a number below that of the pixels begins as its own
+pixel. (How 784 inputs become 1064 units is not said in the paper.)
+"""
+
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import resdyn
+from experiments._harness.experiment import RESULTS
+from experiments.public_weights import trained_net
+
+Array = NDArray[Any]
+CLASSES = 10
+
+
+def net_named(weights: str) -> Any:
+    """A net that ships, or one too large for that, which ``experiments.train`` leaves in the folder of results."""
+    large = RESULTS / "networks" / f"{weights}.safetensors"
+    try:
+        return trained_net(str(large) if large.is_file() else weights)
+    except FileNotFoundError:
+        raise SystemExit(
+            f"there is no net {weights!r} yet; train it: python -m experiments.train --plan laptop --only {weights}"
+        ) from None
+
+
+def untrained(net: Any) -> Any:
+    """The same net with the weights that its training began with, which its seed tells."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(net.card["seed"])
+        fresh = resdyn.networks.build(dict(net.architecture))
+    fresh.preprocessing = net.preprocessing
+    return fresh.eval()
+
+
+def test_images(net: Any) -> Any:
+    """MNIST for 784 inputs, else the digits of scikit-learn."""
+    if net.architecture["inputs"] == 784:
+        return resdyn.data.mnist("test")
+    return resdyn.data.digit_images("test")
+
+
+def equally_many(images: Any, n: int) -> Any:
+    """The first ones of each class, as many of each, class by class."""
+    each = n // CLASSES
+    labels = np.asarray(images.labels)
+    rows = [np.flatnonzero(labels == c)[:each] for c in range(CLASSES)]
+    if each == 0 or min(map(len, rows)) < each:
+        raise ValueError(f"{n} images are asked for, but there are not as many of each of {CLASSES} classes.")
+    return images.subset(np.concatenate(rows))
+
+
+def first_states(net: Any, images: Any) -> Array:
+    """What the layers begin with, shape (n, N)."""
+    with torch.no_grad():
+        states: Array = net.stem(torch.as_tensor(net.preprocessing(images.pixels()))).double().numpy()
+    return states
+
+
+def read_out(net: Any) -> Array:
+    """Weights of the classifier, shape (classes, N)."""
+    weights: Array = net.head.weight.detach().double().numpy()
+    return weights
+
+
+def error(net: Any) -> dict[str, Array]:
+    """Wrong and all test images."""
+    found = resdyn.networks.accuracy(net, test_images(net))
+    return {"wrong": np.array(found.total - found.right), "total": np.array(found.total)}

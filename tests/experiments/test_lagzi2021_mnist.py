@@ -1,0 +1,415 @@
+"""The smoke presets of the scripts on trained dense nets, against closed forms, oracles and numbers that are kept."""
+
+import json
+
+import numpy as np
+import pytest
+
+import resdyn
+from experiments._harness import keeping
+from experiments._harness.experiment import ROOT, Experiment
+
+torch = pytest.importorskip("torch")
+from experiments.lagzi2021_transients import (  # noqa: E402
+    claims_features,
+    claims_mnist,
+    features,
+    information,
+    mnist_nets,
+    mnist_shared,
+    mnist_variable,
+    small_variants,
+)
+from experiments.lagzi2021_transients.corners import eigenvalues_at, nearest_equilibrium  # noqa: E402
+
+PAPER = "lagzi2021_transients"
+SCRIPTS = {module.__name__.rpartition(".")[2]: module for module in (mnist_shared, mnist_variable, features)}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_smoke_run_gives_the_numbers_that_are_expected(smoke, name):
+    expected = json.loads((ROOT / PAPER / "expected.json").read_text())[name]["smoke"]
+    assert len(expected) > 5
+    assert keeping.differences(expected, smoke(name).summary) == []
+    assert (smoke(name).folder / "figure.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_summaries_tell_nothing_about_a_machine(smoke, name):
+    experiment = Experiment(SCRIPTS[name])
+    keeping.refuse_paths(smoke(name).summary, name)
+    for preset in experiment.presets:
+        if experiment.kept(preset, ".json").is_file():
+            kept = json.loads(experiment.kept(preset, ".json").read_text())
+            keeping.refuse_paths(kept, name)
+
+
+# --- equilibria --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_equilibria_beside_residuals_are_those_that_enumeration_finds(seed):
+    rng = np.random.default_rng(seed)
+    W = rng.normal(size=(4, 4))
+    points = [point for point in resdyn.fixed_points(resdyn.logistic_residuals(W)) if not point.in_closure]
+    assert len(points) > 10
+    for point in points:
+        free = (point.y > 0) & (point.y < 1)
+        if free.any() and min(point.y[free].min(), 1 - point.y[free].max()) < 0.02:
+            continue  # counts as saturated
+        beside = np.clip(point.y + rng.uniform(-0.005, 0.005, 4), 0, 1)
+        # relative to the size of the solution: blocks of four random weights are no worse than 1e4 in condition
+        assert nearest_equilibrium(W, beside) == pytest.approx(point.y, abs=1e-10)
+        found = np.sort_complex(eigenvalues_at(W, point.y))
+        assert found == pytest.approx(np.sort_complex(point.eigenvalues.astype(complex)), abs=1e-8)
+
+
+def test_a_face_whose_solution_leaves_the_cube_gives_the_corner():
+    W = np.array([[0.0, 1.0], [1.0, 1.0]])
+    # (Wy)_1 = y_2 = 1 nowhere vanishes on the face of unit 2 at 1
+    assert nearest_equilibrium(W, np.array([0.3, 1.0])).tolist() == [0, 1]
+    # one interior unit, w_22 = 0.5, held by the other: y_2 = 1/2
+    W = np.array([[0.0, 0.0], [-0.25, 0.5]])
+    assert nearest_equilibrium(W, np.array([1.0, 0.7])).tolist() == [1, 0.5]
+    assert eigenvalues_at(W, np.array([1.0, 0.5])) == pytest.approx([0, 0.125])
+
+
+def test_corner_eigenvalues_are_those_of_the_paper():
+    W = np.arange(9.0).reshape(3, 3)
+    assert eigenvalues_at(W, np.array([0.0, 0.0, 1.0])).real.tolist() == [W[0, 2], W[1, 2], -W[2, 2]]
+
+
+# --- nets --------------------------------------------------------------------------------------------
+
+
+def test_samples_are_equally_many_of_each_class(smoke):
+    labels = smoke("mnist_shared").arrays["labels"]
+    assert np.bincount(labels).tolist() == [5] * 10
+    with pytest.raises(ValueError, match="not as many"):
+        mnist_nets.equally_many(resdyn.data.digit_images("test"), 5)
+
+
+def test_a_net_that_is_missing_says_how_it_is_trained():
+    with pytest.raises(SystemExit, match="experiments.train --plan laptop --only dense-nowhere"):
+        mnist_nets.net_named("dense-nowhere-seed0")
+
+
+def test_states_at_the_read_out_are_those_that_the_net_classifies(smoke):
+    arrays = smoke("mnist_shared").arrays
+    net = mnist_nets.net_named("dense-shared-digits-seed0")
+    images = mnist_nets.equally_many(resdyn.data.digit_images("test"), 50)
+    with torch.no_grad():
+        expected = net(torch.as_tensor(net.preprocessing(images.pixels()))).numpy()
+    logits = arrays["at_read_out"] @ arrays["classifier"].T + net.head.bias.detach().numpy()
+    # fifteen layers in single precision
+    assert logits == pytest.approx(expected, abs=1e-3)
+    assert (logits.argmax(axis=1) == arrays["labels"]).mean() > 0.9
+
+
+def test_spread_corners_and_eigenvalues_are_those_of_the_last_residuals(smoke):
+    arrays, summary = smoke("mnist_shared").arrays, smoke("mnist_shared").summary
+    W = resdyn.networks.to_residual_map(mnist_nets.net_named("dense-shared-digits-seed0")).W
+    last, near = arrays["trained_last"].astype(float), arrays["trained_near"]
+    assert summary["spread"]["trained"]["all"] == pytest.approx(last.std(axis=0).mean(), rel=1e-5)  # stored in float32
+    corners = {tuple(row) for row in np.round(last).astype(int)}
+    assert summary["distinct"]["trained"] == len(corners)
+    flow = near * (1 - near) * (near @ W.T)
+    assert np.abs(flow).max() < 1e-10
+    n_positive = []
+    for y, found in zip(near, arrays["trained_eigenvalues"], strict=True):
+        slope = np.diag((1 - 2 * y) * (W @ y)) + (y * (1 - y))[:, None] * W
+        exact = np.linalg.eigvals(slope)
+        assert np.sort(found.real) == pytest.approx(np.sort(exact.real), abs=1e-9)
+        n_positive.append((exact.real > 1e-12).sum())
+    assert summary["nearest"]["trained"]["positive"][1] == np.median(n_positive)
+    assert summary["nearest"]["trained"]["stable"] == np.mean(np.array(n_positive) == 0)
+
+
+def test_all_samples_are_at_their_last_corner_at_the_last_layer(smoke):
+    arrays = smoke("mnist_shared").arrays
+    assert arrays["layers"].tolist() == list(range(0, 301, 50))
+    assert (arrays["trained_units_to_go"][-1] == 0).all()
+    assert (arrays["trained_units_to_go"][0] > 0).all()
+    # a sample whose units stand still from 0.9 of the layers on is not moving
+    still = dict(arrays, trained_units_to_go=np.array([[3], [3], [3], [3], [3], [0], [0]]))
+    assert mnist_shared._moving(still, "trained") == 0
+    still["trained_units_to_go"][5] = 1
+    assert mnist_shared._moving(still, "trained") == 1
+
+
+def test_distances_of_corners_within_and_between_classes():
+    rounded = np.array([[0, 0, 0, 0], [1, 0, 0, 0], [1, 1, 1, 1], [1, 1, 1, 0]], dtype=bool)
+    found = mnist_shared._distances(rounded, np.array([0, 0, 1, 1]))
+    assert found == {"within_classes": 0.25, "between_classes": (4 + 3 + 3 + 2) / 16}
+
+
+def test_ranks_of_the_largest_weight_are_counted_from_one(smoke):
+    arrays = smoke("mnist_shared").arrays
+    for row in smoke("mnist_shared").summary["classes"]:
+        means = np.array([arrays["at_read_out"][arrays["labels"] == c].mean(axis=0) for c in range(10)])
+        unit = int(np.argmax(arrays["classifier"][row["class"]]))
+        assert row["unit"] == unit
+        assert row["rank"] == 1 + np.argsort(-means[row["class"]]).tolist().index(unit)
+        assert row["rank_of_class"] == 1 + np.argsort(-means[:, unit]).tolist().index(row["class"])
+
+
+def test_a_small_variant_is_trained_and_followed(monkeypatch):
+    monkeypatch.setattr(small_variants, "DEPTH", 20)
+    monkeypatch.setattr(small_variants, "EVERY", 10)
+    quick = ("quick", {"net": {"spread": 0.0}, "training": {"epochs": 2}})
+    monkeypatch.setattr(small_variants, "VARIANTS", (quick,))
+    found = small_variants.corners_of_variant(0)
+    assert found["layers"].tolist() == [10, 20]
+    assert found["distinct"].min() >= 1
+    assert found["distinct"].max() <= found["samples"] == 200
+    assert 0 < found["error"] < 0.95  # two epochs, from zero weights
+
+
+# --- one matrix per layer ----------------------------------------------------------------------------
+
+
+def test_first_weights_are_those_that_training_began_with(smoke):
+    # other draws would have no part in the trained ones: 0 ± 1/64
+    kept = np.array(smoke("mnist_variable").summary["first_weights_kept"])
+    assert kept.min() > 0.8
+
+
+def test_untrained_matrices_are_orthogonal_and_of_equal_norm(smoke):
+    matrices = smoke("mnist_variable").summary["matrices"]
+    # cosines of 64² normal numbers: 0 ± 1/64, so distances are √2 ± 0.011; four of them
+    assert np.array(matrices["untrained"]["distances"]) == pytest.approx(np.sqrt(2), abs=0.05)
+    assert np.array(matrices["untrained"]["norms"]) == pytest.approx(0.3 * 8, rel=0.05)
+
+
+def test_distances_and_cosines_of_known_matrices():
+    E = np.eye(2)
+    found = mnist_variable._between(np.array([E, E, 2 * E, [[1.0, 0.0], [0.0, -1.0]]]))
+    root = np.sqrt(2)
+    assert found["norms"] == pytest.approx([root, root, 2 * root, root])
+    # ‖E − 2E‖ = √2 over √(√2 · 2√2) = 2, and ‖diag(1, 3)‖ = √10 over 2
+    assert found["distances"] == pytest.approx([0, root / 2, np.sqrt(10) / 2])
+    assert np.diagonal(found["cosines"], 1) == pytest.approx([1, 1, 0])
+
+
+def test_layers_of_both_kinds_of_net_are_counted_like_those_of_torch(smoke):
+    arrays = smoke("mnist_variable").arrays
+    net = mnist_nets.net_named("dense-layerwise-digits-seed0")
+    images = mnist_nets.equally_many(resdyn.data.digit_images("test"), 100)
+    state, spread = torch.as_tensor(mnist_nets.first_states(net, images)), []
+    with torch.no_grad():
+        for block in net.double().stages[0].blocks:
+            after = block(state)
+            spread.append((after - state).numpy().std(axis=0).mean())
+            state = after
+    assert arrays["trained_spread"] == pytest.approx(spread, abs=1e-6)  # differences of states
+    assert len(arrays["shared_spread"]) == 15
+
+
+# --- features ----------------------------------------------------------------------------------------
+
+
+def test_information_is_that_of_scikit_learn():
+    from sklearn.metrics import mutual_info_score
+
+    rng = np.random.default_rng(0)
+    y, x = rng.integers(0, 3, (200, 4)).astype(np.int8), rng.integers(0, 4, (200, 5)).astype(np.int8)
+    x[:, 0] = y[:, 0]
+    expected = [[mutual_info_score(a, b) / np.log(2) for b in x.T] for a in y.T]
+    # sums of twelve numbers in single precision
+    assert information.mutual_information(y, x) == pytest.approx(np.array(expected), abs=1e-5)
+    assert information.entropies(y)[0] == pytest.approx(expected[0][0], abs=1e-5)
+
+
+def test_information_of_known_tables():
+    y = np.array([[0], [0], [1], [1]], dtype=np.int8)
+    x = np.array([[0, 0, 1], [0, 1, 1], [1, 0, 0], [1, 1, 0]], dtype=np.int8)
+    assert information.mutual_information(y, x)[0].tolist() == [1, 0, 1]
+    assert information.binned(np.array([0.0, 0.49, 0.5, 1.0]), 2).tolist() == [0, 0, 1, 1]
+
+
+def test_shuffles_take_the_bias_off_and_say_what_chance_gives():
+    rng = np.random.default_rng(0)
+    n = 400
+    y, x = rng.integers(0, 2, (n, 60)).astype(np.int8), rng.integers(0, 4, (n, 60)).astype(np.int8)
+    y[:, 0] = x[:, 0] // 2
+    found = information.calibrated(y, x, 20, rng)
+    bias = np.mean(information.mutual_information(y, x)[1:] - found["information"][1:])
+    # the first order of the bias of an estimate from counts, (2 − 1)(4 − 1)/(2n ln 2)
+    assert bias == pytest.approx(3 / (2 * n * np.log(2)), rel=0.1)
+    assert found["information"][0, 0] == pytest.approx(1, abs=0.05)
+    assert found["above"][0, 0]
+    # 1 of 1000 are expected of 3600 pairs: 3.6 ± 1.9
+    assert found["false"] < 0.005
+    assert found["above"][1:].mean() < 0.005
+    # mean information of independent pairs is 0, within the spread of 3500 pairs of about 0.004 bits each
+    assert found["information"][1:].mean() == pytest.approx(0, abs=5e-4)
+
+
+def test_participation_counts_the_dimensions_that_share():
+    assert features.participation(np.array([[0.2, 0, 0, -0.1], [0.3, 0.3, 0.3, 0.3], [-1, -1, 0, 0]])).tolist() == [
+        pytest.approx(1),
+        pytest.approx(4),
+        0,
+    ]
+
+
+def test_common_parts_of_units_made_of_components():
+    rng = np.random.default_rng(0)
+    common = rng.normal(size=(500, 2))
+    pixels = common @ rng.normal(size=(2, 30)) + 0.1 * rng.normal(size=(500, 30))
+    values = np.column_stack([common[:, 0], rng.normal(size=500), np.zeros(500)])
+    explained, shuffled = features.common_part(values, pixels, 2, rng)
+    # noise of a tenth in thirty pixels leaves less than a thousandth outside
+    assert explained[0] > 0.99
+    # 2 of 500 directions, each with a chi-squared share
+    assert explained[1] < 0.02
+    assert shuffled[:2].max() < 0.02
+    assert np.isnan(explained[2])
+    squares = features.largest_squared_correlation(pixels[:, :3], pixels, own=False)
+    assert squares == pytest.approx(1)
+    assert features.largest_squared_correlation(pixels, pixels, own=True).max() < 1
+
+
+def test_the_pattern_is_compared_with_shifted_images():
+    image = np.random.default_rng(0).normal(size=(6, 6))
+    found = features.shifted_correlations(image, image)
+    assert found.shape == (36,)
+    assert found[0] == pytest.approx(1)
+    assert found[1:].max() < 0.9
+    rows = {"trained_mean": np.append(image.ravel(), 7.0), "mean_pixels": image.ravel(), "image_shape": [6, 6]}
+    assert features._pattern(rows, "trained") == {"correlation": pytest.approx(1), "p_value": pytest.approx(1 / 36)}
+
+
+def test_a_pixel_about_itself_counts_as_nothing(smoke):
+    arrays, summary = smoke("features").arrays, smoke("features").summary
+    assert (np.diagonal(arrays["pixels_bits"]) == 0).all()
+    assert not np.diagonal(arrays["pixels_above"]).any()
+    assert arrays["pixels_largest_square"].max() < 1
+    assert arrays["trained_bits"].shape == (64, summary["dimensions"])
+    # a unit tells no more about a pixel than it has itself, but for the bias that is taken off
+    assert (arrays["trained_bits"].max(axis=1) <= arrays["trained_entropy"] + 0.01).all()
+    # shuffled samples: one in a thousand of 3520 pairs is expected
+    assert summary["trained"]["shuffled_above"] < 0.005 < summary["trained"]["above"]
+
+
+# --- verdicts, from made-up numbers ------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("wrong", "verdict"),
+    [(0.0141, "confirmed"), (0.016, "confirmed"), (0.009, "confirmed: ours"), (0.02, "not confirmed: ours is higher")],
+)
+def test_errors_are_compared_within_those_of_two_nets(wrong, verdict):
+    summary = {"test": {"error": wrong, "images": 10_000}}
+    assert claims_mnist.error_verdict(0.014)(summary).startswith(verdict)
+    assert f"{100 * wrong:.2f} ± 0." in claims_mnist.error(summary)
+
+
+@pytest.mark.parametrize(
+    ("everywhere", "within", "verdict"),
+    [(0.005, 0.002, "confirmed"), (0.1, 0.005, "qualified: one place for each class"), (0.1, 0.05, "not confirmed")],
+)
+def test_one_place_for_all_samples_is_no_spread(everywhere, within, verdict):
+    summary = {"spread": {"trained": {"all": everywhere, "within_classes": within}}}
+    assert claims_mnist.steady_verdict(summary).startswith(verdict)
+
+
+@pytest.mark.parametrize(
+    ("stable", "number", "largest", "verdict"),
+    [
+        (0.1, 1, 0.02, "confirmed"),
+        (0.9, 1, 0.02, "not confirmed"),
+        (0.1, 7, 0.02, "qualified: saddles, with 7 positive eigenvalues, not one"),
+        (0.1, 1, 0.3, "qualified: saddles, with not small"),
+    ],
+)
+def test_saddles_with_one_small_eigenvalue(stable, number, largest, verdict):
+    near = {"stable": stable, "positive": [0, number, 9], "largest": {"low": 0, "median": largest, "high": 1}}
+    summary = {"nearest": {"trained": near, "untrained": near}, "classes": [{"class": 2, "largest": largest}]}
+    assert claims_mnist.saddles_verdict(summary) == verdict
+    assert f"positive eigenvalues {number} [0, 9]" in claims_mnist.saddles(summary)
+
+
+@pytest.mark.parametrize(
+    ("ranks", "of_classes", "verdict"),
+    [
+        ([1] * 9 + [4], [1] * 10, "confirmed"),
+        ([2] * 10, [1] * 9 + [3], "qualified"),
+        ([1] * 8 + [2] * 2, [1] * 8 + [2] * 2, "not confirmed: 8 of 10 classes"),
+    ],
+)
+def test_the_classifier_is_judged_by_the_number_of_classes(ranks, of_classes, verdict):
+    rows = [{"class": c, "rank": a, "rank_of_class": b} for c, (a, b) in enumerate(zip(ranks, of_classes, strict=True))]
+    summary = {"classes": rows, "correlation": 0.5}
+    assert claims_mnist.classifier_verdict(summary).startswith(verdict)
+    assert f"largest of all units for {ranks.count(1)} of 10" in claims_mnist.classifier(summary)
+
+
+@pytest.mark.parametrize(
+    ("trained", "untrained", "verdict"),
+    [
+        ([0.1] * 4 + [0.001] * 11, [0.1] * 15, "confirmed"),
+        ([0.1] * 4 + [0.001] * 11, [0.001] * 15, "qualified: before training, too"),
+        ([0.1] * 14 + [0.001], [0.1] * 15, "qualified: at the last layer"),
+        (np.linspace(0.1, 0.4, 15).tolist(), [0.1] * 15, "not confirmed: the spread grows"),
+        (np.linspace(0.4, 0.1, 15).tolist(), [0.1] * 15, "not confirmed"),
+    ],
+)
+def test_no_spread_after_layer_four(trained, untrained, verdict):
+    assert claims_mnist.spread_over_layers_verdict({"spread": {"trained": trained, "untrained": untrained}}) == verdict
+
+
+@pytest.mark.parametrize(
+    ("distance", "cosines", "verdict"),
+    [
+        (0.05, [0.9, 0.9], "confirmed"),
+        (0.8, [0.8, 0.95], "qualified: the learned parts come to be alike, the matrices are not"),
+        (0.8, [0.97, 0.95], "qualified: the learned parts are alike, the matrices are not"),
+        (0.8, [0.5, 0.6], "not confirmed"),
+    ],
+)
+def test_one_matrix_is_no_distance(distance, cosines, verdict):
+    rows = {"trained": {"distances": [1.0, distance]}, "learned": {"cosines": cosines}}
+    assert claims_mnist.matrices_verdict({"matrices": rows}) == verdict
+
+
+@pytest.mark.parametrize(
+    ("trained", "shared", "verdict"),
+    [
+        ([0.1, 0.3], [0.1, 0.2], "confirmed"),
+        ([0.0, 0.3], [0.2, 0.2], "qualified: in some layers"),
+        ([0.0, 0.1], [0.1, 0.2], "not confirmed"),
+    ],
+)
+def test_more_saturation_is_against_shared_weights(trained, shared, verdict):
+    summary = {"saturated": {"trained": {"at_1": trained}, "shared": {"at_1": shared}}}
+    assert claims_mnist.saturation_verdict(summary) == verdict
+
+
+@pytest.mark.parametrize(
+    ("above", "low", "pixels", "untrained", "varying", "verdict"),
+    [
+        (0.3, 18, 15, 12, 5, "confirmed"),
+        (0.3, 18, 20, 12, 5, "qualified: not more than a single pixel"),
+        (0.3, 18, 20, 19, 5, "qualified: not more than a single pixel and the net before training"),
+        (0.3, 18, 15, None, 5, "confirmed"),
+        (0.3, 18, 15, 12, 50, "qualified: in a net without one attractor"),
+        (0.005, 18, 15, 12, 5, "not confirmed"),
+    ],
+)
+def test_common_features_are_more_than_all_controls(above, low, pixels, untrained, varying, verdict):
+    trained = {"above": above, "shuffled_above": 0.001, "participation": [low, 20, 22]}
+    summary = {
+        "trained": trained | {"units": 100, "varying_units": varying},
+        "pixels": {"participation": [1, pixels, 30]},
+        "untrained": {"participation": None if untrained is None else [1, untrained, 30]},
+    }
+    assert claims_features.common_features_verdict(summary) == verdict
+
+
+def test_every_claim_can_be_said_from_a_smoke_run(smoke):
+    assert {claim.script for claim in claims_mnist.CLAIMS} == set(SCRIPTS)
+    for claim in claims_mnist.CLAIMS:
+        summary = smoke(claim.script).summary
+        assert claim.measured(summary)
+        assert claim.verdict(summary)
