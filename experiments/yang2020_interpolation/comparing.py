@@ -72,29 +72,38 @@ def improvement(difference: Summary, sign: int = 1) -> str:
     return WITHIN
 
 
+def beyond_clean(table: Summary) -> str:
+    """Whether ``difference`` is a gain, and ``cost``, the gain less that on clean images, too.
+
+    A net that is better on clean images is better on those that are changed a little: that is no robustness.
+    """
+    of_accuracy, of_cost = improvement(table["difference"]), improvement(table["cost"])
+    if of_accuracy.startswith(NOT_CONFIRMED) or not of_cost.startswith(NOT_CONFIRMED):
+        return of_accuracy
+    words = "the gain is no larger than that on clean images"
+    return f"{QUALIFIED}: {words}" if of_accuracy == CONFIRMED else f"{of_accuracy}; {words}"
+
+
 def together(verdicts: dict[str, str]) -> str:
-    """One verdict from several cases: theirs where they agree, else for which of them it is what."""
-    kinds = list(dict.fromkeys(verdicts.values()))
-    if len(kinds) == 1:
-        return kinds[0]
-    good = [name for name, verdict in verdicts.items() if not verdict.startswith(NOT_CONFIRMED)]
-    if not good:
-        opposite = [name for name, verdict in verdicts.items() if "opposite" in verdict]
-        return f"{NOT_CONFIRMED}: the opposite for {', '.join(opposite)}, else no difference beyond the spread"
-    rest = [name for name in verdicts if name not in good]
-    partly = [name for name in good if verdicts[name] != CONFIRMED]
-    # what the partly confirmed say of themselves, "qualified: " taken away
-    words = verdicts[partly[0]].partition(": ")[2] if partly else "beyond the spread"
-    return f"{QUALIFIED}: {words}, for {', '.join(good)}" + (f"; not for {', '.join(rest)}" if rest else "")
+    """One verdict from several cases: theirs where they agree, else which of them say what."""
+    cases: dict[str, list[str]] = {}
+    for name, verdict in verdicts.items():
+        cases.setdefault(verdict, []).append(name)
+    if len(cases) == 1:
+        return next(iter(cases))
+    head = NOT_CONFIRMED if all(verdict.startswith(NOT_CONFIRMED) for verdict in cases) else QUALIFIED
+    return f"{head}: " + "; ".join(
+        f"{verdict.partition(': ')[2] or 'beyond the spread'} ({', '.join(names)})" for verdict, names in cases.items()
+    )
 
 
 def points(difference: Summary, scale: float = 100.0, unit: str = "points", digits: int = 1) -> str:
     """The difference in words: seed by seed, with errors over images; from three seeds on with its interval."""
     each = ", ".join(
-        f"{scale * value:+.{digits}f} ± {scale * error:.{digits}f}"
+        f"{scale * value:+z.{digits}f} ± {scale * error:.{digits}f}"
         for value, error in zip(difference["each"], difference["errors"], strict=True)
     )
     if len(difference["each"]) < ENOUGH_SEEDS:
         return f"{each} {unit}"
     low, high = (scale * end for end in difference["interval"])
-    return f"{scale * difference['mean']:+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}] {unit} ({each})"
+    return f"{scale * difference['mean']:+z.{digits}f} [{low:+z.{digits}f}, {high:+z.{digits}f}] {unit} ({each})"

@@ -8,7 +8,7 @@ accuracy under noise less that on clean images: a net that is better without noi
 
 Our choices: noise is drawn anew, with a seed, since the published files are one draw of the same distribution; images
 are standardised as in training. A second table has what the public code does: those of one kind of noise are
-standardised by their own mean and deviation. Laptop: the first 500 test images instead of all. Smoke: digits, and nets
+standardised by their own mean and deviation. Laptop: the first 1000 test images instead of all. Smoke: digits, and nets
 that were not trained with damping.
 """
 
@@ -37,7 +37,7 @@ class Config:
     kinds: tuple[str, ...] = KINDS
     """The first is the one that the others are compared with."""
     seeds: tuple[int, ...] = (0, 1)
-    images: int = 500
+    images: int = 1000
     severities: tuple[int, ...] = (1, 2, 3, 4, 5)
     noise_seed: int = 0
     device: str = "cpu"
@@ -53,7 +53,7 @@ PRESETS = {
 }
 # one of 60 images is 0.017, and rounding may move one or two across a boundary between classes
 TOLERANCES = {
-    "accuracy.*.clean": 0.02,
+    "accuracy.*.clean.*": 0.02,
     "accuracy.*.network.pooled.*": 0.02,
     "accuracy.*.images.pooled.*": 0.02,
     "accuracy.*.network.by_noise.*.*": 0.04,
@@ -133,9 +133,7 @@ def _differences(config: Config, one: Array, base: Array, clean: Array, base_cle
     return {
         "difference": paired(one.mean(axis=(1, 2)), base.mean(axis=(1, 2))),
         "cost": paired(one.mean(axis=(1, 2)) - clean, base.mean(axis=(1, 2)) - base_clean),
-        "by_noise": {
-            name: paired(one[:, z].mean(axis=1), base[:, z].mean(axis=1)) for z, name in enumerate(NOISES)
-        },
+        "by_noise": {name: paired(one[:, z].mean(axis=1), base[:, z].mean(axis=1)) for z, name in enumerate(NOISES)},
         "by_severity": {
             str(severity): paired(one[:, :, z].mean(axis=1), base[:, :, z].mean(axis=1))
             for z, severity in enumerate(config.severities)
@@ -157,14 +155,15 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
         for i, kind in enumerate(config.kinds):
             table = 100 * arrays["correct"][i, :, 0, z].mean(axis=-1)
             places = severities + 0.1 * (i - (len(config.kinds) - 1) / 2)
-            ax.plot(places, table.mean(axis=0), color=COLOUR[kind], label=summary["kinds"][kind])
+            ax.plot(places, table.mean(axis=0), color=COLOUR[kind])
+            ax.plot([], [], MARKER[kind] + "-", color=COLOUR[kind], markersize=4, label=summary["kinds"][kind])
             for row in table:
                 ax.plot(places, row, MARKER[kind], color=COLOUR[kind], markersize=4)
         ax.set_title(name.replace("_", " "), fontsize="medium")
         ax.set_xlabel("severity")
         ax.set_xticks(severities)
     axes[0].set_ylabel("accuracy [%]")
-    axes[0].legend(fontsize="small", frameon=False, title="mean; points: seeds", title_fontsize="small")
+    axes[0].legend(fontsize="small", frameon=False, title="line: mean; marks: seeds", title_fontsize="small")
     panels = below.subplots(1, len(STANDARDS), sharey=True)
     for standard, ax in zip(STANDARDS, panels, strict=True):
         rows = {"all noise": "difference", "all, less clean": "cost"}
@@ -177,7 +176,6 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
         differences(ax, named_rows, summary, "accuracy")
         how = "as in training" if standard == "network" else "by the noisy images' own mean and deviation"
         ax.set_title(f"standardised {how}", fontsize="medium")
-    panels[0].legend(fontsize="small", frameon=False)
     figure.suptitle(
         f"{config.family}: accuracy under noise, {summary['images']} images; below: each seed ± 2 standard errors over "
         "images",

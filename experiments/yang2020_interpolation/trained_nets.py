@@ -78,6 +78,7 @@ def all_nets(config: Any) -> dict[tuple[str, int], Any]:
             missing.append(named(config.family, kind, seed))
     if missing:
         plan = "laptop" if any(word in config.family for word in ("20-", "4x4")) else "gpu"
+        plan += "-cifar100" if data_of(config.family) == "cifar100" else ""
         raise SystemExit(
             f"not trained yet: {', '.join(missing)}; train them with\n"
             f"    python -m experiments.train --plan {plan} --budget 600 --only {' '.join(missing)}"
@@ -131,7 +132,7 @@ def coefficients(net: Any) -> tuple[Array, Array]:
     """λ of each unit, NaN where it has none, and the stage of each unit."""
     found, stages = [], []
     for number, stage in enumerate(net.stages, 1):
-        for unit in stage.blocks:
+        for unit in stage.units():
             damping = unit.interpolation
             found.append(np.nan if damping is None else float(damping.value.detach()))
             stages.append(number)
