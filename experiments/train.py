@@ -186,7 +186,7 @@ _DIGITS = [
         "digits",
     ),
 ]
-_GPU = {"precision": "auto", "compile": True}
+_GPU: dict[str, Any] = {"precision": "auto", "compile": True}
 
 PLANS: Mapping[str, list[Net]] = {
     "laptop": [

@@ -201,6 +201,8 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
             for kind, table in found["differences"].items()
         }
         differences(below, rows, summary, "accuracy")
+        means = ", ".join(f"{100 * np.mean(found['accuracy'][kind]):.1f}" for kind in config.kinds)
+        below.set_title(f"mean over radii: {means} %", fontsize="small")
         below.set_xlabel("radius; all: mean over radii", fontsize="small")
         if attack != ATTACKS[0]:
             below.set_ylabel("")

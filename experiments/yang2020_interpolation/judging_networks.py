@@ -84,7 +84,7 @@ def learned_verdict(summary: Summary) -> str:
     return f"measured: {'; '.join(words)}"
 
 
-def other_data(summary: Summary) -> str | None:
+def other_data(summary: Summary) -> Any:
     """CIFAR-100: numbers of its nets, or that there are no data."""
     if summary["data"] == "cifar100":
         return str(clean("in")(summary))

@@ -139,7 +139,7 @@ def loss_gradients(net: Any, pixels: Array, labels: Array) -> Array:
         (gradient,) = torch.autograd.grad(cross_entropy(net(x), y, reduction="sum"), x)
         parts.append(gradient.cpu())
     # normalisation divides pixels by the deviations
-    return np.asarray(torch.cat(parts).numpy()) / np.float32(net.preprocessing.std)[:, None, None]
+    return np.asarray(torch.cat(parts).numpy()) / np.array(net.preprocessing.std, dtype=np.float32)[:, None, None]
 
 
 def _batches(net: Any, pixels: Array, labels: Array) -> Any:
@@ -201,7 +201,7 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
 
     from experiments.yang2020_interpolation.drawing import COLOUR, MARKER, differences
 
-    figure = Figure(figsize=(13, 7), layout="constrained")
+    figure: Any = Figure(figsize=(13, 7), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(1, 1))
     planes = arrays["planes"][:, 0]
     levels = np.linspace(planes.min(), planes.max(), 15)
@@ -210,7 +210,11 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
     for plane, kind, ax in zip(planes, config.kinds, panels, strict=True):
         filled = ax.contourf(ends, ends, plane.T, levels=levels, cmap="viridis")
         ax.contour(ends, ends, plane.T, levels=levels, colors="w", linewidths=0.4)
-        ax.set_title(f"{summary['kinds'][kind]}, seed {config.seeds[0]}", fontsize="medium")
+        slope = np.mean(summary["nets"][kind]["slope"])
+        ax.set_title(
+            f"{summary['kinds'][kind]}, seed {config.seeds[0]}; slope at the image, mean over seeds: {slope:.2f}",
+            fontsize="small",
+        )
         ax.set_xlabel("attack direction [1/255]")
         ax.set_aspect("equal")
     panels[0].set_ylabel("random direction [1/255]")

@@ -13,7 +13,7 @@ that were not trained with damping.
 """
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ from experiments.yang2020_interpolation.trained_nets import BASE, KINDS, all_net
 
 Array = NDArray[Any]
 
-STANDARDS = ("network", "images")
+STANDARDS: tuple[Literal["network", "images"], ...] = ("network", "images")
 NOISES = ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise")
 
 
@@ -147,7 +147,7 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
 
     from experiments.yang2020_interpolation.drawing import COLOUR, MARKER, differences
 
-    figure = Figure(figsize=(11, 6.4), layout="constrained")
+    figure: Any = Figure(figsize=(11, 6.4), layout="constrained")
     above, below = figure.subfigures(2, 1, height_ratios=(1.1, 1))
     severities = np.array(config.severities)
     axes = above.subplots(1, len(NOISES), sharey=True)
@@ -156,7 +156,9 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
             table = 100 * arrays["correct"][i, :, 0, z].mean(axis=-1)
             places = severities + 0.1 * (i - (len(config.kinds) - 1) / 2)
             ax.plot(places, table.mean(axis=0), color=COLOUR[kind])
-            ax.plot([], [], MARKER[kind] + "-", color=COLOUR[kind], markersize=4, label=summary["kinds"][kind])
+            pooled = 100 * np.mean(summary["accuracy"][kind]["network"]["pooled"])
+            label = f"{summary['kinds'][kind]}, {pooled:.1f} % over all"
+            ax.plot([], [], MARKER[kind] + "-", color=COLOUR[kind], markersize=4, label=label)
             for row in table:
                 ax.plot(places, row, MARKER[kind], color=COLOUR[kind], markersize=4)
         ax.set_title(name.replace("_", " "), fontsize="medium")

@@ -172,7 +172,10 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
         errors = 200 * np.sqrt(values / 100 * (1 - values / 100) / summary["images"])
         places = i + 0.15 * (np.arange(len(values)) - (len(values) - 1) / 2)
         clean.errorbar(places, values, errors, fmt=MARKER[kind], color=COLOUR[kind])
-    clean.set_xticks(range(len(config.kinds)), summary["kinds"].values())
+    means = [
+        f"{name}\n{100 * np.mean(summary['nets'][kind]['accuracy']):.2f} %" for kind, name in summary["kinds"].items()
+    ]
+    clean.set_xticks(range(len(config.kinds)), means)
     clean.set_xlim(-0.6, len(config.kinds) - 0.4)
     clean.set_ylabel("accuracy [%]")
     clean.set_title(f"{summary['images']} test images, ± 2 errors", fontsize="medium")
