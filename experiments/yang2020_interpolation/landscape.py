@@ -212,7 +212,7 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
         ax.contour(ends, ends, plane.T, levels=levels, colors="w", linewidths=0.4)
         slope = np.mean(summary["nets"][kind]["slope"])
         ax.set_title(
-            f"{summary['kinds'][kind]}, seed {config.seeds[0]}; slope at the image, mean over seeds: {slope:.2f}",
+            f"{summary['kinds'][kind]}, seed {config.seeds[0]}; slope, mean over seeds: {slope:.2f} nats per 1/255",
             fontsize="small",
         )
         ax.set_xlabel("attack direction [1/255]")
