@@ -7,8 +7,8 @@
 Each worker is a process with one thread. Runs in progress live in ``results/training/``, with a checkpoint per epoch; a
 run that was stopped in any way goes on with the next call. Finished nets go to ``resdyn/networks/weights/`` as float16,
 with their log beside; nets too large to ship, to ``results/networks/``. Of the run its curves are left,
-``curves.png``. The order is that of the plan. The plan "gpu"
-asks for a GPU, unless ``--device cpu`` says otherwise.
+``curves.png``. The order is that of the plan. The plans "gpu"
+and "gpu-cifar100" ask for a GPU, unless ``--device cpu`` says otherwise.
 """
 
 import dataclasses
@@ -93,13 +93,28 @@ class Net:
         return RUNNING / f"{self.file_name}.lock"
 
 
-def _interpolated(depth: int, seed: int, preset: str, which: tuple[str | None, ...], **changes: Any) -> list[Net]:
+def _interpolated(
+    depth: int,
+    seed: int,
+    preset: str,
+    which: tuple[str | None, ...],
+    data: str = "cifar10",
+    classes: int = 10,
+    **changes: Any,
+) -> list[Net]:
     names = {None: "resnet", "in": "in-resnet", "lambda-in": "lambda-in-resnet"}
     return [
         Net(
-            f"{names[kind]}{depth}-cifar10",
-            {"name": "resnet", "depth": depth, "order": "pre", **({"interpolation": kind} if kind else {})},
-            preset=preset,
+            f"{names[kind]}{depth}-{data}",
+            {
+                "name": "resnet",
+                "depth": depth,
+                "order": "pre",
+                **({"classes": classes} if classes != 10 else {}),
+                **({"interpolation": kind} if kind else {}),
+            },
+            data,
+            preset,
             seed=seed,
             changes=changes,
         )
@@ -171,7 +186,7 @@ _DIGITS = [
         "digits",
     ),
 ]
-_GPU = {"precision": "auto", "compile": True}
+_GPU: dict[str, Any] = {"precision": "auto", "compile": True}
 
 PLANS: Mapping[str, list[Net]] = {
     "laptop": [
@@ -197,6 +212,12 @@ PLANS: Mapping[str, list[Net]] = {
         *_residual_cnns((6, 12, 25, 50, 100, 200, 300), 32, "yang2020", changes={"precision": "auto"}, ships=False),
         *_resnexts(8, 64, "yang2020", changes=_GPU, ships=False),
     ],
+    # a plan of its own: most do not have its files
+    "gpu-cifar100": [
+        net
+        for seed in (0, 1, 2)
+        for net in _interpolated(110, seed, "yang2020-cifar100", (None, "in"), "cifar100", 100, **_GPU)
+    ],
     "smoke": [
         Net(
             "smoke-digits",
@@ -213,8 +234,8 @@ PLANS: Mapping[str, list[Net]] = {
 class Arguments:
     """Train the nets of a plan, those of the highest value first."""
 
-    plan: Literal["laptop", "gpu", "smoke"] = "laptop"
-    """Two cores; a GPU; seconds."""
+    plan: Literal["laptop", "gpu", "gpu-cifar100", "smoke"] = "laptop"
+    """Two cores; a GPU; a GPU and the files of CIFAR-100; seconds."""
     budget: float = 60.0
     """Minutes. Then runs stop, and the next call goes on with them."""
     only: tuple[str, ...] = ()
@@ -255,14 +276,14 @@ def main(arguments: Arguments) -> int:
 
 
 def _check_device(arguments: Arguments) -> None:
-    if arguments.plan != "gpu" or arguments.device == "cpu":
+    if not arguments.plan.startswith("gpu") or arguments.device == "cpu":
         return
     import torch
 
     if not torch.cuda.is_available():
         raise SystemExit(
-            "the plan 'gpu' holds nets that take days on a CPU, and torch sees no GPU here; pass --device cpu to train "
-            "them all the same, or --plan laptop."
+            f"the plan {arguments.plan!r} holds nets that take days on a CPU, and torch sees no GPU here; pass "
+            "--device cpu to train them all the same, or --plan laptop."
         )
 
 

@@ -195,6 +195,17 @@ def test_the_accuracy_is_the_share_of_noisy_images_that_are_right():
     np.testing.assert_array_equal(some.accuracy[0], found.accuracy[3, [1, 4]])
 
 
+def test_which_images_are_right_is_told_one_by_one():
+    images, labels = noisy_set()
+    found = noise_accuracy(NET, images, labels, preprocessing=((0.5,), (1.0,)), batch_size=33)
+    np.testing.assert_array_equal(found.correct.mean(axis=2), found.accuracy)
+    assert found.clean_correct.mean() == found.clean_accuracy
+    # an image by itself is wrong where it is wrong in the set: the noise is drawn image by image
+    first = noise_accuracy(NET, images[:20], labels[:20], preprocessing=((0.5,), (1.0,)))
+    np.testing.assert_array_equal(first.correct, found.correct[..., :20])
+    assert not found.correct.all()
+
+
 def test_the_images_own_mean_takes_a_change_of_brightness_away():
     # noise that is cut to bytes darkens; as dark as this, half of the images change class, but not by their own mean
     images, labels = noisy_set()
@@ -217,7 +228,9 @@ def test_the_table_comes_back_from_a_file_and_says_itself(tmp_path):
     again = NoiseAccuracy.load(tmp_path / "noise.npz")
     assert repr(again) == repr(found)
     assert repr(found).startswith("Accuracy on 50 images: 100.0% clean, ")
+    np.testing.assert_array_equal(again.correct, found.correct)
     data = again.to_dataset()
+    assert int(data["correct"].sel(kind="shot_noise", severity=3).sum()) == found.correct[1, 2].sum() < 50
     assert float(data["accuracy"].sel(kind="shot_noise", severity=3)) == found.accuracy[1, 2]
     assert found._repr_html_().count("<tr>") == 5
 

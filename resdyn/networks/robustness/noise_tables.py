@@ -35,6 +35,10 @@ class NoiseAccuracy(Result):
     severities : tuple of int
     n_images : int
     standardise : "network" or "images"
+    correct : bool array, shape (n_kinds, n_severities, n_images)
+        Which noisy images are classified correctly: what pairs two networks image by image.
+    clean_correct : bool array, shape (n_images,)
+        The same without noise.
     """
 
     accuracy: Array
@@ -43,6 +47,8 @@ class NoiseAccuracy(Result):
     severities: tuple[int, ...]
     n_images: int
     standardise: str
+    correct: Array
+    clean_correct: Array
 
     @property
     def pooled(self) -> float:
@@ -60,9 +66,13 @@ class NoiseAccuracy(Result):
         )
 
     def to_dataset(self) -> "xarray.Dataset":
-        """Accuracies over kind and severity as an ``xarray.Dataset``."""
+        """Accuracies over kind and severity, and which images are right, as an ``xarray.Dataset``."""
         return dataset(
-            {"accuracy": (("kind", "severity"), self.accuracy)},
+            {
+                "accuracy": (("kind", "severity"), self.accuracy),
+                "correct": (("kind", "severity", "image"), self.correct),
+                "clean_correct": (("image",), self.clean_correct),
+            },
             coords={"kind": list(self.kinds), "severity": list(self.severities)},
             attrs={
                 "clean_accuracy": self.clean_accuracy,
@@ -126,19 +136,22 @@ def noise_accuracy(
     model = pixel_model(net, preprocessing)
     names = list(CORRUPTIONS)
     generators = np.reshape(np.array(validate.generator(rng).spawn(20), dtype=object), (len(names), len(_SEVERITIES)))
-    accuracy = np.empty((len(kinds), len(severities)))
+    correct = np.empty((len(kinds), len(severities), len(pixels)), dtype=bool)
     for row, kind in enumerate(kinds):
         of_kind = generators[names.index(kind)]
         noisy = [_as_bytes(corrupt(pixels, kind, severity, rng=of_kind[severity - 1])) for severity in severities]
         seen = _standardised(model, noisy) if standardise == "images" else model
-        accuracy[row] = [_accuracy(seen, part, y, size) for part in noisy]
+        correct[row] = [_correct(seen, part, y, size) for part in noisy]
+    clean = _correct(model, pixels, y, size)
     return NoiseAccuracy(
-        accuracy,
-        _accuracy(model, pixels, y, size),
+        correct.mean(axis=2),
+        float(clean.mean()),
         tuple(kinds),
         tuple(int(severity) for severity in severities),
         len(pixels),
         standardise,
+        correct,
+        clean,
     )
 
 
@@ -147,8 +160,8 @@ def _as_bytes(quantised: Array) -> Array:
     return np.rint(255 * quantised).astype(np.uint8)
 
 
-def _accuracy(model: PixelModel, images: Array, labels: Array, size: int) -> float:
-    right = 0
+def _correct(model: PixelModel, images: Array, labels: Array, size: int) -> Array:
+    right = np.empty(len(images), dtype=bool)
     for begin in range(0, len(images), size):
         part = images[begin : begin + size]
         pixels = part.astype(np.float32) / 255 if part.dtype == np.uint8 else part
@@ -157,8 +170,8 @@ def _accuracy(model: PixelModel, images: Array, labels: Array, size: int) -> flo
             logits = model.checked(tensor).cpu()
         wanted = torch.from_numpy(labels[begin : begin + size])
         require_classes(logits.shape[1], wanted)
-        right += int((logits.argmax(dim=1) == wanted).sum())
-    return right / len(images)
+        right[begin : begin + size] = (logits.argmax(dim=1) == wanted).numpy()
+    return right
 
 
 def _standardised(model: PixelModel, noisy: Sequence[Array]) -> PixelModel:
