@@ -92,9 +92,10 @@ def compute(config: Config, run: Run) -> dict[str, Array]:
     cases = [(state, depth, seed) for depth in config.depths for state in STATES for seed in seeds[state]]
     found: dict[str, Array] = {}
     for state, depth, seed in run.progress(cases, "nets"):
+        net = _net(config, run, state, depth, seed)
 
-        def measured(state: str = state, depth: int = depth, seed: int = seed) -> dict[str, Array]:
-            return perturbations(_net(config, run, state, depth, seed), pixels, labels)
+        def measured(net: Any = net, state: str = state) -> dict[str, Array]:
+            return perturbations(settled(net, config.data) if state == "untrained" else net, pixels, labels)
 
         at = config.depths.index(depth), seeds[state].index(seed)
         for name, value in run.part(f"{state}-{depth}-seed{seed}", measured).items():
@@ -106,15 +107,13 @@ def compute(config: Config, run: Run) -> dict[str, Array]:
 
 def _net(config: Config, run: Run, state: str, depth: int, seed: int) -> Any:
     if config.nets == "here":
-        if state == "untrained":
-            return small(config, depth, seed)
-        return trained_here(config, depth, seed, run)
-    net = stored(config.nets, depth, seed if state == "trained" else config.seeds[0], config.plan)
+        return trained_here(config, depth, seed, run) if state == "trained" else small(config, depth, seed)
     if state == "trained":
-        return net
+        return stored(config.nets, depth, seed, config.plan)
+    net = stored(config.nets, depth, config.seeds[0], config.plan)
     begun = beginning(net.architecture, seed)
     begun.preprocessing = net.preprocessing
-    return settled(begun, config.data)
+    return begun
 
 
 def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
@@ -181,6 +180,8 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
 
 
 def _draw_law(ax: Any, config: Config, arrays: dict[str, Array], summary: dict[str, Any], kind: str) -> None:
+    from matplotlib.ticker import NullLocator
+
     from resdyn.plotting.canvas import COLOURS
 
     depths = np.array(config.depths, dtype=float)
@@ -197,7 +198,7 @@ def _draw_law(ax: Any, config: Config, arrays: dict[str, Array], summary: dict[s
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.set_xticks(config.depths, [str(depth) for depth in config.depths])
-    ax.minorticks_off()
+    ax.xaxis.set_minor_locator(NullLocator())
     ax.set_xlabel("blocks L")
     low, high = ax.get_ylim()
     # room for the legend below the points
@@ -222,10 +223,12 @@ def _draw_profile(ax: Any, config: Config, arrays: dict[str, Array]) -> None:
         known = np.isfinite(profile)
         ax.plot(place[known], profile[known], "o-", color=colour, markersize=2.5, linewidth=1, label=f"L = {depth}")
     ax.set_yscale("log")
+    low, high = ax.get_ylim()
+    ax.set_ylim(low / (high / low) ** 0.35, high)
     ax.set_xlim(0, 1)
     ax.set_xlabel("place of the block, l / L")
     ax.set_ylabel("‖f(x)‖ / ‖x‖, mean over images")
-    ax.legend(fontsize="x-small", ncols=2)
+    ax.legend(fontsize="x-small", ncols=2, loc="lower left")
 
 
 def _title(config: Config, summary: dict[str, Any]) -> str:

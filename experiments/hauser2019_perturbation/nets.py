@@ -61,7 +61,8 @@ def trained_here(config: Any, blocks: int, seed: int, run: Run) -> Any:
     def weights(
         net: Any = net, data: str = config.data, epochs: int = config.epochs, seed: int = seed
     ) -> dict[str, Array]:
-        settings = replace(resdyn.networks.PRESETS[data], epochs=epochs, seed=seed)
+        # the net knows its mean and deviation
+        settings = replace(resdyn.networks.PRESETS[data], epochs=epochs, seed=seed, mean=None, std=None)
         resdyn.networks.fit(net, data, settings, progress=False)
         return {name: tensor.cpu().numpy() for name, tensor in net.state_dict().items()}
 
