@@ -1,6 +1,5 @@
 """A residual MLP that grows: new blocks begin as identities, so that growth does not change what the net says."""
 
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -24,7 +23,7 @@ def doubled(net: Any, seed: int) -> Any:
     return deeper
 
 
-def grown(net: Any, data: str, depths: tuple[int, ...], *, epochs: int, seed: int, watch: Any) -> dict[str, Array]:
+def grown(net: Any, data: str, depths: tuple[int, ...], settings: Any, watch: Any) -> dict[str, Array]:
     """Train, double and train on, to the last of the depths, each the double of the one before.
 
     Returns
@@ -32,11 +31,10 @@ def grown(net: Any, data: str, depths: tuple[int, ...], *, epochs: int, seed: in
     dict
         After each round what the watch found (its ``value``), and the accuracy on the test set.
     """
-    settings = replace(resdyn.networks.PRESETS[data], epochs=epochs, seed=seed, mean=None, std=None)
     magnitudes, accuracies = [], []
     for depth in depths:
         if depth != net.architecture["blocks"]:
-            net = doubled(net, seed)
+            net = doubled(net, settings.seed)
         run = resdyn.networks.fit(net, data, settings, progress=False, callbacks=[watch])
         magnitudes.append(watch.found[-1].value)
         accuracies.append(run.accuracy[-1])

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import resdyn
 from experiments._harness import Run, main
 from experiments.hauser2019_perturbation.nets import beginning, images_of, settled, small, stored, trained_here
 from experiments.hauser2019_perturbation.perturbations import KINDS, perturbations
@@ -107,7 +108,9 @@ def compute(config: Config, run: Run) -> dict[str, Array]:
 
 def _net(config: Config, run: Run, state: str, depth: int, seed: int) -> Any:
     if config.nets == "here":
-        return trained_here(config, depth, seed, run) if state == "trained" else small(config, depth, seed)
+        if state == "trained":
+            return trained_here(config, depth, seed, run, resdyn.networks.PRESETS[config.data])
+        return small(config, depth, seed)
     if state == "trained":
         return stored(config.nets, depth, seed, config.plan)
     net = stored(config.nets, depth, config.seeds[0], config.plan)
@@ -127,6 +130,7 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
         "images": arrays["trained_by_image"].shape[-1],
         "accuracy": arrays["trained_accuracy"].mean(axis=1),
         **{state: _of_state(config.depths, arrays, state) for state in states},
+        "change": _change(config, arrays) if "untrained" in states else None,
         "profile": [_profile(config, arrays["trained_scaled"][k]) for k in range(len(config.depths))],
     }
 
@@ -149,6 +153,12 @@ def _over_depths(depths: tuple[int, ...], values: Array) -> dict[str, Any]:
         "most": values.max(axis=1),
         **exponent(depths, values),
     }
+
+
+def _change(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
+    """The exponent of what training multiplies scaled perturbations by, depth by depth."""
+    logs = [np.log(np.nanmean(arrays[f"{state}_scaled"], axis=-1)).mean(axis=1) for state in STATES]
+    return exponent(config.depths, np.exp(logs[0] - logs[1])[:, None])
 
 
 def _profile(config: Config, scaled: Array) -> dict[str, Any]:

@@ -54,20 +54,21 @@ def small(config: Any, blocks: int, seed: int) -> Any:
     return net
 
 
-def trained_here(config: Any, blocks: int, seed: int, run: Run) -> Any:
+def trained_here(config: Any, blocks: int, seed: int, run: Run, preset: Any) -> Any:
     """A small residual MLP; its weights are kept, so that it is trained once."""
-    net = small(config, blocks, seed)
+    net, training = small(config, blocks, seed), settings(preset, config.epochs, seed)
 
-    def weights(
-        net: Any = net, data: str = config.data, epochs: int = config.epochs, seed: int = seed
-    ) -> dict[str, Array]:
-        # the net knows its mean and deviation
-        settings = replace(resdyn.networks.PRESETS[data], epochs=epochs, seed=seed, mean=None, std=None)
-        resdyn.networks.fit(net, data, settings, progress=False)
+    def weights(net: Any = net, data: str = config.data, training: Any = training) -> dict[str, Array]:
+        resdyn.networks.fit(net, data, training, progress=False)
         return {name: tensor.cpu().numpy() for name, tensor in net.state_dict().items()}
 
     take(net, run.part(f"net{blocks}-seed{seed}", weights, keep=True))
     return net
+
+
+def settings(preset: Any, epochs: int, seed: int) -> Any:
+    """Of training, for a net that knows its mean and deviation."""
+    return replace(preset, epochs=epochs, seed=seed, mean=None, std=None)
 
 
 def take(net: Any, weights: dict[str, Array]) -> None:

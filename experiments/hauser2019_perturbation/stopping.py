@@ -10,7 +10,7 @@ magnitude nor how depths are tried. The nets are narrow residual MLPs, on MNIST 
 scikit-learn. Each is trained once with a watch on its states, and all ε are judged from that.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ import resdyn
 from experiments._harness import Run, main
 from experiments.hauser2019_perturbation.deciding import after_training, judge, while_training
 from experiments.hauser2019_perturbation.growing import grown
-from experiments.hauser2019_perturbation.nets import images_of, small
+from experiments.hauser2019_perturbation.nets import images_of, settings, small
 
 Array = NDArray[Any]
 WAYS = ("function", "callback", "growing")
@@ -77,7 +77,8 @@ def compute(config: Config, run: Run) -> dict[str, Array]:
                 net = small(config, config.depths[0], seed)
                 # the threshold plays no part in the magnitudes that are kept
                 watch = resdyn.networks.StateWatch(watched, judge(1.0))
-                return grown(net, config.data, config.depths, epochs=config.growth_epochs, seed=seed, watch=watch)
+                training = settings(resdyn.networks.PRESETS[config.data], config.growth_epochs, seed)
+                return grown(net, config.data, config.depths, training, watch)
 
             for name, value in run.part(f"growing-seed{seed}", whole, keep=True).items():
                 found[f"growing_{name}"][:, s] = value
@@ -94,8 +95,8 @@ def compute(config: Config, run: Run) -> dict[str, Array]:
 def _watched(config: Config, watched: Any, depth: int, seed: int) -> dict[str, Array]:
     """Train one net, with its magnitude and accuracy after each epoch."""
     net, watch = small(config, depth, seed), resdyn.networks.StateWatch(watched, judge(1.0))
-    settings = replace(resdyn.networks.PRESETS[config.data], epochs=config.epochs, seed=seed, mean=None, std=None)
-    run = resdyn.networks.fit(net, config.data, settings, progress=False, callbacks=[watch])
+    training = settings(resdyn.networks.PRESETS[config.data], config.epochs, seed)
+    run = resdyn.networks.fit(net, config.data, training, progress=False, callbacks=[watch])
     return {"magnitudes": np.array([rule.value for rule in watch.found]), "accuracy": run.accuracy}
 
 
