@@ -111,8 +111,11 @@ def rule(summary: Summary) -> str:
 
 
 def _training(summary: Summary) -> str:
-    seeds = f"{summary['seeds']} seed" + ("s" if summary["seeds"] > 1 else "")
-    return f"{seeds}, depths {', '.join(map(str, summary['depths']))}, {summary['epochs']} epochs"
+    return f"{_seeds(summary)}, depths {', '.join(map(str, summary['depths']))}, {summary['epochs']} epochs"
+
+
+def _seeds(summary: Summary) -> str:
+    return f"{summary['seeds']} seed" + ("s" if summary["seeds"] > 1 else "")
 
 
 def rule_verdict(summary: Summary) -> str:
@@ -166,7 +169,11 @@ def callback_verdict(summary: Summary) -> str:
 
 def growing(summary: Summary) -> str:
     """What a net that grows decides."""
-    return f"{_decided(summary, 'growing')} ({summary['seeds']} seeds, doubled after each round of training)"
+    laws = summary["exponents"]
+    return (
+        f"{_decided(summary, 'growing')}; scaled perturbations over depth: {judging.law_in_words(laws['growing'])}, "
+        f"against {judging.law_in_words(laws['anew'])} anew ({_seeds(summary)}, doubled after each round of training)"
+    )
 
 
 def growing_verdict(summary: Summary) -> str:

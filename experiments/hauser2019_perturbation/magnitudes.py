@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 import resdyn
 from experiments._harness import Run, main
-from experiments.hauser2019_perturbation.nets import beginning, images_of, settled, small, stored, trained_here
+from experiments.hauser2019_perturbation.nets import NAMES, beginning, images_of, settled, small, stored, trained_here
 from experiments.hauser2019_perturbation.perturbations import KINDS, perturbations
 from experiments.hauser2019_perturbation.power_laws import exponent
 
@@ -243,10 +243,14 @@ def _draw_profile(ax: Any, config: Config, arrays: dict[str, Array]) -> None:
 
 def _title(config: Config, summary: dict[str, Any]) -> str:
     named = {"here": f"residual MLPs of {config.units} units", "public": "public ResNet-20 and ResNet-56"}
-    nets = named.get(config.nets, config.nets.partition("{")[0].replace("-", " ") + "s")
+    nets = named.get(
+        config.nets,
+        config.nets.partition("{")[0].removesuffix("-").replace("-", " ").replace("mlp", "MLP").replace("cnn", "CNN")
+        + "s",
+    )
     accuracy = " ".join(f"{100 * share:.1f}" for share in summary["accuracy"])
     seeds = f"{summary['seeds']} seed{'s' * (summary['seeds'] != 1)}"
-    return f"{config.data}, {nets}, {seeds}, {summary['images']} images; right on them, by depth: {accuracy} %"
+    return f"{NAMES[config.data]}, {nets}, {seeds}, {summary['images']} images; right on them, by depth: {accuracy} %"
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ Array = NDArray[Any]
 
 PUBLIC = {9: "resnet20-12fca82f", 27: "resnet56-4bfd9763"}
 """By their number of residual units."""
+NAMES = {"mnist": "MNIST", "cifar10": "CIFAR-10", "digits": "digits"}
 SETTLING = 1024
 """Images that settle the averages of batch norm in a net that was not trained."""
 

@@ -20,7 +20,8 @@ import resdyn
 from experiments._harness import Run, main
 from experiments.hauser2019_perturbation.deciding import after_training, judge, while_training
 from experiments.hauser2019_perturbation.growing import grown
-from experiments.hauser2019_perturbation.nets import images_of, settings, small
+from experiments.hauser2019_perturbation.nets import NAMES, images_of, settings, small
+from experiments.hauser2019_perturbation.power_laws import exponent
 
 Array = NDArray[Any]
 WAYS = ("function", "callback", "growing")
@@ -113,6 +114,10 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
         "thresholds": config.thresholds,
         "magnitudes": {"anew": last["magnitudes"], "growing": arrays["growing_magnitudes"]},
         "accuracy": {"anew": last["accuracy"], "growing": arrays["growing_accuracy"]},
+        "exponents": {
+            "anew": exponent(config.depths, last["magnitudes"]),
+            "growing": exponent(config.depths, arrays["growing_magnitudes"]),
+        },
         **{way: _by_threshold([of_seed[way] for of_seed in decided]) for way in WAYS},
     }
 
@@ -160,8 +165,8 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
         ax.legend(fontsize="x-small")
     seeds = f"{summary['seeds']} seed{'s' * (summary['seeds'] != 1)}"
     figure.suptitle(
-        f"Stopping rule on {config.data}: residual MLPs of {config.units} units, {config.epochs} epochs each, {seeds} "
-        "(lines: means; points: single seeds)",
+        f"Stopping rule on {NAMES[config.data]}: residual MLPs of {config.units} units, {config.epochs} epochs each, "
+        f"{seeds} (lines: means; points: single seeds)",
         fontsize="medium",
     )
     return figure
@@ -176,7 +181,8 @@ def _draw_depths(ax: Any, config: Config, summary: dict[str, Any]) -> None:
     for words, colour, marker in (("anew", COLOURS[0], "o"), ("growing", COLOURS[1], "s")):
         values = np.array(summary["magnitudes"][words])
         ax.plot(config.depths, values, marker, color=colour, markersize=4, alpha=0.6)
-        ax.plot(config.depths, values.mean(axis=1), color=colour, label=titles[words])
+        slope = f"{summary['exponents'][words]['exponent']:.2f}".replace("-", "−")
+        ax.plot(config.depths, values.mean(axis=1), color=colour, label=f"{titles[words]}: slope {slope}")
     ax.set_xscale("log", base=2)
     ax.set_yscale("log")
     ax.set_xticks(config.depths, [str(depth) for depth in config.depths])
@@ -195,12 +201,13 @@ def _draw_decided(ax: Any, config: Config, summary: dict[str, Any], name: str, l
         "callback": f"callback: given up after {config.patience} epochs",
         "growing": "one net that grows",
     }
-    for way, colour, marker in zip(WAYS, (COLOURS[0], COLOURS[2], COLOURS[1]), ("o", "x", "s"), strict=True):
+    styles = (COLOURS[0], "o", "-"), (COLOURS[3], "x", "--"), (COLOURS[1], "s", "-")
+    for way, (colour, marker, line) in zip(WAYS, styles, strict=True):
         values = np.array(summary[way][name], dtype=float)
         values[np.array(summary[way]["depths"]) == 0] = np.nan
         ax.plot(config.thresholds, values, marker, color=colour, markersize=5, alpha=0.6)
         # a mean over seeds of which some found no depth would be one of others
-        ax.plot(config.thresholds, values.mean(axis=1), color=colour, label=titles[way], alpha=0.8)
+        ax.plot(config.thresholds, values.mean(axis=1), line, color=colour, label=titles[way])
     ax.set_xscale("log")
     ax.set_xticks(config.thresholds, [f"{threshold:g}" for threshold in config.thresholds], rotation=45)
     ax.xaxis.set_minor_locator(NullLocator())
