@@ -73,7 +73,7 @@ PRESETS = {
         images=10_000,
     ),
 }
-# training of tiny nets for a few epochs: another processor sums in another order, and six epochs of Adam make of that
+# training of tiny nets for a few epochs: another processor sums in another order, and four epochs of Adam make of that
 # about a thousandth; before training there is only rounding
 TOLERANCES = {
     "trained.scaled.exponent": 0.05,

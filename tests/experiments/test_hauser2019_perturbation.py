@@ -101,8 +101,8 @@ def test_means_over_blocks_are_those_of_the_depth_rule(digits):
 
 
 def test_untrained_nets_fall_as_the_root_of_depth(digits):
-    # each last weight has a variance of 1/L, so that a block adds 1/√L of the state; 512 units leave one of 3 %
-    config = replace(magnitudes.PRESETS["smoke"], units=512)
+    # each last weight has a variance of 1/L, so that a block adds 1/√L of the state; 256 units leave a few per cent
+    config = replace(magnitudes.PRESETS["smoke"], units=256)
     depths = (4, 16, 64)
     means = [perturbations(nets.small(config, depth, seed=0), *digits)["scaled"].mean() for depth in depths]
     assert means == pytest.approx(np.array(depths) ** -0.5, rel=0.05)
