@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from resdyn.analysis.families.orbit_diagrams import orbit_diagram as orbit_diagram
     from resdyn.analysis.interactions.relations import Cooperation as Cooperation
     from resdyn.analysis.interactions.relations import cooperation as cooperation
+    from resdyn.analysis.layers.deepening import sufficient_depth as sufficient_depth
     from resdyn.analysis.layers.layerwise import Transients as Transients
     from resdyn.analysis.layers.layerwise import transients as transients
     from resdyn.analysis.layers.stopping import DepthRule as DepthRule
@@ -154,6 +155,7 @@ _HOME = {
     "propagate": "resdyn.analysis.perturbations.following",
     "resilience": "resdyn.analysis.boundaries",
     "simulate": "resdyn.simulation",
+    "sufficient_depth": "resdyn.analysis.layers.deepening",
     "tangent_map": "resdyn.tangent",
     "transients": "resdyn.analysis.layers.layerwise",
     "uncertainty_exponent": "resdyn.analysis.boundaries",

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from resdyn.networks.shared_weights import to_residual_map as to_residual_map
     from resdyn.networks.training import PRESETS as PRESETS
     from resdyn.networks.training import Accuracy as Accuracy
+    from resdyn.networks.training import StateWatch as StateWatch
     from resdyn.networks.training import TrainingConfig as TrainingConfig
     from resdyn.networks.training import TrainingRun as TrainingRun
     from resdyn.networks.training import accuracy as accuracy
@@ -92,6 +93,7 @@ _HOME = {
     "SharedStage": "resdyn.networks.architectures.contract",
     "SpectralDensity": "resdyn.networks.linearization",
     "Stage": "resdyn.networks.unrolling",
+    "StateWatch": "resdyn.networks.training",
     "Trace": "resdyn.networks.unrolling",
     "TrainingConfig": "resdyn.networks.training",
     "TrainingRun": "resdyn.networks.training",

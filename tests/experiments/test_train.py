@@ -74,8 +74,8 @@ def test_nets_of_many_blocks_ship_in_half_a_megabyte(net, tmp_path):
 
 @pytest.mark.parametrize("plan", ["laptop", "gpu"])
 def test_the_depths_of_hauser2019_and_a_pair_of_resnexts_come_last(plan):
-    nets = PLANS[plan][-(5 + 4 + 2 if plan == "laptop" else 7 + 7 + 2) :]
-    blocks = {"residual_mlp": [6, 12, 25, 50, 100], "residual_cnn": [6, 12, 25, 40]}
+    nets = PLANS[plan][-(3 * 5 + 4 + 2 if plan == "laptop" else 7 + 7 + 2) :]
+    blocks = {"residual_mlp": 3 * [6, 12, 25, 50, 100], "residual_cnn": [6, 12, 25, 40]}
     if plan == "gpu":
         blocks = {name: [6, 12, 25, 50, 100, 200, 300] for name in blocks}
     for name, expected in blocks.items():

@@ -5,5 +5,6 @@ from resdyn.networks.training.epochs import Accuracy, accuracy
 from resdyn.networks.training.fitting import fit
 from resdyn.networks.training.presets import PRESETS
 from resdyn.networks.training.runs import TrainingRun
+from resdyn.networks.training.watching import StateWatch
 
-__all__ = ["PRESETS", "Accuracy", "TrainingConfig", "TrainingRun", "accuracy", "fit"]
+__all__ = ["PRESETS", "Accuracy", "StateWatch", "TrainingConfig", "TrainingRun", "accuracy", "fit"]

@@ -1,0 +1,130 @@
+"""How statements on perturbations and on the stopping rule are judged, and how numbers are put in words.
+
+Needs neither torch nor the modules that compute.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from experiments._harness.claims import NOT_RUN as NOT_RUN
+
+Law = dict[str, Any]
+Table = Sequence[Sequence[Any]]
+
+ROUGHLY = 0.15
+"""Roughly inversely proportional: with an exponent within this of −1 twice the blocks halve the perturbation to within
+a tenth, as 2^0.15 = 1.11."""
+START = -0.5
+"""The exponent of initial weights whose variance falls as 1/L: an interval that reaches it does not tell the two
+apart."""
+EVEN = 0.25
+"""A profile is even if no third of the blocks is further than a quarter from the mean of all."""
+NO_LOSS = 0.005
+"""As accurate: within half a point, about twice the standard error of an accuracy of 95 % on 10,000 images."""
+THIRDS = ("first", "middle", "last")
+
+
+# --- rules -------------------------------------------------------------------------------------------
+
+
+def inverse(law: Law, untrained: Law | None = None) -> str:
+    """Whether a magnitude is about inversely proportional to depth, and not so before training already."""
+    a, interval = law["exponent"], law["interval"]
+    near = abs(a + 1) <= ROUGHLY
+    if interval is None:
+        return "qualified: two depths, no interval" if near else f"not confirmed: {_speed(a)}"
+    low, high = interval
+    if near and untrained is not None and abs(untrained["exponent"] + 1) <= ROUGHLY:
+        return "qualified: before training, too"
+    if near:
+        return "confirmed" if high < START else f"qualified: the interval reaches {sign(START, 1)}"
+    if high >= 0:
+        return "not confirmed: no clear fall"
+    return "qualified: −1 lies in the interval" if low <= -1 <= high else f"not confirmed: {_speed(a)}"
+
+
+def _speed(a: float) -> str:
+    if a >= 0:
+        return "does not fall"
+    return "falls more slowly" if a > -1 else "falls faster"
+
+
+def changed(change: Law | None) -> str:
+    """Whether training moved the exponent, by the interval of the difference."""
+    if change is None or change["interval"] is None:
+        return NOT_RUN
+    low, high = change["interval"]
+    if low <= 0 <= high:
+        return "measured: not told apart from untrained nets"
+    return "measured: training makes it steeper" if high < 0 else "measured: training makes it flatter"
+
+
+def even(profile: dict[str, Any]) -> str:
+    """Of one depth."""
+    thirds = profile["thirds"]
+    if max(abs(np.subtract(thirds, 1))) <= EVEN:
+        return "measured: even"
+    return f"measured: largest in the {THIRDS[int(np.argmax(thirds))]} third"
+
+
+def accurate(thresholds: Sequence[float], losses: Table) -> str:
+    """Whether nets of the depth decided on are as accurate as the deepest, from losses over (thresholds, seeds).
+
+    Judged are means over seeds where all of them found a depth.
+    """
+    known = {
+        threshold: float(np.mean(row))
+        for threshold, row in zip(thresholds, losses, strict=True)
+        if all(loss is not None for loss in row)
+    }
+    bad = [threshold for threshold, loss in known.items() if loss > NO_LOSS]
+    if not known:
+        return NOT_RUN
+    if not bad:
+        return "confirmed"
+    return "not confirmed" if len(bad) == len(known) else f"qualified: not for ε = {listed(bad)}"
+
+
+def same(thresholds: Sequence[float], one: Table, other: Table) -> list[float]:
+    """The thresholds at which two ways decide differently for some seed."""
+    return [threshold for threshold, a, b in zip(thresholds, one, other, strict=True) if list(a) != list(b)]
+
+
+# --- words -------------------------------------------------------------------------------------------
+
+
+def sign(value: float, digits: int = 2) -> str:
+    """A number with a true minus."""
+    return f"{value:.{digits}f}".replace("-", "−")
+
+
+def listed(values: Sequence[float]) -> str:
+    """Thresholds."""
+    return ", ".join(f"{value:g}" for value in values)
+
+
+def law_in_words(law: Law) -> str:
+    """An exponent, its interval and those of single seeds."""
+    words = f"exponent {sign(law['exponent'])}"
+    if law["interval"] is not None:
+        words += f" [{sign(law['interval'][0])}, {sign(law['interval'][1])}] (95 %, t over depths)"
+    if len(law["by_seed"]) > 1:
+        words += f", single seeds {sign(min(law['by_seed']))} to {sign(max(law['by_seed']))}"
+    return words
+
+
+def over_depths(depths: Sequence[int], law: Law) -> str:
+    """Means by depth, with the least and the most net where there are several."""
+    several = len(law["by_seed"]) > 1
+    return ", ".join(
+        f"{mean:.3g}" + (f" [{low:.3g}, {high:.3g}]" if several else "") + f" (L = {depth})"
+        for depth, mean, low, high in zip(depths, law["means"], law["least"], law["most"], strict=True)
+    )
+
+
+def between(values: Sequence[float], digits: int = 0, factor: float = 1) -> str:
+    """The least and the most, one number where they agree: "95.2–96.0"."""
+    low, high = (f"{factor * value:.{digits}f}" for value in (min(values), max(values)))
+    return low if low == high else f"{low}–{high}"

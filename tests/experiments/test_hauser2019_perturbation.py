@@ -1,0 +1,375 @@
+"""The smoke presets of hauser2019, against closed forms, against other ways to compute, and the rules of verdicts."""
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import scipy.stats
+
+import resdyn
+from experiments._harness import claims, keeping
+from experiments._harness.experiment import ROOT, Experiment, experiments_in
+from experiments.hauser2019_perturbation import claims as ours
+from experiments.hauser2019_perturbation import deciding, judging, magnitudes, nets, stopping
+from experiments.hauser2019_perturbation.power_laws import exponent
+
+torch = pytest.importorskip("torch")
+from experiments.hauser2019_perturbation.growing import doubled  # noqa: E402
+from experiments.hauser2019_perturbation.perturbations import perturbations  # noqa: E402
+
+PAPER = "hauser2019_perturbation"
+SCRIPTS = {module.__name__.rpartition(".")[2]: module for module in (magnitudes, stopping)}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_smoke_run_gives_the_numbers_that_are_expected(smoke, name):
+    expected = json.loads((ROOT / PAPER / "expected.json").read_text())[name]["smoke"]
+    assert len(expected) > 5
+    assert keeping.differences(expected, smoke(name).summary) == []
+    assert (smoke(name).folder / "figure.png").stat().st_size > 10_000
+    keeping.refuse_paths(smoke(name).summary, name)
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_what_is_kept_is_what_is_expected_and_tells_nothing_about_a_machine(name):
+    experiment = Experiment(SCRIPTS[name])
+    expected = json.loads((ROOT / PAPER / "expected.json").read_text())[name]
+    for preset in experiment.presets:
+        if experiment.kept(preset, ".json").is_file():
+            kept = json.loads(experiment.kept(preset, ".json").read_text())
+            keeping.refuse_paths(kept, name)
+            assert keeping.differences(expected[preset], kept["summary"]) == []
+
+
+# --- magnitudes --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """Pixels and labels of some digits."""
+    images = resdyn.data.digit_images("test").subset(slice(40))
+    return images.pixels(), np.asarray(images.labels)
+
+
+def test_perturbations_are_those_of_a_run_by_hand(digits):
+    net = nets.small(magnitudes.PRESETS["smoke"], 3, seed=5)
+    found = perturbations(net, *digits)
+    with torch.no_grad():
+        x = net.stem(torch.as_tensor(net.preprocessing(digits[0]), dtype=torch.float32))
+        for k, block in enumerate(net.stages[0].blocks):
+            added = block.branch(x)
+            assert found["absolute"][k] == pytest.approx(added.norm(dim=1).mean().item(), rel=1e-5)
+            scaled = (added.norm(dim=1) / x.norm(dim=1)).mean().item()
+            assert found["scaled"][k] == pytest.approx(scaled, rel=1e-5)
+            x = x + added
+        right = (net.head(x).argmax(dim=1).numpy() == digits[1]).mean()
+    assert found["accuracy"] == right
+    # without an activation after the addition, the state moves by what is added
+    assert found["moved"] == pytest.approx(found["scaled"], rel=1e-5)
+
+
+def test_the_branch_counts_and_not_the_activation_after_the_addition(digits):
+    torch.manual_seed(0)
+    net = resdyn.networks.resnet(14, order="post", widths=[4, 8, 8], channels=1).eval()
+    net.preprocessing = resdyn.networks.Preprocessing((0.3,), (0.4,))
+    found = perturbations(net, *digits)
+    units = [unit for stage in net.stages for unit in stage.units()]
+    # the first units of the second and third stage change the shape, or only halve the pixels
+    assert np.flatnonzero(np.isnan(found["absolute"])).tolist() == [2, 4]
+    with torch.no_grad():
+        x = net.stem(torch.as_tensor(net.preprocessing(digits[0]), dtype=torch.float32))
+        added = units[0].branch(x)
+        after = units[0](x)
+    sizes = x.flatten(1).norm(dim=1)
+    assert found["scaled"][0] == pytest.approx((added.flatten(1).norm(dim=1) / sizes).mean().item(), rel=1e-5)
+    assert found["moved"][0] == pytest.approx(((after - x).flatten(1).norm(dim=1) / sizes).mean().item(), rel=1e-5)
+    assert found["moved"][0] < 0.95 * found["scaled"][0]
+
+
+def test_means_over_blocks_are_those_of_the_depth_rule(digits):
+    config = replace(magnitudes.PRESETS["smoke"], images=len(digits[0]))
+    net = nets.small(config, 4, seed=1)
+    inputs = np.asarray(net.preprocessing(digits[0]), dtype=np.float32)
+    states = resdyn.networks.unroll(net, inputs[:1]).trace(inputs, keep=("states",)).states
+    found = perturbations(net, *digits)
+    for kind in ("scaled", "absolute"):
+        rule = resdyn.depth_rule(list(states), rule="hauser2019", magnitude=kind)
+        assert found[kind].mean() == pytest.approx(rule.value, rel=1e-5)
+
+
+def test_untrained_nets_fall_as_the_root_of_depth(digits):
+    # each last weight has a variance of 1/L, so that a block adds 1/√L of the state; 256 units leave a few per cent
+    config = replace(magnitudes.PRESETS["smoke"], units=256)
+    depths = (4, 16, 64)
+    means = [perturbations(nets.small(config, depth, seed=0), *digits)["scaled"].mean() for depth in depths]
+    assert means == pytest.approx(np.array(depths) ** -0.5, rel=0.05)
+    assert exponent(depths, np.array(means)[:, None])["exponent"] == pytest.approx(-0.5, abs=0.02)
+
+
+def test_the_arrays_of_a_net_end_where_its_blocks_do(smoke):
+    arrays, config = smoke("magnitudes").arrays, magnitudes.PRESETS["smoke"]
+    for state in magnitudes.STATES:
+        for k, depth in enumerate(config.depths):
+            for kind in ("absolute", "scaled", "moved"):
+                known = np.isfinite(arrays[f"{state}_{kind}"][k])
+                assert (known == (np.arange(max(config.depths)) < depth)).all()
+    summary = smoke("magnitudes").summary
+    means = np.array(summary["trained"]["scaled"]["means"])
+    assert summary["trained"]["path"] == pytest.approx(means * config.depths)
+    # the mean over images and blocks is one over blocks and images
+    assert arrays["trained_by_image"].mean(axis=(1, 2)) == pytest.approx(means)
+
+
+def test_nets_that_were_trained_differ_from_those_before(smoke):
+    arrays = smoke("magnitudes").arrays
+    assert (arrays["trained_accuracy"] > 0.7).all()
+    assert (arrays["untrained_accuracy"] < 0.35).all()
+    change = smoke("magnitudes").summary["change"]["exponent"]
+    slopes = [smoke("magnitudes").summary[state]["scaled"]["exponent"] for state in magnitudes.STATES]
+    assert change == pytest.approx(slopes[0] - slopes[1])
+
+
+def test_batch_norm_is_settled_on_training_images(monkeypatch):
+    monkeypatch.setattr(nets, "SETTLING", 256)
+    net = nets.beginning({"name": "residual_cnn", "blocks": 3, "channels": 1, "width": 4, "classes": 10}, 0)
+    net.preprocessing = resdyn.networks.Preprocessing((0.3,), (0.4,))
+    nets.settled(net, "digits")
+    assert not net.training
+    pixels = resdyn.data.digit_images("train").subset(slice(256)).pixels()
+    last = [module for module in net.modules() if isinstance(module, torch.nn.BatchNorm2d)][-1]
+    seen = []
+    last.register_forward_hook(lambda module, given, result: seen.append(result))
+    with torch.no_grad():
+        net(torch.as_tensor(net.preprocessing(pixels), dtype=torch.float32))
+    assert seen[0].mean(dim=(0, 2, 3)).numpy() == pytest.approx(np.zeros(4), abs=1e-3)
+    # the variance within batches of 128 leaves out that between them, a hundredth
+    assert seen[0].var(dim=(0, 2, 3)).numpy() == pytest.approx(np.ones(4), rel=0.05)
+
+
+def test_a_net_that_is_not_trained_is_named_with_the_command_that_trains_it():
+    with pytest.raises(SystemExit, match=r"--plan gpu --only residual-mlp7x24-mnist-seed9$"):
+        nets.stored("residual-mlp{depth}x24-mnist-seed{seed}", 7, 9, "gpu")
+
+
+def test_presets_ask_for_nets_of_the_plans():
+    from experiments.train import PLANS
+
+    for config in magnitudes.PRESETS.values():
+        if config.nets not in ("here", "public"):
+            names = {net.file_name for net in PLANS[config.plan]}
+            assert {config.nets.format(depth=d, seed=s) for d in config.depths for s in config.seeds} <= names
+    assert set(nets.PUBLIC) == set(magnitudes.PRESETS["public"].depths)
+
+
+# --- exponents ---------------------------------------------------------------------------------------
+
+
+def test_a_power_law_has_its_exponent_and_no_interval():
+    depths = np.array([6, 12, 25, 50, 100])
+    law = exponent(depths, np.outer(3.0 * depths**-0.8, [1.0, 2.0]))
+    assert law["exponent"] == pytest.approx(-0.8)
+    assert law["interval"] == pytest.approx([-0.8, -0.8])
+    assert law["by_seed"] == pytest.approx([-0.8, -0.8])
+    assert law["neighbours"] == pytest.approx([-0.8] * 4)
+
+
+def test_the_interval_is_students_over_depths():
+    rng = np.random.default_rng(0)
+    depths = np.array([6, 12, 25, 50, 100])
+    magnitudes = np.exp(rng.normal(size=(5, 3)) * 0.1) / depths[:, None]
+    law = exponent(depths, magnitudes)
+    fit = scipy.stats.linregress(np.log(depths), np.log(magnitudes).mean(axis=1))
+    assert law["exponent"] == pytest.approx(fit.slope)
+    reach = scipy.stats.t.ppf(0.975, 3) * fit.stderr
+    assert law["interval"] == pytest.approx([fit.slope - reach, fit.slope + reach])
+
+
+def test_two_depths_have_an_exponent_and_no_interval():
+    law = exponent([9, 27], np.array([[0.9], [0.3]]))
+    assert law["exponent"] == pytest.approx(-1)
+    assert law["interval"] is None
+
+
+# --- the stopping rule -------------------------------------------------------------------------------
+
+
+def test_a_net_that_grows_says_the_same_and_moves_half_as_much(digits):
+    net = nets.small(magnitudes.PRESETS["smoke"], 2, seed=3)
+    deeper = doubled(net, seed=0)
+    assert deeper.architecture["blocks"] == 4
+    inputs = torch.as_tensor(net.preprocessing(digits[0]), dtype=torch.float32)
+    with torch.no_grad():
+        assert torch.equal(net(inputs), deeper(inputs))
+    before, after = (perturbations(each, *digits)["scaled"] for each in (net, deeper))
+    assert after[::2] == pytest.approx(before)
+    assert (after[1::2] == 0).all()
+    # the new blocks can learn: a gradient reaches their last weights
+    torch.nn.functional.cross_entropy(deeper(inputs), torch.as_tensor(digits[1])).backward()
+    assert all(block.branch[-1].weight.grad.abs().max() > 0 for block in deeper.stages[0].blocks)
+
+
+@pytest.mark.parametrize(
+    ("threshold", "patience", "depth", "epochs"),
+    [
+        (0.55, 2, 2, 6),  # 1 block is given up after 2 of 4 epochs
+        (0.55, 3, 2, 7),
+        (0.55, 5, 2, 8),  # never given up
+        (0.35, 2, 4, 9),  # 2 blocks are given up after the third epoch, 4 stay above in one epoch alone
+        (0.35, 1, 0, 4),  # one epoch above ε is enough, the second of 2 blocks and the first of the others
+        (0.05, 2, 0, 6),
+    ],
+)
+def test_nets_that_are_not_deep_enough_are_given_up(threshold, patience, depth, epochs):
+    course = np.array([[0.7, 0.8, 0.8, 0.7], [0.3, 0.4, 0.5, 0.5], [0.4, 0.3, 0.3, 0.3]])
+    chosen, trained = deciding.while_training((1, 2, 4), course, (threshold,), patience)
+    assert (chosen.tolist(), trained.tolist()) == ([depth], [epochs])
+
+
+def test_the_rule_after_training_looks_at_the_last_epoch():
+    course = np.array([[0.1, 0.8], [0.9, 0.4]])
+    chosen, epochs = deciding.after_training((1, 2), course, (0.9, 0.5, 0.3))
+    assert chosen.tolist() == [1, 2, 0]
+    assert epochs.tolist() == [2, 4, 4]
+
+
+def test_a_run_that_is_given_up_ends_where_the_replay_says(smoke):
+    arrays, config = smoke("stopping").arrays, stopping.PRESETS["smoke"]
+    course = arrays["anew_magnitudes"][:, 0]
+    threshold = float(course[0].min()) * 0.99  # one block is never deep enough
+    images = nets.images_of(config.data, "train").subset(slice(config.images))
+    net = nets.small(config, config.depths[0], config.seeds[0])
+    watch = resdyn.networks.StateWatch(images, deciding.judge(threshold), stop=deciding.too_shallow(config.patience))
+    training = nets.settings(resdyn.networks.PRESETS[config.data], config.epochs, config.seeds[0])
+    run = resdyn.networks.fit(net, config.data, training, progress=False, callbacks=[watch])
+    assert (run.end, run.epochs) == ("callback", config.patience)
+    # until it ends, the run is that which was not stopped
+    assert [rule.value for rule in watch.found] == pytest.approx(course[0][: config.patience], rel=1e-6)
+    _, epochs = deciding.while_training(config.depths[:1], course[:1], (threshold,), config.patience)
+    assert epochs.tolist() == [run.epochs]
+
+
+def test_depth_rises_as_the_threshold_falls_and_the_callback_costs_no_more(smoke):
+    summary = smoke("stopping").summary
+    for way in stopping.WAYS:
+        depths = np.array(summary[way]["depths"])
+        ranks = np.where(depths == 0, max(summary["depths"]) + 1, depths)
+        assert (np.diff(ranks, axis=0) >= 0).all()
+        assert (np.array([[a is None for a in row] for row in summary[way]["accuracy"]]) == (depths == 0)).all()
+    assert (np.array(summary["callback"]["epochs"]) <= summary["function"]["epochs"]).all()
+    for t, row in enumerate(summary["function"]["depths"]):
+        for s, depth in enumerate(row):
+            if depth:
+                k = summary["depths"].index(depth)
+                assert summary["function"]["accuracy"][t][s] == summary["accuracy"]["anew"][k][s]
+                assert summary["magnitudes"]["anew"][k][s] < summary["thresholds"][t]
+
+
+# --- verdicts, from made-up numbers ------------------------------------------------------------------
+
+
+def law(a, low=None, high=None):
+    return {"exponent": a, "interval": None if low is None else [low, high], "by_seed": [a], "neighbours": [a]}
+
+
+@pytest.mark.parametrize(
+    ("trained", "untrained", "verdict"),
+    [
+        (law(-0.95, -1.1, -0.8), law(-0.5, -0.6, -0.4), "confirmed"),
+        (law(-0.95, -0.97, -0.93), None, "confirmed"),  # roughly
+        (law(-0.95, -1.1, -0.8), law(-1.1, -1.2, -1.0), "qualified: before training, too"),
+        (law(-0.95, -1.6, -0.3), None, "qualified: the interval reaches −0.5"),
+        (law(-0.93), None, "qualified: two depths, no interval"),
+        (law(-0.6), None, "not confirmed: falls more slowly"),
+        (law(-0.6, -0.7, -0.5), None, "not confirmed: falls more slowly"),
+        (law(-1.5, -1.7, -1.3), None, "not confirmed: falls faster"),
+        (law(-0.8, -1.1, -0.5), None, "qualified: −1 lies in the interval"),
+        (law(-0.6, -1.3, 0.1), None, "not confirmed: no clear fall"),
+        (law(0.2), None, "not confirmed: does not fall"),
+    ],
+)
+def test_roughly_inverse_is_an_exponent_near_minus_one_that_training_made(trained, untrained, verdict):
+    assert judging.inverse(trained, untrained) == verdict
+    summary = {"trained": {"scaled": trained}} | ({"untrained": {"scaled": untrained}} if untrained else {})
+    assert ours.scaled_verdict(summary) == verdict
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict"),
+    [
+        (law(-0.1, -0.2, 0.05), "measured: not told apart from untrained nets"),
+        (law(-0.1, -0.2, -0.05), "measured: training makes it steeper"),
+        (law(0.1, 0.05, 0.2), "measured: training makes it flatter"),
+        (law(0.1), "not run"),
+        (None, "not run"),
+    ],
+)
+def test_the_control_is_judged_by_the_interval_of_the_difference(change, verdict):
+    assert judging.changed(change) == ours.null_verdict({"change": change}) == verdict
+
+
+def test_profiles_are_even_within_a_quarter():
+    assert judging.even({"thirds": [0.8, 1.0, 1.2]}) == "measured: even"
+    assert judging.even({"thirds": [0.7, 0.9, 1.4]}) == "measured: largest in the last third"
+    assert judging.even({"thirds": [1.5, 0.8, 0.7]}) == "measured: largest in the first third"
+
+
+def decided(depths, accuracy, fewer=2):
+    whole = [[9, 9]] * len(depths)
+    way = {"depths": depths, "accuracy": accuracy, "epochs": whole}
+    return {
+        "depths": [2, 4, 8],
+        "seeds": 2,
+        "epochs": 3,
+        "patience": 2,
+        "thresholds": [0.5, 0.2, 0.1],
+        "accuracy": {"anew": [[0.9, 0.91], [0.94, 0.94], [0.95, 0.96]]},
+        "function": way,
+        "callback": {**way, "epochs": [[9 - fewer, 9]] * len(depths)},
+        "growing": way,
+    }
+
+
+@pytest.mark.parametrize(
+    ("accuracy", "verdict"),
+    [
+        ([[0.95, 0.96], [0.949, 0.953], [None, None]], "confirmed"),
+        ([[0.94, 0.95], [0.95, 0.96], [None, None]], "qualified: not for ε = 0.5"),
+        ([[0.90, 0.91], [0.94, 0.94], [None, None]], "not confirmed"),
+        ([[None, 0.96], [0.95, None], [None, None]], "not run"),  # no ε with a depth for all seeds
+    ],
+)
+def test_a_depth_is_as_accurate_within_half_a_point(accuracy, verdict):
+    assert ours.loss_verdict(decided([[2, 2], [4, 8], [0, 0]], accuracy)) == verdict
+
+
+def test_the_callback_is_judged_by_its_decisions_and_its_epochs():
+    rows = [[2, 2], [4, 8], [0, 0]], [[0.9, 0.91], [0.94, 0.96], [None, None]]
+    summary = decided(*rows)
+    assert ours.callback_verdict(summary) == "confirmed"
+    assert "ε = 0.5: 7–9 of 9" in ours.callback(summary)
+    assert ours.callback_verdict(decided(*rows, fewer=0)) == "not confirmed: nothing saved"
+    summary["callback"] = {**summary["callback"], "depths": [[2, 2], [8, 8], [0, 0]]}
+    assert ours.callback_verdict(summary) == "qualified: other depths for ε = 0.2"
+    assert ours.rule_verdict(summary) == "measured: a depth for all seeds at 2 of 3 ε, the same at 1"
+    assert ours.growing_verdict(summary) == "measured: the depths of nets trained anew at 3 of 3 ε"
+    assert "ε = 0.2: 4–8 blocks, 94.0–96.0 %; ε = 0.1: none in 2 of 2" in ours.rule(summary)
+    assert "ε = 0.2: 1.0, 0.0" in ours.loss(summary)
+
+
+def test_every_claim_can_be_said_from_a_smoke_run(smoke):
+    for claim in ours.CLAIMS:
+        summary = smoke(claim.script).summary
+        assert claim.measured(summary)
+        assert claim.verdict(summary)
+    assert {experiment.name for experiment in experiments_in(PAPER)} == set(SCRIPTS)
+    assert {claim.script for claim in claims.claims_of(PAPER)} == set(SCRIPTS)
+    known = {claim.script: set(SCRIPTS[claim.script].PRESETS) for claim in ours.CLAIMS}
+    assert all(set(claim.presets) <= known[claim.script] for claim in ours.CLAIMS)
+
+
+def test_judging_needs_no_torch():
+    code = "import sys; import experiments.hauser2019_perturbation.claims; print('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout == "False\n"
