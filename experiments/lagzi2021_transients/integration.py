@@ -215,8 +215,9 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
     axes[0, 0].set_ylabel("share of samples told right")
     axes[1, 0].set_ylabel("accuracy of the read-out of the sum")
     axes[0, 0].set_ylim(0, 1.03)
-    for row in axes:
-        figure.legend(*row[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, fontsize="small")
+    for row, place in zip(axes, ("upper", "lower"), strict=True):
+        handles = row[0].get_legend_handles_labels()
+        figure.legend(*handles, loc=f"outside {place} center", ncols=3, fontsize="small", frameon=False)
     return figure
 
 
