@@ -70,9 +70,7 @@ def _of_net(net: Followed, config: Config) -> dict[str, Array]:
 
 def _probed(net: Followed, config: Config) -> dict[str, Array]:
     trajectory = resdyn.simulate(net.system, net.states, depth=net.depth)
-    found = resdyn.transients(
-        trajectory, net.labels, readout=net.readout, n_shuffles=config.shuffles, rng=config.seed
-    )
+    found = resdyn.transients(trajectory, net.labels, readout=net.readout, n_shuffles=config.shuffles, rng=config.seed)
     nulls = {f"null_{of}": found.null(measure)[1] for of, measure in (("x", "probe_x"), ("y", "probe_y"))}
     assert found.probe_x is not None
     assert found.probe_y is not None
@@ -197,7 +195,9 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
         found, (above, below) = _of(arrays, i), axes[:, i]
         layers = np.arange(net["layers"] + 1)
         above.plot(layers, found["probe_x"], "o-", color=COLOURS[0], label="probe on the state x(t)", markersize=4)
-        above.plot(layers[1:], found["probe_y"], "s-", color=COLOURS[1], label="probe on the residual y(t)", markersize=4)
+        above.plot(
+            layers[1:], found["probe_y"], "s-", color=COLOURS[1], label="probe on the residual y(t)", markersize=4
+        )
         above.plot(layers, found["readout"], "^--", color=COLOURS[2], label="the net's read-out of x(t)", markersize=4)
         above.fill_between(layers, 0, found["null_x"], color="0.85", label="95 % of shuffled labels")
         above.set_title(f"{net['name']}\n{net['samples']} samples", fontsize="medium")
