@@ -1,4 +1,4 @@
-"""What lagzi2021 says about noise in residual and plain nets, beside our numbers; of it only the abstract was at hand."""
+"""What lagzi2021 says about noise in residual and plain nets, beside our numbers; only the abstract was at hand."""
 
 from typing import Any
 

@@ -6,7 +6,7 @@ size can be compared. Finite-time exponents of the same layers. Accuracy under n
 at single layers.
 
 Our choices: the nets have logistic units, one matrix for all layers, a learned linear layer from pixels to fewer units
-than there are pixels, and are trained alike on MNIST (Adam, the package's preset, few epochs). Noise of the input is
+than there are pixels, and are trained alike on MNIST (Adam, few epochs). Noise of the input is
 Gaussian in pixels from 0 to 1 and is not clipped; that of a layer is Gaussian, a given fraction of the root mean square
 deviation between images of a unit there. Both nets of a pair meet the same noise in pixels.
 """

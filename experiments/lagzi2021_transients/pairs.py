@@ -1,6 +1,5 @@
 """Residual and plain nets of equal size, trained alike."""
 
-import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +13,8 @@ from experiments.lagzi2021_transients.followed import Followed, of_module, test_
 Array = NDArray[Any]
 ARCHITECTURES = {"residual": "dense_resnet", "plain": "mlp"}
 """With equal arguments they have parameters of equal shapes."""
+# of the pixels of MNIST, as is usual
+MEAN, DEVIATION = 0.1307, 0.3081
 
 
 @dataclass(frozen=True)
@@ -32,11 +33,20 @@ def training(
     """The parameters of a net of logistic units after training on MNIST, by name."""
     import torch
 
-    from resdyn.networks import PRESETS, fit
+    from resdyn.networks import TrainingConfig, fit
 
     torch.manual_seed(seed)
     module = _built(kind, units, depth, shared)
-    config = dataclasses.replace(PRESETS["mnist"], epochs=epochs, seed=seed)
+    config = TrainingConfig(
+        epochs=epochs,
+        optimiser="adam",
+        learning_rate=1e-3,
+        weight_decay=0.0,
+        schedule="one-cycle",
+        mean=(MEAN,),
+        std=(DEVIATION,),
+        seed=seed,
+    )
     fit(module, "mnist", config, device=device, progress=False)
     return {name: value.detach().cpu().numpy() for name, value in module.state_dict().items()}
 
@@ -45,15 +55,12 @@ def retold(kind: str, parameters: dict[str, Array], *, depth: int, shared: bool,
     """The net with these parameters, and so many test images of MNIST."""
     import torch
 
-    from resdyn.networks import PRESETS, Preprocessing
+    from resdyn.networks import Preprocessing
 
     units = len(parameters["head.weight"][0])
     module = _built(kind, units, depth, shared)
     module.load_state_dict({name: torch.from_numpy(np.array(value)) for name, value in parameters.items()})
-    mean, std = PRESETS["mnist"].mean, PRESETS["mnist"].std
-    assert mean is not None
-    assert std is not None
-    module.preprocessing = Preprocessing(mean, std)
+    module.preprocessing = Preprocessing((MEAN,), (DEVIATION,))
     return _noisy(kind, module, "mlp-mnist-", samples)
 
 

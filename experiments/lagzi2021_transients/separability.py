@@ -39,7 +39,7 @@ class Config:
     shipped: tuple[str, ...] = ("dense-shared-mnist-seed0", "dense-shared-digits-seed0", "dense-layerwise-digits-seed0")
     made: tuple[str, ...] = ("circles free", "circles antisymmetric", "digits antisymmetric")
     """Data and constraint of nets that are trained here."""
-    seeds: int = 3
+    seeds: int = 5
     epochs: int = 60
     samples: int = 300
     layers: int = 1000
