@@ -1,8 +1,9 @@
 r"""Small nets trained with and without a constraint that takes attractors away.
 
 With :math:`W = A - A^{\mathsf T}` the flow conserves :math:`E = \sum_i \log(1 + e^{z_i})`, because
-:math:`\dot E = y^{\mathsf T} W y = 0`, and volumes of z, because :math:`w_{ii} = 0`; so no bounded set of z attracts its
-neighbourhood. E is convex, so that one layer of the net never lowers it: :math:`E(z + hWy) \ge E(z) + h\,y^{\mathsf T} W y = E(z)`.
+:math:`\dot E = y^{\mathsf T} W y = 0`, and volumes of z, because :math:`w_{ii} = 0`; so no bounded set of z attracts
+its neighbourhood. E is convex, so that one layer of the net never lowers it:
+:math:`E(z + hWy) \ge E(z) + h\,y^{\mathsf T} W y = E(z)`.
 """
 
 from typing import Any
@@ -19,7 +20,7 @@ CIRCLES_UNITS = 8
 TRAINING_POINTS, TEST_POINTS = 500, 500
 # the package's own beginning for nets without a constraint; from there antisymmetric nets are not fitted to circles
 CIRCLES = {"free": (0.3, -3.0, 0.03), "antisymmetric": (1.0, -1.0, 0.01)}
-"""Spread of the first weights, first bias, learning rate: of a few that were tried, those that most seeds learn from."""
+"""Spread of the first weights, first bias, rate of learning: of a few that were tried, those that suit most seeds."""
 
 
 def energy(z: Array) -> Array:
