@@ -88,4 +88,4 @@ def _points(n: int, seed: int) -> tuple[Array, Array]:
 def _weights(net: Any, when: str) -> dict[str, Array]:
     block = net.units[0]
     parts = {"W": block.weight, "b": block.bias, "readout": net.head.weight, "readout_bias": net.head.bias}
-    return {f"{when}_{name}": np.array(value.detach(), dtype=np.float64) for name, value in parts.items()}
+    return {f"{when}_{name}": value.detach().double().numpy().copy() for name, value in parts.items()}

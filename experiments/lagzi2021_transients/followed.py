@@ -43,14 +43,14 @@ def test_pixels(name: str, samples: int) -> tuple[Array, Array]:
     """Pixels from 0 to 1 and labels of the first test images of the data in the name of a net."""
     images = resdyn.data.mnist("test") if "-mnist-" in name else resdyn.data.digit_images("test")
     chosen = images.subset(slice(0, min(samples, len(images))))
-    return chosen.pixels(), np.asarray(chosen.labels, dtype=np.int64)
+    return chosen.pixels().astype(np.float64), np.asarray(chosen.labels, dtype=np.int64)
 
 
 def of_module(name: str, module: Any, inputs: Array, labels: Array) -> Followed:
     """A dense net of torch; inputs are pixels where it normalises them. It is left in double precision."""
     module = module.double().eval()
     normalised = inputs if module.preprocessing is None else module.preprocessing(inputs)
-    weights, bias = (np.array(p.detach(), dtype=np.float64) for p in (module.head.weight, module.head.bias))
+    weights, bias = (p.detach().numpy().copy() for p in (module.head.weight, module.head.bias))
     return Followed(
         name,
         resdyn.networks.to_residual_map(module, name=name),
