@@ -52,16 +52,7 @@ def carriers(summary: Summary) -> str:
 
 def carriers_verdict(summary: Summary) -> str:
     """Whether the residuals decide, and not the input that the skip path carries along."""
-    return judging.of_nets(
-        {
-            net["name"]: judging.residuals_decide(
-                *(net["accuracy"][name] for name in ("whole", "without_input", "between")),
-                net["chance"],
-                net["samples"],
-            )
-            for net in summary["nets"]
-        }
-    )
+    return judging.of_nets({net["name"]: judging.residuals_decide(net) for net in summary["nets"]})
 
 
 def ablations(summary: Summary) -> str:

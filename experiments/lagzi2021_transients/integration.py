@@ -71,13 +71,13 @@ def _of_net(net: Followed, config: Config) -> dict[str, Array]:
 def _probed(net: Followed, config: Config) -> dict[str, Array]:
     trajectory = resdyn.simulate(net.system, net.states, depth=net.depth)
     found = resdyn.transients(trajectory, net.labels, readout=net.readout, n_shuffles=config.shuffles, rng=config.seed)
-    nulls = {f"null_{of}": found.null(measure)[1] for of, measure in (("x", "probe_x"), ("y", "probe_y"))}
     assert found.probe_x is not None
     assert found.probe_y is not None
     assert found.readout_accuracy is not None
     # y(t + 1) is a function of x(t); the one that x(T) would give belongs to no layer
-    of_layers = {"probe_y": found.probe_y[:-1], "null_y": nulls["null_y"][:-1], "null_x": nulls["null_x"]}
-    return {"probe_x": found.probe_x, **of_layers, "readout": found.readout_accuracy}
+    of_layers = {"probe_y": found.probe_y[:-1], "null_y": found.null("probe_y")[1][:-1]}
+    of_states = {"probe_x": found.probe_x, "null_x": found.null("probe_x")[1]}
+    return {**of_states, **of_layers, "readout": found.readout_accuracy}
 
 
 def _ablated(net: Followed, states: Array, added: Array) -> Iterator[tuple[str, Any]]:

@@ -36,12 +36,15 @@ def larger(one: float, other: float, n: int) -> bool:
     return one - other > TWO_ERRORS * error
 
 
-def residuals_decide(whole: float, without_input: float, between: float, chance: float, n: int) -> bool:
+def residuals_decide(net: Net) -> bool:
     """Whether the sum without the input is read as before, but that with the residuals of others by luck.
 
     By luck: of the way from the most frequent class to the whole sum less than half is left.
     """
-    return not larger(whole, without_input, n) and between < (whole + chance) / 2
+    accuracy = net["accuracy"]
+    half_way = (accuracy["whole"] + net["chance"]) / 2
+    kept = not larger(accuracy["whole"], accuracy["without_input"], net["samples"])
+    return bool(kept and accuracy["between"] < half_way)
 
 
 def of_nets(holds: Mapping[str, bool]) -> str:

@@ -251,6 +251,7 @@ def test_first_order_is_exact_in_a_linear_net(digits):
         assert evolved["log10_relative_gain"] == pytest.approx(0, abs=1e-9)
         assert evolved["predicted"] == pytest.approx(1)
     assert found["exponents"] == pytest.approx(np.log(1.5))
+    assert found["signal"][0] == pytest.approx(((linear.net.states - linear.net.states.mean(axis=0)) ** 2).sum() / 40)
     assert np.isnan(found["layer_variance"][1, :2]).all()
     entering = found["layer_predicted"][:, [0, 2]]
     # a tenth of the deviation between images, whatever the layer
