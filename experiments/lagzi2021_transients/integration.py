@@ -210,7 +210,7 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
         below.axhline(between, color="k", linestyle="-.", label="residuals of other samples")
         below.axhline(net["chance"], color="0.6", label="most frequent class")
         words = f"all {net['accuracy']['whole']:.3f}, others' {between:.3f}"
-        below.text(0.97, 0.03, words, transform=below.transAxes, ha="right", fontsize="small")
+        below.text(0.03, 0.03, words, transform=below.transAxes, fontsize="small")
         below.set_xlabel("layer k")
     axes[0, 0].set_ylabel("share of samples told right")
     axes[1, 0].set_ylabel("accuracy of the read-out of the sum")

@@ -255,7 +255,7 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
     for net in summary["nets"]:
         kind, colour = net["kind"], COLOURS[KINDS.index(net["kind"])]
         found = {key.split(".")[2]: v for key, v in arrays.items() if key.startswith(f"{kind}.{net['seed']}.")}
-        label = _label(net) if net["seed"] == 0 else None
+        label = _label(summary, kind) if net["seed"] == 0 else None
         signal, share = found["signal"], np.linspace(0, 1, net["layers"] + 1)
         for z, marker in enumerate(("o", "^")[: len(config.pixel_noise)]):
             relative = found["pixel_variance"][z].mean(axis=1) / signal
@@ -278,13 +278,16 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
     axes[1, 0].set_xlabel("standard deviation of the noise, pixels from 0 to 1")
     axes[1, 0].set_ylabel("accuracy")
     axes[1, 1].axhline(0, color="k", linewidth=0.6)
-    axes[1, 1].set_xlabel("number of the exponent")
-    axes[1, 1].set_ylabel("finite-time exponent, median over images (cut at −5)")
+    axes[1, 1].set_xlabel("number of the exponent (medians over images)")
+    axes[1, 1].set_ylabel("finite-time exponent per layer (cut at −5)")
     return figure
 
 
-def _label(net: dict[str, Any]) -> str:
-    return f"{net['kind']}, {net['layers']} layers, {int(net['parameters'])} parameters, clean {net['clean']:.3f}"
+def _label(summary: dict[str, Any], kind: str) -> str:
+    """Means over seeds."""
+    nets = [net for net in summary["nets"] if net["kind"] == kind]
+    clean, noisy = (np.mean([net[name] for net in nets]) for name in ("clean", "accuracy"))
+    return f"{kind}, {nets[0]['layers']} layers: clean {clean:.3f}, mean over noise {noisy:.3f}"
 
 
 if __name__ == "__main__":
