@@ -20,13 +20,15 @@ BEYOND = "beyond the paper"
 
 def sums(summary: Summary) -> str:
     """Probes on the last state and on the last residual, net by net."""
-    return "linear probe on x(T), on y(T), on the best single y(t), on x(0), one seed each: " + "; ".join(
-        f"{net['name']} {net['probe']['x_last']:.3f}, {net['probe']['y_last']:.3f}, {net['probe']['y_best']:.3f} "
-        f"(t = {net['best_layer_of_y']}), {net['probe']['x_first']:.3f} (± "
-        f"{judging.standard_error(net['probe']['x_last'], net['samples']):.3f}, shuffled labels at most "
-        f"{net['probe']['null']:.3f}); own read-out of x(T) {net['accuracy']['whole']:.3f}"
-        for net in summary["nets"]
-    )
+    words = []
+    for net in summary["nets"]:
+        probe, error = net["probe"], judging.standard_error(net["probe"]["x_last"], net["samples"])
+        words.append(
+            f"{net['name']} {probe['x_last']:.3f} ± {error:.3f}, {probe['y_last']:.3f}, {probe['y_best']:.3f} "
+            f"(t = {net['best_layer_of_y']}), {probe['x_first']:.3f}, shuffled labels at most {probe['null']:.3f}; own "
+            f"read-out of x(T) {net['accuracy']['whole']:.3f}"
+        )
+    return "linear probe on x(T), y(T), the best single y(t), x(0), one seed each: " + "; ".join(words)
 
 
 def sums_verdict(summary: Summary) -> str:
