@@ -1,0 +1,196 @@
+"""How statements on transients, separability and noise are judged, and how their numbers are put in words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+Net = dict[str, Any]
+KINDS = ("residual", "plain")
+UNTRAINED = " untrained"
+TWO_ERRORS = 2.0
+"""Two standard errors: what chance exceeds once in twenty."""
+RESTLESS = 0.5
+"""A net is one without an attractor, in this run, if fewer than half of its samples are at rest."""
+ALL_LAYERS = 0.95
+"""Above the largest of about fifteen nulls in all layers but one of twenty."""
+PREDICTED = 1.1
+"""A variance within a tenth: that from 40 draws for each of 40 images has errors of a few hundredths."""
+
+
+# --- single nets -------------------------------------------------------------------------------------
+
+
+def standard_error(share: float, n: int) -> float:
+    """Of a share of n samples; that of a half at most where the share is 0 or 1 is taken from one sample more."""
+    share = (share * n + 0.5) / (n + 1)
+    return float(np.sqrt(share * (1 - share) / n))
+
+
+def larger(one: float, other: float, n: int) -> bool:
+    """Whether an accuracy exceeds another of the same n samples by two standard errors of their difference.
+
+    As if the samples were different ones, which is on the safe side.
+    """
+    error = float(np.hypot(standard_error(one, n), standard_error(other, n)))
+    return one - other > TWO_ERRORS * error
+
+
+def residuals_decide(net: Net) -> bool:
+    """Whether the sum without the input is read as before, but that with the residuals of others by luck.
+
+    By luck: of the way from the most frequent class to the whole sum less than half is left.
+    """
+    accuracy = net["accuracy"]
+    half_way = (accuracy["whole"] + net["chance"]) / 2
+    kept = not larger(accuracy["whole"], accuracy["without_input"], net["samples"])
+    return bool(kept and accuracy["between"] < half_way)
+
+
+def of_nets(holds: Mapping[str, bool]) -> str:
+    """Confirmed in all nets, qualified in some."""
+    if not holds:
+        return "not run"
+    right = [name for name, held in holds.items() if held]
+    if len(right) == len(holds):
+        return "confirmed"
+    return f"qualified: in {', '.join(right)} alone" if right else "not confirmed"
+
+
+# --- separability ------------------------------------------------------------------------------------
+
+
+def trained(nets: Sequence[Net]) -> list[Net]:
+    """Without those before training."""
+    return [net for net in nets if not net["name"].endswith(UNTRAINED)]
+
+
+def kind_of(net: Net) -> str:
+    """Its name without seed."""
+    words = net["name"].removesuffix(UNTRAINED)
+    return words.rpartition(" ")[0] or words
+
+
+def by_kind(nets: Sequence[Net], *, trained: bool) -> dict[str, list[Net]]:
+    """Nets of one kind together, trained or untrained."""
+    found: dict[str, list[Net]] = {}
+    for net in nets:
+        if net["name"].endswith(UNTRAINED) != trained:
+            found.setdefault(kind_of(net), []).append(net)
+    return found
+
+
+def is_restless(net: Net) -> bool:
+    """Whether most samples are not at rest."""
+    return bool(net["at_rest"] < RESTLESS)
+
+
+def separable(nets: Sequence[Net]) -> str:
+    """Whether residuals are separable above all shuffled labels, in the layers of training and in late ones."""
+    if not nets:
+        return "no net to judge"
+    early, late = (sum(net[window]["above_null"] >= ALL_LAYERS for net in nets) for window in ("trained", "late"))
+    if early == late == len(nets):
+        return "confirmed"
+    if not early:
+        return "not confirmed"
+    return f"qualified: in the layers of training in {early} of {len(nets)} nets, in late layers in {late}"
+
+
+def through_training(nets: Sequence[Net]) -> dict[str, list[float]]:
+    """Probes in the layers of training, trained less untrained, of the nets that were trained here."""
+    found = {}
+    after = by_kind(nets, trained=True)
+    for kind, before in by_kind(nets, trained=False).items():
+        pairs = zip(after[kind], before, strict=True)
+        found[kind] = [float(one["trained"]["probe"] - other["trained"]["probe"]) for one, other in pairs]
+    return found
+
+
+# --- differences over seeds --------------------------------------------------------------------------
+
+
+def interval(differences: Sequence[float]) -> tuple[float, float] | None:
+    """Student's 95 % interval of the mean; None for one seed."""
+    from scipy.stats import t
+
+    n = len(differences)
+    if n < 2:
+        return None
+    half = float(t.ppf(0.975, n - 1) * np.std(differences, ddof=1) / np.sqrt(n))
+    mean = float(np.mean(differences))
+    return mean - half, mean + half
+
+
+def sign(differences: Sequence[float]) -> str:
+    """Of the mean where the interval allows it, "positive" or "negative", else "open"; or "one seed"."""
+    bounds = interval(differences)
+    if bounds is None:
+        return "one seed"
+    if bounds[0] > 0:
+        return "positive"
+    return "negative" if bounds[1] < 0 else "open"
+
+
+def of_kinds(signs: Mapping[str, str]) -> str:
+    """Confirmed if positive for all kinds."""
+    if not signs:
+        return "no net to judge"
+    if "one seed" in signs.values():
+        return "not judged: one seed"
+    right = [kind for kind, one in signs.items() if one == "positive"]
+    if len(right) == len(signs):
+        return "confirmed"
+    return f"qualified: for {', '.join(right)} alone" if right else "not confirmed"
+
+
+def robust(accuracy: str, drop: str = "negative") -> str:
+    """From the signs of two differences, residual less plain: accuracy under noise, and the loss from clean."""
+    if "one seed" in (accuracy, drop):
+        return "not judged: one seed"
+    if accuracy == "positive":
+        return "confirmed" if drop == "negative" else "qualified: the accuracy, not the loss from clean"
+    if accuracy == "negative":
+        return "not confirmed: the plain net is more robust"
+    return "not confirmed: no difference beyond the spread over seeds"
+
+
+def apart(values: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> str:
+    """Whether the ranges over seeds of residual and plain nets do not meet."""
+    if min(len(one) for pair in values.values() for one in pair) < 2:
+        return "not judged: one seed"
+    right = [name for name, (one, other) in values.items() if min(one) > max(other) or max(one) < min(other)]
+    if len(right) == len(values):
+        return "confirmed"
+    return f"qualified: by {', '.join(right)}" if right else "not confirmed"
+
+
+def predicted(ratios: Mapping[str, Sequence[float]]) -> str:
+    """Whether first order predicts variances within a tenth, at each size of noise."""
+    right = [size for size, of_nets in ratios.items() if np.abs(np.log(of_nets)).max() <= np.log(PREDICTED)]
+    if len(right) == len(ratios):
+        return "confirmed"
+    return f"qualified: for noise of {', '.join(right)}, not for all sizes" if right else "not confirmed"
+
+
+# --- words -------------------------------------------------------------------------------------------
+
+
+def ranges(values: Sequence[float], digits: int = 2) -> str:
+    """The median and the smallest and largest; one number for one seed."""
+    if len(values) == 1:
+        return f"{values[0]:.{digits}f}"
+    return f"{np.median(values):.{digits}f} [{min(values):.{digits}f}, {max(values):.{digits}f}]"
+
+
+def over_seeds(differences: Sequence[float], digits: int = 3) -> str:
+    """Mean and interval."""
+    bounds = interval(differences)
+    if bounds is None:
+        return f"{differences[0]:+.{digits}f} (one seed)"
+    return f"{np.mean(differences):+.{digits}f} [{bounds[0]:+.{digits}f}, {bounds[1]:+.{digits}f}]"
+
+
+def number(nets: Sequence[Net]) -> str:
+    """How many."""
+    return "1 net" if len(nets) == 1 else f"{len(nets)} nets"

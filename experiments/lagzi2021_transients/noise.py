@@ -1,0 +1,294 @@
+"""What becomes of noise in a residual net and in a plain one of equal size?
+
+Noise of the input, and noise that enters at one layer, followed layer by layer: its variance in samples, what the
+tangent maps predict, and both beside the variance between images at that layer, so that nets whose states differ in
+size can be compared. Finite-time exponents of the same layers. Accuracy under noise of several sizes at the input, and
+at single layers.
+
+Our choices: the nets have logistic units, one matrix for all layers, a learned linear layer from pixels to fewer units
+than there are pixels, and are trained alike on MNIST (Adam, few epochs). Noise of the input is
+Gaussian in pixels from 0 to 1 and is not clipped; that of a layer is Gaussian, a given fraction of the root mean square
+deviation between images of a unit there. Both nets of a pair meet the same noise in pixels.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import resdyn
+from experiments._harness import Run, main
+from experiments.lagzi2021_transients.followed import right
+from experiments.lagzi2021_transients.pairs import Noisy, retold, shipped, training
+
+Array = NDArray[Any]
+KINDS = ("residual", "plain")
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is measured."""
+
+    ready: tuple[str, ...] = ()
+    """A residual and a plain net that ship; none: pairs are trained on MNIST."""
+    units: int = 128
+    depth: int = 15
+    shared: bool = True
+    epochs: int = 4
+    seeds: int = 5
+    device: str = "cpu"
+    """Of training."""
+    images: int = 40
+    """Whose noise is followed."""
+    draws: int = 40
+    """Of the noise, for each of them."""
+    tests: int = 5000
+    """Images for accuracies and for the variance between images."""
+    pixel_noise: tuple[float, ...] = (0.02, 0.3)
+    """Standard deviations whose evolution is followed: one that first order should describe, one that it may not."""
+    layer_noise: float = 0.1
+    """Fraction of the deviation between images."""
+    starts: tuple[float, ...] = (0.0, 0.25, 0.5, 0.75)
+    """Where noise of layers enters, in shares of the depth."""
+    levels: tuple[float, ...] = (0.1, 0.2, 0.3, 0.4, 0.5, 0.75, 1.0)
+    """Standard deviations of pixels for accuracies."""
+    layer_level: float = 1.0
+    """For accuracies with noise at a layer."""
+    seed: int = 0
+
+
+PRESETS = {
+    "smoke": Config(
+        ("dense-shared-digits-seed0", "mlp-digits-seed0"),
+        seeds=1,
+        images=6,
+        draws=20,
+        tests=200,
+        levels=(0.1, 0.3, 0.5),
+    ),
+    "laptop": Config(),
+    "paper": Config(units=1064, epochs=20, seeds=10, device="cuda", images=100, draws=100, tests=10000),
+}
+# one image of 200 more or less; logarithms of variances and rates of nets that ship have their digits
+TOLERANCES = {
+    "nets.*.clean": 0.011,
+    "nets.*.accuracy.*": 0.011,
+    "nets.*.exponent": 1e-6,
+    "nets.*.input.*.log10_relative_gain": 1e-6,
+}
+
+
+def compute(config: Config, run: Run) -> dict[str, Array]:
+    """Of each net: accuracies, variances layer by layer, exponents; named ``<kind>.<seed>.<what>``."""
+    found: dict[str, Array] = {}
+    for kind, seed, net in _nets(config, run):
+
+        def measured(net: Noisy = net, seed: int = seed) -> dict[str, Array]:
+            return _measured(net, config, config.seed + seed)
+
+        part = run.part(f"measured-{kind}{seed}", measured)
+        found |= {f"{kind}.{seed}.{what}": value for what, value in part.items()}
+    return found
+
+
+def _nets(config: Config, run: Run) -> Iterator[tuple[str, int, Noisy]]:
+    if config.ready:
+        yield from ((kind, 0, shipped(name, config.tests)) for kind, name in zip(KINDS, config.ready, strict=True))
+        return
+    for seed in run.progress(range(config.seeds), "pairs"):
+        for kind in KINDS:
+
+            def trained(kind: str = kind, seed: int = seed) -> dict[str, Array]:
+                return training(
+                    kind,
+                    units=config.units,
+                    depth=config.depth,
+                    shared=config.shared,
+                    epochs=config.epochs,
+                    seed=seed,
+                    device=config.device,
+                )
+
+            parameters = run.part(f"{kind}{seed}", trained, keep=True)
+            yield kind, seed, retold(kind, parameters, depth=config.depth, shared=config.shared, samples=config.tests)
+
+
+def _measured(noisy: Noisy, config: Config, seed: int) -> dict[str, Array]:
+    net = noisy.net
+    run = resdyn.simulate(net.system, net.states, depth=net.depth)
+    # of all units together, between images, layer by layer
+    signal = run.x.var(axis=1).sum(axis=-1)
+    starts = np.array([round(share * net.depth) for share in config.starts])
+    some = net.states[: config.images]
+    exponents = resdyn.finite_time_exponents(net.system, some, depth=net.depth).exponents
+    return {
+        "parameters": np.array(noisy.parameters),
+        "signal": signal,
+        "clean": np.array(right(net, run.final)),
+        "accuracy": _accuracy(noisy, config, seed),
+        "starts": starts,
+        "layer_accuracy": _layer_accuracy(noisy, run.x, starts, config, seed),
+        "exponents": exponents,
+        **_of_pixels(noisy, config, seed),
+        **_of_layers(noisy, signal, starts, config, seed),
+    }
+
+
+def _accuracy(noisy: Noisy, config: Config, seed: int) -> Array:
+    """Under noise of each level at the input."""
+    rng, found = np.random.default_rng(seed), []
+    for level in config.levels:
+        states = noisy.embed(noisy.pixels + level * rng.standard_normal(noisy.pixels.shape))
+        final = resdyn.simulate(noisy.net.system, states, depth=noisy.net.depth, save="final").final
+        found.append(right(noisy.net, final))
+    return np.array(found)
+
+
+def _layer_accuracy(noisy: Noisy, states: Array, starts: Array, config: Config, seed: int) -> Array:
+    """Under noise as large as the deviation between images, at single layers."""
+    rng, net, found = np.random.default_rng(seed), noisy.net, []
+    for start in starts:
+        deviation = config.layer_level * np.sqrt(states[start].var(axis=0).mean())
+        x = states[start] + deviation * rng.standard_normal(states[start].shape)
+        for k in range(start, net.depth):
+            x = x + net.system.step * net.system.residual(k * net.system.step, x)
+        found.append(right(net, x))
+    return np.array(found)
+
+
+def _of_pixels(noisy: Noisy, config: Config, seed: int) -> dict[str, Array]:
+    """Mean squares of what noise of pixels does, true and to first order: over deviations, layers and images."""
+    rng, pixels = np.random.default_rng(seed), noisy.pixels[: config.images]
+    drawn = rng.standard_normal((config.draws, *pixels.shape))
+    states, found = noisy.embed(pixels), []
+    for deviation in config.pixel_noise:
+        moved = noisy.embed(pixels + deviation * drawn) - states
+        followed = resdyn.propagate(noisy.net.system, states, moved, depth=noisy.net.depth)
+        assert followed.linearized is not None
+        found.append([(sizes**2).mean(axis=1) for sizes in (followed.sizes, followed.linearized)])
+    table = np.array(found)
+    return {"pixel_variance": table[:, 0], "pixel_predicted": table[:, 1]}
+
+
+def _of_layers(noisy: Noisy, signal: Array, starts: Array, config: Config, seed: int) -> dict[str, Array]:
+    """The same for noise that enters at layers; NaN before."""
+    net = noisy.net
+    table = np.full((3, len(starts), net.depth + 1, config.images), np.nan)
+    for i, start in enumerate(starts):
+        followed = resdyn.propagate(
+            net.system,
+            net.states[: config.images],
+            input_noise=config.layer_noise * np.sqrt(signal[start] / net.states.shape[1]),
+            n_samples=config.draws,
+            depth=net.depth,
+            start=int(start),
+            rng=seed,
+        )
+        for row, values in enumerate((followed.variance, followed.predicted_variance, followed.standard_error)):
+            table[row, i, start:] = values
+    return {"layer_variance": table[0], "layer_predicted": table[1], "layer_error": table[2]}
+
+
+def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
+    """Each kind and seed.
+
+    ``log10_relative_gain``: how much the variance of noise grows from the input of the layers to their end, over how
+    much that between images does; ``predicted`` by first order over what was found, at the last layer.
+    """
+    seeds = 1 if config.ready else config.seeds
+    nets = [_summary(config, arrays, kind, seed) for seed in range(seeds) for kind in KINDS]
+    return {"levels": config.levels, "layer_level": config.layer_level, "seeds": seeds, "nets": nets}
+
+
+def _summary(config: Config, arrays: dict[str, Array], kind: str, seed: int) -> dict[str, Any]:
+    found = {key.split(".")[2]: value for key, value in arrays.items() if key.startswith(f"{kind}.{seed}.")}
+    signal = found["signal"]
+    exponents = found["exponents"]
+    return {
+        "kind": kind,
+        "seed": seed,
+        "name": config.ready[KINDS.index(kind)] if config.ready else f"{kind} {seed}",
+        "layers": len(signal) - 1,
+        "parameters": found["parameters"],
+        "clean": found["clean"],
+        "accuracy": found["accuracy"],
+        "layer_accuracy": dict(zip(map(str, found["starts"].tolist()), found["layer_accuracy"].tolist(), strict=True)),
+        "exponent": exponents[:, 0].mean(),
+        # slopes of saturated units are 0 in double precision, and exponents −∞ then: no mean
+        "median_exponent": np.median(exponents),
+        "growing": (exponents > 0).mean(),
+        "signal_gain": signal[-1] / signal[0],
+        "input": {
+            f"{deviation:g}": _evolution(found["pixel_variance"][z], found["pixel_predicted"][z], signal)
+            for z, deviation in enumerate(config.pixel_noise)
+        },
+        "layer": {
+            str(start): _evolution(
+                found["layer_variance"][z][start:], found["layer_predicted"][z][start:], signal[start:]
+            )
+            for z, start in enumerate(found["starts"].tolist())
+        },
+    }
+
+
+def _evolution(variance: Array, predicted: Array, signal: Array) -> dict[str, Any]:
+    """From the layer where noise enters to the end: means over images."""
+    mean = variance.mean(axis=1)
+    return {
+        "gain": mean[-1] / mean[0],
+        "log10_relative_gain": np.log10((mean[-1] / mean[0]) / (signal[-1] / signal[0])),
+        "relative_at_end": mean[-1] / signal[-1],
+        "predicted": predicted.mean(axis=1)[-1] / mean[-1],
+    }
+
+
+def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> Any:
+    """Noise beside signal, layer by layer; accuracy against noise; exponents."""
+    from matplotlib.figure import Figure
+
+    from resdyn.plotting.canvas import COLOURS
+
+    figure = Figure(figsize=(11, 7.2), layout="constrained")
+    axes = figure.subplots(2, 2)
+    for net in summary["nets"]:
+        kind, colour = net["kind"], COLOURS[KINDS.index(net["kind"])]
+        found = {key.split(".")[2]: v for key, v in arrays.items() if key.startswith(f"{kind}.{net['seed']}.")}
+        label = _label(summary, kind) if net["seed"] == 0 else None
+        signal, share = found["signal"], np.linspace(0, 1, net["layers"] + 1)
+        for z, marker in enumerate(("o", "^")[: len(config.pixel_noise)]):
+            relative = found["pixel_variance"][z].mean(axis=1) / signal
+            axes[0, 0].plot(share, relative, marker, color=colour, markersize=3, label=label if z == 0 else None)
+            axes[0, 0].plot(share, found["pixel_predicted"][z].mean(axis=1) / signal, color=colour, linewidth=1)
+        for z in range(len(found["starts"])):
+            relative = found["layer_variance"][z].mean(axis=1) / signal
+            axes[0, 1].plot(share, relative, "o", color=colour, markersize=3)
+            axes[0, 1].plot(share, found["layer_predicted"][z].mean(axis=1) / signal, color=colour, linewidth=1)
+        levels = np.array([0.0, *config.levels])
+        axes[1, 0].plot(levels, [net["clean"], *found["accuracy"]], "o-", color=colour, markersize=3, label=label)
+        spectrum = np.maximum(np.median(found["exponents"], axis=0), -5)
+        axes[1, 1].plot(np.arange(1, len(spectrum) + 1), spectrum, color=colour, linewidth=1, label=label)
+    for ax, words in zip(axes[0], ("noise of pixels", "noise at a layer"), strict=True):
+        ax.set_yscale("log")
+        ax.set_xlabel("layer, as a share of the depth")
+        ax.set_ylabel("variance of noise / between images")
+        ax.set_title(f"{words} (points: samples, lines: first order)", fontsize="medium")
+    axes[0, 0].legend(fontsize="small")
+    axes[1, 0].set_xlabel("standard deviation of the noise, pixels from 0 to 1")
+    axes[1, 0].set_ylabel("accuracy")
+    axes[1, 1].axhline(0, color="k", linewidth=0.6)
+    axes[1, 1].set_xlabel("number of the exponent (medians over images)")
+    axes[1, 1].set_ylabel("finite-time exponent per layer (cut at −5)")
+    return figure
+
+
+def _label(summary: dict[str, Any], kind: str) -> str:
+    """Means over seeds."""
+    nets = [net for net in summary["nets"] if net["kind"] == kind]
+    clean, noisy = (np.mean([net[name] for net in nets]) for name in ("clean", "accuracy"))
+    return f"{kind}, {nets[0]['layers']} layers: clean {clean:.3f}, mean over noise {noisy:.3f}"
+
+
+if __name__ == "__main__":
+    main(__file__)

@@ -1,0 +1,218 @@
+"""Are the residuals separable per class where there is no attractor?
+
+Nets are run for many more layers than they were trained with. A sample is at rest if no unit's residual moves by more
+than a tenth of its range in the second half of the run. Linear probes on the residuals of each layer, within the
+layers of training and in the second half of the run, stand beside two nulls: shuffled labels, and shuffled time (each
+sample at layers of the same window in an order of its own, so that what all layers have in common stays and what
+belongs to a layer goes).
+
+Our choices: which nets of the paper have no attractor is not known to us. Of ours, those for images still move after
+hundreds of layers, though ever more slowly: whether their samples would rest in the end no finite run tells. Nets for
+which a conservation law excludes attractors of the flow are made by a constraint, antisymmetric weights
+(:mod:`experiments.lagzi2021_transients.antisymmetric`); beside them stand small nets without it, and both before
+training. A layer-wise net uses its last matrix again beyond its end.
+"""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from experiments._harness import Run, main
+from experiments.lagzi2021_transients.antisymmetric import trained, trainings
+from experiments.lagzi2021_transients.followed import Followed, followed, right
+from resdyn.analysis.layers.probes import probe_accuracy, stratified_folds
+
+Array = NDArray[Any]
+AT_REST = 0.1
+"""A tenth of the range of a residual: those that tend to 0 or 1 move less, however slowly, and a switch moves by 1."""
+WINDOWS = ("trained", "between", "late")
+COLUMNS = ("probe", "time_shuffled", "label_shuffled")
+
+
+@dataclass(frozen=True)
+class Config:
+    """What is measured."""
+
+    shipped: tuple[str, ...] = ("dense-shared-mnist-seed0", "dense-shared-digits-seed0", "dense-layerwise-digits-seed0")
+    made: tuple[str, ...] = ("circles free", "circles antisymmetric", "digits antisymmetric")
+    """Data and constraint of nets that are trained here."""
+    seeds: int = 5
+    epochs: int = 60
+    samples: int = 300
+    layers: int = 1000
+    """Of the whole run."""
+    late: int = 15
+    """Layers of its second half that are probed, equally spaced; as many are between, evenly on a logarithmic scale."""
+
+
+PRESETS = {
+    "smoke": Config(("dense-shared-digits-seed0",), ("circles antisymmetric",), 1, 15, 100, 150, 5),
+    "laptop": Config(),
+    "paper": Config(seeds=20, samples=1000, layers=3000, late=50),
+}
+# training in single precision goes other ways on other machines; the nets that ship meet a finer one by far
+TOLERANCES = {"nets.*.*.probe": 0.15, "nets.*.*.label_shuffled": 0.15, "nets.*.input": 0.03, "nets.*.at_rest": 0.5}
+
+
+def compute(config: Config, run: Run) -> dict[str, Array]:
+    """Each net's probes and nulls over layers, and how many residuals of each sample move, ``<net number>.<what>``."""
+    found: dict[str, Array] = {}
+    names = []
+    for i, (name, net) in enumerate(run.progress(list(_nets(config, run)), "nets")):
+
+        def measured(net: Followed = net, seed: int = i) -> dict[str, Array]:
+            return _measured(net, config, seed)
+
+        names.append(name)
+        found |= {f"{i}.{what}": value for what, value in run.part(f"net{i}", measured).items()}
+    return {**found, "names": np.array(names)}
+
+
+def _nets(config: Config, run: Run) -> Iterator[tuple[str, Followed]]:
+    for name in config.shipped:
+        yield name, followed(name, config.samples)
+    for words in config.made:
+        for seed in range(config.seeds):
+            data, kind = words.split()
+
+            def training(data: str = data, kind: str = kind, seed: int = seed) -> dict[str, Array]:
+                return trainings(data, kind, seed, config.epochs, config.samples)
+
+            arrays = run.part(f"{data}-{kind}{seed}", training, keep=True)
+            for when, ending in (("after", ""), ("before", " untrained")):
+                yield f"{words} {seed}{ending}", trained(words, arrays, when)
+
+
+def _measured(net: Followed, config: Config, seed: int) -> dict[str, Array]:
+    half = config.layers // 2
+    layers = {
+        "trained": np.arange(1, net.depth + 1),
+        "between": np.unique(np.geomspace(net.depth + 1, half, config.late).round().astype(int)),
+        "late": np.linspace(half + 1, config.layers, config.late).round().astype(int),
+    }
+    residuals, moved, final = residuals_at(net, np.concatenate(list(layers.values())), config.layers)
+    folds = stratified_folds(net.labels, rng=seed)
+    found: dict[str, Array] = {
+        "moving": (moved > AT_REST).sum(axis=-1),
+        "accuracy": np.array(right(net, final)),
+        "input": np.array(probe_accuracy(net.states, net.labels, folds)),
+    }
+    start = 0
+    for name, chosen in layers.items():
+        part = residuals[start : start + len(chosen)]
+        start += len(chosen)
+        found |= {f"{name}_layers": chosen, name: probed(part, net.labels, folds, np.random.default_rng(seed))}
+    return found
+
+
+def residuals_at(net: Followed, layers: Array, depth: int) -> tuple[Array, Array, Array]:
+    """y at some layers, shape (m, n, N); by how much it moves in the second half, shape (n, N); x(T)."""
+    x, final, found = net.states, net.states, {}
+    lowest, highest = np.full_like(x, np.inf), np.full_like(x, -np.inf)
+    last = depth if net.system.depth is None else net.system.depth - 1
+    for k in range(depth):
+        t = min(k, last) * net.system.step
+        y = net.system.activations(t, x)
+        # no net here has a damping
+        x = x + net.system.step * net.system.layer(t)[3] * y
+        if k + 1 == net.depth:
+            final = x
+        if k + 1 in layers:
+            found[k + 1] = y
+        if k + 1 > depth // 2:
+            np.minimum(lowest, y, out=lowest)
+            np.maximum(highest, y, out=highest)
+    return np.array([found[k] for k in layers]), highest - lowest, final
+
+
+def probed(residuals: Array, labels: Array, folds: Array, rng: np.random.Generator) -> Array:
+    """Accuracies of probes at each layer, of the same with time shuffled, and with labels shuffled: (m, 3)."""
+    order = rng.permuted(np.tile(np.arange(len(residuals))[:, None], len(labels)), axis=0)
+    shuffled = residuals[order, np.arange(len(labels))]
+    return np.array(
+        [
+            [
+                probe_accuracy(y, labels, folds),
+                probe_accuracy(other, labels, folds),
+                probe_accuracy(y, rng.permutation(labels), folds),
+            ]
+            for y, other in zip(residuals, shuffled, strict=True)
+        ]
+    )
+
+
+def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
+    """Each net: the share of samples at rest, and means over the layers of each window."""
+    nets = []
+    for i, name in enumerate(arrays["names"].tolist()):
+        moving = arrays[f"{i}.moving"]
+        windows = {window: _window(arrays[f"{i}.{window}"]) for window in WINDOWS}
+        nets.append(
+            {
+                "name": name,
+                "samples": len(moving),
+                "at_rest": np.mean(moving == 0),
+                "moving_units": np.mean(moving),
+                "accuracy": arrays[f"{i}.accuracy"],
+                "input": arrays[f"{i}.input"],
+                **windows,
+            }
+        )
+    return {"layers": config.layers, "nets": nets}
+
+
+def _window(table: Array) -> dict[str, Any]:
+    """Means over layers, and how many layers are above all nulls with shuffled labels."""
+    means = dict(zip(COLUMNS, table.mean(axis=0), strict=True))
+    return {**means, "largest_null": table[:, 2].max(), "above_null": np.mean(table[:, 0] > table[:, 2].max())}
+
+
+def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> Any:
+    """Probes on the residuals layer by layer, one panel per kind of net; thin: untrained."""
+    from matplotlib.figure import Figure
+
+    from resdyn.plotting.canvas import COLOURS
+
+    kinds = [*config.shipped, *config.made]
+    columns = min(3, len(kinds))
+    rows = -(-len(kinds) // columns)
+    figure = Figure(figsize=(0.6 + 4.2 * columns, 0.8 + 3.2 * rows), layout="constrained")
+    axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
+    styles = zip(COLUMNS, (COLOURS[0], COLOURS[1], "0.6"), ("o", "s", "^"), strict=True)
+    marks = list(styles)
+    for ax, kind in zip(axes, kinds, strict=False):
+        resting = []
+        for i, net in enumerate(summary["nets"]):
+            if not net["name"].startswith(kind):
+                continue
+            untrained = net["name"].endswith("untrained")
+            if not untrained:
+                resting.append(net["at_rest"])
+            for window in WINDOWS:
+                for z, (_, colour, marker) in enumerate(marks):
+                    if untrained and z:
+                        continue
+                    style = (
+                        {"color": COLOURS[2], "linewidth": 0.8} if untrained else {"color": colour, "marker": marker}
+                    )
+                    ax.plot(arrays[f"{i}.{window}_layers"], arrays[f"{i}.{window}"][:, z], markersize=3, **style)
+        ax.set_xscale("log")
+        ax.set_xlabel("layer")
+        ax.set_title(f"{kind}\nat rest: {', '.join(f'{share:.0%}' for share in resting)}", fontsize="medium")
+    for ax in axes[len(kinds) :]:
+        ax.set_visible(False)
+    for row in range(rows):
+        axes[row * columns].set_ylabel("probe on y: samples told right")
+    axes[0].set_ylim(0, 1.03)
+    words = ("true", "layers shuffled in each sample", "labels shuffled")
+    handles = [axes[0].plot([], [], color=c, marker=m, label=w)[0] for w, (_, c, m) in zip(words, marks, strict=True)]
+    handles += axes[0].plot([], [], color=COLOURS[2], linewidth=0.8, label="the same net before training")
+    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize="small")
+    return figure
+
+
+if __name__ == "__main__":
+    main(__file__)

@@ -1,0 +1,438 @@
+"""The smoke presets on the sum of transients, separability and noise, against closed forms and kept numbers."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import resdyn
+from experiments._harness import keeping
+from experiments._harness.experiment import ROOT, Experiment
+from experiments.lagzi2021_transients import (
+    antisymmetric,
+    claims_dynamics,
+    claims_noise,
+    integration,
+    noise,
+    pairs,
+    separability,
+)
+from experiments.lagzi2021_transients import followed as following
+from experiments.lagzi2021_transients import judging_dynamics as judging
+
+torch = pytest.importorskip("torch")
+
+PAPER = "lagzi2021_transients"
+SCRIPTS = {module.__name__.rpartition(".")[2]: module for module in (integration, separability, noise)}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_smoke_run_gives_the_numbers_that_are_expected(smoke, name):
+    expected = json.loads((ROOT / PAPER / "expected.json").read_text())[name]["smoke"]
+    assert len(expected) > 5
+    assert keeping.differences(expected, smoke(name).summary) == []
+    assert (smoke(name).folder / "figure.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_what_is_kept_is_what_is_expected_and_tells_nothing_about_a_machine(name, smoke):
+    keeping.refuse_paths(smoke(name).summary, name)
+    experiment = Experiment(SCRIPTS[name])
+    expected = json.loads((ROOT / PAPER / "expected.json").read_text())[name]
+    for preset in experiment.presets:
+        if experiment.kept(preset, ".json").is_file():
+            kept = json.loads(experiment.kept(preset, ".json").read_text())
+            keeping.refuse_paths(kept, name)
+            assert keeping.differences(expected[preset], kept["summary"]) == []
+
+
+def test_every_claim_can_be_said_from_a_smoke_run(smoke):
+    for claim in claims_dynamics.CLAIMS:
+        summary = smoke(claim.script).summary
+        assert claim.measured(summary)
+        assert claim.verdict(summary)
+    assert {claim.script for claim in claims_dynamics.CLAIMS} == set(SCRIPTS)
+
+
+# --- the sum -----------------------------------------------------------------------------------------
+
+
+def toy(W, b=0.0, *, layers=6, n=40, readout=None, **options):
+    """A net of logistic units, and states and labels that have nothing to do with each other."""
+    rng = np.random.default_rng(0)
+    size = len(W) if np.ndim(W) == 2 else len(W[0])
+    system = resdyn.ResidualMap(np.array(W, dtype=float), np.broadcast_to(b, size), damping=0.0, **options)
+    weights = rng.normal(size=(2, size)) if readout is None else np.array(readout)
+    head = resdyn.systems.Readout(weights, np.zeros(2))
+    return following.Followed("toy", system, layers, head, rng.normal(size=(n, size)), np.arange(n) % 2)
+
+
+def test_the_last_state_is_the_first_and_the_sum_of_residuals(smoke):
+    net = following.followed("circles", 30)
+    states, added = following.contributions(net)
+    assert np.abs(states[0] + added.sum(axis=0) - states[-1]).max() < 1e-12
+    assert (0 <= added).all()
+    assert (added <= 1).all()  # logistic, h = α = 1
+    for found in smoke("integration").summary["nets"]:
+        assert found["order"] < 1e-14  # rounding alone
+
+
+def test_ablations_meet_where_they_leave_out_the_same(smoke):
+    arrays = smoke("integration").arrays
+    for i in range(2):
+        whole = arrays[f"{i}.readout"][-1]
+        assert arrays[f"{i}.without_first"][0] == arrays[f"{i}.averaged_first"][0] == whole
+        assert arrays[f"{i}.averaged_last"][-1] == whole
+        assert arrays[f"{i}.averaged_last"][0] == arrays[f"{i}.averaged_first"][-1]
+        # all residuals left out: the first state
+        assert arrays[f"{i}.without_first"][-1] == arrays[f"{i}.readout"][0]
+        # with shared weights the net without one layer is the net that ends one layer earlier
+        assert arrays[f"{i}.skipped"].tolist() == [arrays[f"{i}.readout"][-2]] * 15
+
+
+def test_residuals_that_know_nothing_of_the_sample_may_be_averaged_and_exchanged():
+    net = toy(np.zeros((3, 3)), b=[0.3, -1.0, 2.0])
+    states, added = following.contributions(net)
+    found = dict(integration._ablated(net, states, added))
+    assert found["averaged"] == [following.right(net, states[-1])] * 6
+    exchanged = integration._exchanged(net, states, added, integration.Config(shuffles=3))
+    assert (exchanged["between"] == following.right(net, states[-1])).all()
+    # but the offset was trained with: the first unit leaves, and the read-out sees the second class everywhere
+    offset = dataclasses.replace(
+        net, readout=resdyn.systems.Readout(np.array([[0, 0, 100.0], [0, 0, 0]]), np.array([0, 1e3]))
+    )
+    assert found["averaged"] != dict(integration._ablated(offset, states, added))["without_first"]
+
+
+def test_exchange_stays_within_groups_and_moves_between_them_otherwise():
+    groups = np.repeat([0, 1, 2], 20)
+    rng = np.random.default_rng(0)
+    chosen = integration.exchange(groups, rng)
+    assert (groups[chosen] == groups).all()
+    assert sorted(chosen) == list(range(60))
+    assert (chosen != np.arange(60)).mean() > 0.8
+    free = integration.exchange(np.zeros(60, dtype=int), rng)
+    assert 0.1 < (groups[free] == groups).mean() < 0.6  # a third by chance
+
+
+def test_leaving_out_one_of_two_different_layers_shows_which_decides():
+    # the first layer copies the sign of the first unit into the second one, the other layer adds the same to all
+    W = np.zeros((2, 2, 2))
+    W[0, 1, 0] = 50.0
+    net = toy(W, layers=2, readout=[[0, 0], [0, 1.0]])
+    states = np.zeros((40, 2))
+    states[:, 0] = np.where(np.arange(40) % 2, 1.0, -1.0)
+    readout = resdyn.systems.Readout(np.array([[0, 0.0], [0, 1.0]]), np.array([1.0, 0.0]))
+    net = dataclasses.replace(net, states=states, readout=readout)
+    found = dict(integration._ablated(net, *following.contributions(net)))
+    assert following.right(net, following.contributions(net)[0][-1]) == 1
+    assert found["averaged"][1] == 1
+    assert found["averaged"][0] == found["without"][0] == 0.5
+
+
+# --- separability ------------------------------------------------------------------------------------
+
+
+def test_shuffled_time_takes_away_what_belongs_to_a_layer_and_nothing_else():
+    rng = np.random.default_rng(0)
+    labels = np.arange(200) % 2
+    folds = np.arange(200) // 2 % 5
+    sign = 2.0 * labels - 1
+    turning = np.where(np.arange(20) % 2, 1, -1)[:, None, None] * sign[:, None] + 0.1 * rng.normal(size=(20, 200, 3))
+    true, in_time, at_random = separability.probed(turning, labels, folds, rng).mean(axis=0)
+    assert true == 1
+    # the mean of 20 layers of 200 samples, had each its own luck, strays by 0.01 from a half
+    assert in_time == pytest.approx(0.5, abs=0.05)
+    assert at_random == pytest.approx(0.5, abs=0.05)
+    steady = sign[:, None] + 0.1 * rng.normal(size=(20, 200, 3))
+    assert (separability.probed(steady, labels, folds, rng)[:, :2] == 1).all()
+
+
+@pytest.mark.parametrize("layerwise", [False, True])
+def test_residuals_are_those_of_the_run_and_the_last_matrix_is_used_again(layerwise):
+    rng = np.random.default_rng(1)
+    shared = rng.normal(size=(4, 4))
+    net = toy(np.array([rng.normal(size=(4, 4)), shared]) if layerwise else shared, layers=2, gain=0.5, step=0.7)
+    residuals, moved, final = separability.residuals_at(net, np.array([1, 2, 5, 8]), 8)
+    run = resdyn.simulate(net.system, net.states, depth=2)
+    beyond = resdyn.ResidualMap(shared, np.zeros(4), damping=0.0, gain=0.5, step=0.7)
+    later = resdyn.simulate(beyond, run.final, depth=6)
+    y = np.concatenate([run.activations[:2], later.activations[:6]])
+    assert np.abs(residuals - y[[0, 1, 4, 7]]).max() < 1e-12
+    assert np.abs(final - run.final).max() < 1e-12
+    assert np.abs(moved - np.ptp(y[4:], axis=0)).max() < 1e-12
+
+
+def test_antisymmetric_nets_are_antisymmetric_and_conserve_what_they_should(smoke):
+    parts = list(smoke("separability").folder.glob("parts/*/circles-antisymmetric0.npz"))
+    assert len(parts) == 1
+    with np.load(parts[0]) as stored:
+        arrays = {name: stored[name] for name in stored.files if name.startswith(("before", "after"))}
+        arrays |= {"states": stored["states"], "labels": stored["labels"]}
+    for when in ("before", "after"):
+        assert np.abs(arrays[f"{when}_W"] + arrays[f"{when}_W"].T).max() == 0
+        system = antisymmetric.trained("net", arrays, when).system
+        x = arrays["states"][:5]
+        z = resdyn.simulate(system, x, depth=40).x @ system.W.T + system.b
+        # by layers it grows, apart from rounding
+        assert (np.diff(antisymmetric.energy(z), axis=0) > -1e-9).all()
+        flow = resdyn.simulate(system, x, depth=10, method="DOP853", rtol=1e-10, atol=1e-10).x @ system.W.T + system.b
+        energies = antisymmetric.energy(flow)
+        assert np.abs(energies - energies[0]).max() < 1e-6
+        assert np.abs(flow[-1] - flow[0]).max() > 0.1  # not for want of motion
+    assert np.abs(arrays["after_W"] - arrays["before_W"]).max() > 0.1
+
+
+def test_nets_without_the_constraint_are_not_antisymmetric():
+    arrays = antisymmetric.trainings("circles", "free", 0, 1, 50)
+    assert np.abs(arrays["before_W"] + arrays["before_W"].T).max() > 0.1
+    assert arrays["states"].shape == (50, 8)
+    assert (arrays["states"][:, 2:] == 0).all()
+
+
+# --- noise -------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return pairs.shipped("dense-shared-digits-seed0", 40)
+
+
+def test_pairs_have_parameters_of_equal_shapes():
+    nets = [pairs._built(kind, 24, 5, shared) for kind in noise.KINDS for shared in (True, False)]
+    for one, other in zip(nets[:2], nets[2:], strict=True):
+        shapes = [{name: value.shape for name, value in net.state_dict().items()} for net in (one, other)]
+        assert shapes[0] == shapes[1]
+    assert sum(p.numel() for p in nets[0].parameters()) == 784 * 24 + 24 + 24 * 24 + 24 + 10 * 24 + 10
+
+
+def test_a_net_of_a_pair_is_found_again_by_its_parameters(monkeypatch):
+    torch.manual_seed(3)
+    net = pairs._built("plain", 24, 5, True)
+    pixels, labels = np.random.default_rng(0).random((7, 1, 28, 28)), np.arange(7)
+    monkeypatch.setattr(pairs, "test_pixels", lambda name, samples: (pixels[:samples], labels[:samples]))
+    parameters = {name: value.numpy().copy() for name, value in net.state_dict().items()}
+    noisy = pairs.retold("plain", parameters, depth=5, shared=True, samples=6)
+    run = resdyn.simulate(noisy.net.system, noisy.net.states, depth=5, save="final")
+    with torch.no_grad():
+        logits = net.double()(torch.from_numpy((pixels[:6] - 0.1307) / 0.3081)).numpy()
+    assert np.abs(noisy.net.readout(run.final) - logits).max() < 1e-9
+
+
+def test_noise_of_size_zero_changes_nothing(digits):
+    config = noise.Config(levels=(0.0,), layer_level=0.0)
+    run = resdyn.simulate(digits.net.system, digits.net.states, depth=15)
+    clean = following.right(digits.net, run.final)
+    assert noise._accuracy(digits, config, 0).tolist() == [clean]
+    assert noise._layer_accuracy(digits, run.x, np.array([0, 7, 15]), config, 0).tolist() == [clean] * 3
+    large = noise.Config(levels=(5.0,), layer_level=20.0)
+    assert noise._accuracy(digits, large, 0)[0] < 0.5
+    assert noise._layer_accuracy(digits, run.x, np.array([15]), large, 0)[0] < 0.5
+
+
+def test_first_states_follow_noise_of_pixels_linearly(digits):
+    assert np.abs(digits.embed(digits.pixels) - digits.net.states).max() < 1e-12
+    change = 0.1 * np.random.default_rng(0).standard_normal((2, *digits.pixels.shape))
+    moved = digits.embed(digits.pixels + change) - digits.net.states
+    twice = digits.embed(digits.pixels + 2 * change) - digits.net.states
+    assert moved.shape == (2, 40, 64)
+    assert np.abs(twice - 2 * moved).max() < 1e-12
+
+
+def test_first_order_is_exact_in_a_linear_net(digits):
+    # 0.5 x per layer: variance grows by 2.25 a layer, and so does that between images
+    system = resdyn.ResidualMap.residual(0.5 * np.eye(64), np.zeros(64), activation="identity")
+    linear = dataclasses.replace(digits, net=dataclasses.replace(digits.net, system=system, depth=4))
+    found = noise._measured(linear, noise.Config(images=3, draws=12, starts=(0.0, 0.5), levels=(0.1,)), 0)
+    for z in range(2):
+        evolved = noise._evolution(found["pixel_variance"][z], found["pixel_predicted"][z], found["signal"])
+        assert evolved["gain"] == pytest.approx(2.25**4)
+        assert evolved["log10_relative_gain"] == pytest.approx(0, abs=1e-9)
+        assert evolved["predicted"] == pytest.approx(1)
+    assert found["exponents"] == pytest.approx(np.log(1.5))
+    assert found["signal"][0] == pytest.approx(((linear.net.states - linear.net.states.mean(axis=0)) ** 2).sum() / 40)
+    assert np.isnan(found["layer_variance"][1, :2]).all()
+    entering = found["layer_predicted"][:, [0, 2]]
+    # a tenth of the deviation between images, whatever the layer
+    assert entering[0, 0] == pytest.approx(0.01 * found["signal"][0])
+    assert entering[1, 1] == pytest.approx(0.01 * found["signal"][2])
+    assert found["layer_predicted"][1, -1] == pytest.approx(2.25**2 * entering[1, 1])
+
+
+def test_exponents_are_those_of_the_determinants(smoke):
+    exponents = smoke("noise").arrays["residual.0.exponents"]
+    net = following.followed("dense-shared-digits-seed0", 6)
+    run = resdyn.simulate(net.system, net.states, depth=15)
+    y = run.activations[:-1, 0]
+    logs = [np.linalg.slogdet(np.eye(64) + (v * (1 - v))[:, None] * net.system.W)[1] for v in y]
+    assert exponents[0].sum() * 15 == pytest.approx(sum(logs), abs=1e-6)
+
+
+# --- verdicts, from made-up numbers ------------------------------------------------------------------
+
+
+def summed(name="a", **changes):
+    accuracy = {
+        "whole": 0.98,
+        "without_input": 0.98,
+        "between": 0.15,
+        "within_class": 0.98,
+        "averaged_all": 0.1,
+        "averaged_one_least": 0.97,
+    }
+    probe = {"x_first": 0.5, "x_last": 0.98, "y_last": 0.8, "y_best": 0.9, "null": 0.2}
+    return {
+        "name": name,
+        "samples": 1000,
+        "chance": 0.1,
+        "accuracy": {part: changes.get(part, value) for part, value in accuracy.items()},
+        "probe": {part: changes.get(part, value) for part, value in probe.items()},
+    }
+
+
+@pytest.mark.parametrize(
+    ("verdict", "changes"),
+    [
+        (claims_dynamics.sums_verdict, {"y_last": 0.975}),
+        (claims_dynamics.sums_verdict, {"y_last": 0.99}),
+        (claims_dynamics.carriers_verdict, {"without_input": 0.9}),
+        (claims_dynamics.carriers_verdict, {"between": 0.6}),
+        (claims_dynamics.ablations_verdict, {"averaged_one_least": 0.9}),
+    ],
+)
+def test_the_sum_is_judged_net_by_net(verdict, changes):
+    assert verdict({"nets": [summed(), summed("b")]}) == "confirmed"
+    assert verdict({"nets": [summed(), summed("b", **changes)]}) == "qualified: in a alone"
+    assert verdict({"nets": [summed(**changes)]}) == "not confirmed"
+
+
+def test_a_difference_counts_from_two_standard_errors_on():
+    # of 400 samples: 0.9 ± 0.015 and 0.85 ± 0.018, apart by 2.1 errors of the difference, 0.023
+    assert judging.larger(0.9, 0.85, 400)
+    assert not judging.larger(0.9, 0.86, 400)
+    assert not judging.larger(0.85, 0.9, 400)
+    assert judging.standard_error(1.0, 100) > 0
+
+
+def window(probe, null, above=1.0, time=0.5):
+    return {"probe": probe, "time_shuffled": time, "largest_null": null, "above_null": above}
+
+
+def rested(name, at_rest, trained=0.9, late=0.9, above=1.0, time=0.5):
+    return {
+        "name": name,
+        "samples": 300,
+        "at_rest": at_rest,
+        "moving_units": 3.0,
+        "accuracy": 0.98,
+        "trained": window(trained, 0.2, time=time),
+        "late": window(late, 0.2, above, time),
+    }
+
+
+def test_separability_is_judged_in_nets_without_rest_alone():
+    nets = [rested("c free 0", 1.0, above=0.0), rested("c anti 0", 0.0), rested("c anti 1", 0.1)]
+    summary = {"layers": 1000, "nets": nets}
+    assert claims_dynamics.separable_verdict(summary) == "confirmed"
+    assert claims_dynamics.in_time_verdict(summary) == "confirmed"
+    assert claims_dynamics.resting_verdict(summary) == "measured: in 2 of 3 trained nets most samples are not at rest"
+    assert "not at rest, c anti, 2 nets: trained 0.90 [0.90, 0.90]" in claims_dynamics.separable(summary)
+    assert "at rest, c free, 1 net: " in claims_dynamics.separable(summary)
+    nets[1] = rested("c anti 0", 0.0, above=0.1, time=0.89)
+    words = "qualified: in the layers of training in 2 of 2 nets, in late layers in 1"
+    assert claims_dynamics.separable_verdict(summary) == words
+    assert claims_dynamics.in_time_verdict(summary) == "qualified: in c anti 1 alone"
+    assert claims_dynamics.separable_verdict({"nets": nets[:1]}) == "no net to judge"
+    assert claims_dynamics.in_time_verdict({"nets": nets[:1]}) == judging.of_nets({}) == "not run"
+
+
+def test_training_is_judged_against_the_same_seeds_before_it():
+    gains = {0: 0.1, 1: 0.12, 2: 0.11}
+    nets = [rested(f"c anti {k}", 0.0, trained=0.8 + gain) for k, gain in gains.items()]
+    nets += [rested(f"c anti {k} untrained", 0.0, trained=0.8) for k in gains]
+    assert judging.through_training(nets)["c anti"] == pytest.approx(list(gains.values()))
+    assert claims_dynamics.training_verdict({"nets": nets}) == "confirmed"
+    nets[-1] = rested("c anti 2 untrained", 0.0, trained=0.99)
+    assert claims_dynamics.training_verdict({"nets": nets}) == "not confirmed"
+    one_seed = [nets[0], nets[3]]
+    assert claims_dynamics.training_verdict({"nets": one_seed}) == "not judged: one seed"
+    assert len(judging.trained(nets)) == 3
+
+
+def of_pair(kind, seed, accuracy, clean=0.97, gain=0.1, predicted=1.0):
+    evolved = {"gain": 2.0, "log10_relative_gain": gain, "relative_at_end": 0.1, "predicted": predicted}
+    return {
+        "kind": kind,
+        "seed": seed,
+        "layers": 15,
+        "parameters": 1000,
+        "clean": clean,
+        "accuracy": [0.9, accuracy],
+        "layer_accuracy": {"0": accuracy, "7": accuracy},
+        "exponent": gain,
+        "median_exponent": gain,
+        "growing": gain,
+        "signal_gain": 3.0,
+        "input": {"0.02": evolved, "0.3": evolved},
+        "layer": {"0": evolved, "7": evolved},
+    }
+
+
+def noisy(residual, plain, **changes):
+    nets = [of_pair("residual", k, a, **changes) for k, a in enumerate(residual)]
+    nets += [of_pair("plain", k, a, gain=-0.2) for k, a in enumerate(plain)]
+    return {"levels": [0.1, 0.3], "layer_level": 1.0, "seeds": len(residual), "nets": nets}
+
+
+@pytest.mark.parametrize(
+    ("residual", "changes", "verdict"),
+    [
+        ([0.8, 0.81, 0.82], {}, "confirmed"),
+        ([0.8, 0.81, 0.82], {"clean": 0.995}, "confirmed"),
+        ([0.8, 0.81, 0.82], {"clean": 0.999 + 0.2}, "qualified: the accuracy, not the loss from clean"),
+        ([0.5, 0.81, 0.82], {}, "not confirmed: no difference beyond the spread over seeds"),
+        ([0.5, 0.51, 0.52], {}, "not confirmed: the plain net is more robust"),
+    ],
+)
+def test_robustness_is_judged_by_the_spread_over_seeds(residual, changes, verdict):
+    summary = noisy(residual, [0.7, 0.71, 0.715], **changes)
+    assert claims_noise.robust_verdict(summary) == verdict
+    at_layers = "confirmed" if residual[0] == 0.8 else "not confirmed"
+    assert claims_noise.robust_at_layers_verdict(summary) == at_layers
+    assert f"0.3: {np.median(residual):.3f} [" in claims_noise.robust(summary)
+    assert claims_noise.robust_verdict(noisy(residual[:1], [0.7])) == "not judged: one seed"
+
+
+def test_robustness_at_layers_is_judged_layer_by_layer():
+    summary = noisy([0.8, 0.81, 0.82], [0.7, 0.71, 0.715])
+    for net in summary["nets"]:
+        net["layer_accuracy"] = {"0": net["layer_accuracy"]["0"], "7": 0.9}
+    assert claims_noise.robust_at_layers_verdict(summary) == "qualified: for layer 0 alone"
+    assert "layer 7 +0.000 [+0.000, +0.000]" in claims_noise.robust_at_layers(summary)
+
+
+def test_evolution_differs_where_no_seeds_meet():
+    pair = noisy([0.8, 0.8], [0.7, 0.7])
+    assert claims_noise.evolution_verdict(pair) == "confirmed"
+    pair["nets"][0]["growing"] = -0.3
+    assert claims_noise.evolution_verdict(pair) == "qualified: by relative variance, median exponent"
+    assert claims_noise.evolution_verdict(noisy([0.8, 0.8], [0.7, 0.7], gain=-0.2)) == "not confirmed"
+    assert claims_noise.evolution_verdict(noisy([0.8], [0.7])) == "not judged: one seed"
+
+
+def test_tangents_predict_within_a_tenth():
+    pair = noisy([0.8], [0.7])
+    assert claims_noise.tangents_verdict(pair) == "confirmed"
+    pair["nets"][0]["input"] = {**pair["nets"][0]["input"], "0.3": {"predicted": 1.2}}
+    assert claims_noise.tangents_verdict(pair) == "qualified: for noise of 0.02, not for all sizes"
+    assert claims_noise.tangents_verdict(noisy([0.8], [0.7], predicted=0.8)) == "not confirmed"
+    assert claims_noise._worst([1.05, 0.9, 1.08]) == 0.9
+
+
+def test_intervals_are_those_of_student():
+    low, high = judging.interval([1.0, 2.0, 3.0])
+    assert (low, high) == pytest.approx((2 - 2.484, 2 + 2.484), abs=1e-3)  # 4.303 · 1 / √3
+    assert judging.sign([1.0, 2.0, 3.0]) == "open"
+    assert judging.sign([-2.0, -2.1, -2.05]) == "negative"
+    assert judging.over_seeds([0.5]) == "+0.500 (one seed)"
