@@ -3,6 +3,7 @@
 import dataclasses
 import importlib
 import inspect
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -12,6 +13,8 @@ from typing import Any
 
 ROOT = Path(__file__).parents[1]
 RESULTS = Path("results")
+# a module beside the scripts may use the presets of others
+_HAS_PRESETS = re.compile(r"^PRESETS\b", re.MULTILINE)
 PARTS = ("Config", "PRESETS", "compute", "summarize", "plot")
 
 
@@ -86,7 +89,9 @@ def _word(value: Any) -> str:
 def experiments_in(paper: str, root: Path = ROOT, *, reading: bool = False) -> list[Experiment]:
     """The scripts of a paper, by name; to read what is kept also those that need a package which is not installed."""
     (paper,) = papers_named(paper, root)
-    scripts = (path for path in sorted((root / paper).glob("*.py")) if "PRESETS" in path.read_text(encoding="utf-8"))
+    scripts = (
+        path for path in sorted((root / paper).glob("*.py")) if _HAS_PRESETS.search(path.read_text(encoding="utf-8"))
+    )
     return [Experiment(_script(f"{root.name}.{paper}.{path.stem}", path, reading)) for path in scripts]
 
 

@@ -106,6 +106,11 @@ def root(tmp_path, monkeypatch):
         del sys.modules[name]
 
 
+def test_a_module_that_uses_the_presets_of_others_is_no_script(root):
+    (root / "toy1999_squares" / "beside.py").write_text("import others\n\nused = others.PRESETS\n")
+    assert [experiment.name for experiment in experiments_in("toy1999", root)] == ["squares"]
+
+
 def script(root):
     for name in [name for name in sys.modules if name.partition(".")[0] == "toys"]:
         del sys.modules[name]
