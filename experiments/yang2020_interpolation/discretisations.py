@@ -43,9 +43,7 @@ def error(system: resdyn.ResidualMap, x: Array, method: str, horizon: float) -> 
         found = resdyn.simulate(system, x, depth=depth, method=method, save="final").final
     else:
         block = resdyn.networks.from_residual_map(system)
-        flow = resdyn.networks.ode_flow(
-            block, method=method, step=system.step, horizon=horizon, block_step=system.step
-        )
+        flow = resdyn.networks.ode_flow(block, method=method, step=system.step, horizon=horizon, block_step=system.step)
         found = flow(x)
     return float(np.sqrt(((found - exact) ** 2).sum(axis=-1).mean()))
 

@@ -30,9 +30,7 @@ def level(system: resdyn.ResidualMap, dynamics: str) -> int:
 
 def leading_exponent(system: resdyn.ResidualMap, dynamics: str, starts: Array, depth: int, transient: int) -> Array:
     """The largest Lyapunov exponent from each start; infinite where the orbit runs away."""
-    found = resdyn.lyapunov_spectrum(
-        system, starts, depth=depth, transient=transient, n_exponents=1, dynamics=dynamics
-    )
+    found = resdyn.lyapunov_spectrum(system, starts, depth=depth, transient=transient, n_exponents=1, dynamics=dynamics)
     return np.where(found.status == Status.OK, found.exponents[..., 0], np.inf)
 
 
@@ -58,9 +56,7 @@ def surveyed(kind: str, W: Array, coefficients: Any, starts: Array, depth: int, 
     for dynamics in DYNAMICS:
         systems = [of(lam) for lam in coefficients]
         rows["level"].append([level(s, dynamics) for s in systems])
-        rows["exponent"].append(
-            [leading_exponent(s, dynamics, starts[:2], depth, transient).max() for s in systems]
-        )
+        rows["exponent"].append([leading_exponent(s, dynamics, starts[:2], depth, transient).max() for s in systems])
         rows["rests"].append([resting_states(s, dynamics, starts, transient + depth) for s in systems])
     return {name: np.array(table) for name, table in rows.items()}
 

@@ -101,9 +101,7 @@ def _exponents(ax: Any, survey: dict[str, Any]) -> None:
         ("map", "lost", ":", "k", "network: runs away"),
     )
     for dynamics, name, style, colour, label in shown:
-        ax.plot(
-            survey["coefficients"], survey["in"][dynamics][name], style, marker=".", color=colour, label=label
-        )
+        ax.plot(survey["coefficients"], survey["in"][dynamics][name], style, marker=".", color=colour, label=label)
     ax.set(
         xlabel="coefficient λ", ylabel=f"share of {survey['nets']} random nets", ylim=(-0.04, 1.04),
         title="In: largest Lyapunov exponents (h = 1)",
@@ -121,7 +119,9 @@ def _attractors(ax: Any, one: dict[str, Any]) -> None:
     low, high = one["window"]["map"]
     ax.axvspan(low, high, color=COLOURS[3], alpha=0.12, label="network: 0 attracts (closed form)")
     ax.axvline(one["window"]["flow"][0], color=COLOURS[0], linewidth=1, label="flow: Hopf bifurcation, λ = growth")
-    ax.plot(one["coefficients"], one["map"]["diverged"], color="k", linestyle=":", label="share of states that run away")
+    ax.plot(
+        one["coefficients"], one["map"]["diverged"], color="k", linestyle=":", label="share of states that run away"
+    )
     ax.set(xlabel="coefficient λ", ylabel="attractors found", ylim=(-0.2, 6.3), title="two units that turn and stretch")
     ax.title.set_fontsize("medium")
     ax.legend(fontsize="x-small")
