@@ -3,13 +3,13 @@ r"""Experiment 6: when the damped logistic flow and its network contract, and wh
     python -m experiments.yang2020_interpolation.lyapunov --preset laptop
 
 - *one unit*: the flow :math:`\dot x = -\lambda x + \alpha\sigma(Wx + b)` contracts if α‖W‖₂ < 4λ, its map if
-  |1 − hλ| + hα‖W‖₂/4 < 1 (proven in the derivation of damped networks). A unit that inhibits itself, over its step: where the
-  second fails although the first holds, the network ends on a 2-cycle; its amplitude is known.
+  |1 − hλ| + hα‖W‖₂/4 < 1 (proven in the derivation of damped networks). A unit that inhibits itself, over its step:
+  where the second fails although the first holds, the network ends on a 2-cycle; its amplitude is known.
 - *random nets*: rates at which distances of orbits change, against both bounds.
-- *trained logistic nets* with shared weights (lagzi2021): the damping from which on the flow would contract, and leading
-  finite-time exponents over the damping.
-- *trained In-ResNets and λ-In-ResNets*: largest singular values of the units' Jacobians and shares of them above 1, and
-  leading exponents of stages, beside the same units with λ = 0 at the same states, and beside plain ResNets.
+- *trained logistic nets* with shared weights (lagzi2021): the damping from which on the flow would contract, and
+  leading finite-time exponents over the damping.
+- *trained In-ResNets and λ-In-ResNets*: largest singular values of the units' Jacobians and shares of them above 1,
+  and leading exponents of stages, beside the same units with λ = 0 at the same states, and beside plain ResNets.
 
 Our choices: all of it but the nets; the paper's own Lyapunov analysis was not at hand. "With λ = 0" keeps all weights
 and changes the coefficient alone, from 1 − λ to 1 on the skip path and, in λ-In-ResNets, from 1 + λ to 1 on the branch;

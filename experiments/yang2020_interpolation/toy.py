@@ -80,7 +80,8 @@ PRESETS = {
 TOLERANCES = {
     "stability.*": 1e-6,
     "discretisations.orders.*.*": 0.02,
-    "survey.*.*.proven": 1e-9,
+    "survey.in.*.proven": 1e-9,
+    "survey.lambda-in.*.proven": 1e-9,
     "survey.contradictions": 0.0,
     "one_net.window": 1e-9,
     "one_net.map.attractors": 0.0,

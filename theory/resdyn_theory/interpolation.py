@@ -149,8 +149,8 @@ def _stable_steps() -> Iterator[Statement]:
     yield Statement(
         label="euler-of-a-rotation",
         text=(
-            r"**Stable steps.** Let the flow turn and shrink, :math:`\dot x = -\lambda x + \omega Rx` with R the rotation "
-            "by 90°. One Euler step changes squared lengths by the factor 1 plus"
+            r"**Stable steps.** Let the flow turn and shrink, :math:`\dot x = -\lambda x + \omega Rx` with R the "
+            "rotation by 90°. One Euler step changes squared lengths by the factor 1 plus"
         ),
         left=r"|1 - h\lambda + ih\omega|^2 - 1",
         derived=euler,
@@ -221,8 +221,8 @@ def _contraction() -> Iterator[Statement]:
             r"so that :math:`|e(t)| \le e^{-(\lambda - \alpha\|W\|_2/4)t}|e(0)|`: **the damped logistic flow contracts "
             r"if** :math:`\alpha\|W\|_2 < 4\lambda`. One layer of its map multiplies differences by "
             r":math:`(1 - h\lambda)I + h\alpha\Sigma W`, whose norm is at most "
-            r":math:`q = |1 - h\lambda| + h\alpha\nu/4` with :math:`\nu = \|W\|_2`. Up to hλ = 1 the condition q < 1 is "
-            "that of the flow,"
+            r":math:`q = |1 - h\lambda| + h\alpha\nu/4` with :math:`\nu = \|W\|_2`. Up to hλ = 1 the condition q < 1 "
+            "is that of the flow,"
         ),
         left=r"1 - q\,\big|_{h\lambda \le 1}",
         derived=1 - ((1 - h * lam) + h * alpha * norm / 4),
@@ -248,8 +248,8 @@ def _two_cycle() -> Iterator[Statement]:
     yield Statement(
         label="inhibited-unit",
         text=(
-            r"**Where it fails.** Among all weights of norm ν the condition is sharp: let one unit inhibit itself, W = −ν "
-            r"(or let N units, W = −νI), with the bias :math:`b = \nu x^*`, so that it rests at "
+            r"**Where it fails.** Among all weights of norm ν the condition is sharp: let one unit inhibit itself, "
+            r"W = −ν (or let N units, W = −νI), with the bias :math:`b = \nu x^*`, so that it rests at "
             r":math:`x^* = \alpha/(2\lambda)` with the steepest slope. About it, the map is odd:"
         ),
         left=r"e' = x' - x^*",
