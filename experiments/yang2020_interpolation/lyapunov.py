@@ -53,9 +53,9 @@ class Config:
     shared_images: int = 10
     dampings: tuple[float, ...] = (0.0, 0.1, 0.25, 0.5, 1.0, 1.5, 2.0)
     weights: tuple[str, ...] = TRAINED
-    images: int = 2
+    images: int = 3
     """At which largest gains and exponents are computed."""
-    counted: tuple[int, ...] = (1, 1, 2)
+    counted: tuple[int, ...] = (1, 2, 3)
     """In each stage, at which singular values are counted: seconds for each unit of the first stage."""
     seed: int = 0
 
