@@ -178,7 +178,8 @@ def apart(ours: Sequence[float], plain: Sequence[float]) -> str:
 PLAIN_NAMES = (("above", "share above 1"), ("largest", "largest"), ("exponent", "exponent of stages"))
 
 
-def _plain_measured(summary: Summary) -> str | None:
+def _plain_measured(summary: Summary) -> Any:
+    """None where there is no plain net."""
     kinds = summary["trained"]["kinds"]
     if "plain" not in kinds:
         return None

@@ -21,7 +21,7 @@ UNTRAINED = "untrained "
 def net_and_inputs(name: str, images: int, seed: int) -> tuple[Any, Array]:
     """A net in double precision, and what it sees of so many test images."""
     if name.startswith(UNTRAINED):
-        kind = name.removeprefix(UNTRAINED)
+        kind: Any = name.removeprefix(UNTRAINED)
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             net = resdyn.networks.resnet(

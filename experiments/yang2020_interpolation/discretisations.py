@@ -13,7 +13,7 @@ KINDS = ("in", "lambda-in")
 DISCRETISATIONS = ("residual", "exponential", "midpoint", "rk4")
 ORDERS = {"residual": 1, "exponential": 1, "midpoint": 2, "rk4": 4}
 # far below every error that is measured against it
-TIGHT = {"rtol": 1e-11, "atol": 1e-12}
+TIGHT: dict[str, Any] = {"rtol": 1e-11, "atol": 1e-12}
 
 
 def family(kind: str, W: Array, b: Array | None = None, **options: Any) -> Any:

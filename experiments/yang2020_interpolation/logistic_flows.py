@@ -15,7 +15,7 @@ from experiments.public_weights import trained_net
 Array = NDArray[Any]
 
 # tolerances of the flow, far below the distances that are compared
-TIGHT = {"rtol": 1e-9, "atol": 1e-12}
+TIGHT: dict[str, Any] = {"rtol": 1e-9, "atol": 1e-12}
 
 
 def logistic(W: Array, b: Array, *, damping: float, step: float, gain: float = 1.0) -> resdyn.ResidualMap:

@@ -61,7 +61,7 @@ def measured_growth(method: str, step: float, damping: float, rotation: float, l
         end = flow(start[None])[0]
     else:
         # relative alone: a state that has shrunk far below any absolute tolerance would count as exact
-        tight = {"rtol": 1e-10, "atol": 1e-60} if method == "RK45" else {}
+        tight: dict[str, Any] = {"rtol": 1e-10, "atol": 1e-60} if method == "RK45" else {}
         end = resdyn.simulate(system, start, depth=layers, method=method, save="final", **tight).final
     return float(np.linalg.norm(end) ** (1 / layers))
 

@@ -18,7 +18,7 @@ def drawn(config: Any, arrays: dict[str, Array], summary: dict[str, Any]) -> Any
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 10.6), layout="constrained")
-    upper, lower = figure.subfigures(2, 1, height_ratios=[2.0, 1.25])
+    upper, lower = np.ravel(figure.subfigures(2, 1, height_ratios=[2.0, 1.25]))
     axes = upper.subplots(2, 3)
     _stable_steps(axes[0, 0], config, arrays, summary["stability"])
     _errors(axes[0, 1], config, arrays, summary["discretisations"])
