@@ -144,7 +144,7 @@ def _beside(ax: Any, trained: dict[str, Any], name: str, words: str) -> None:
     ax.set(
         xlabel=f"{words}, the same unit with λ = 0",
         ylabel=f"{words}, as trained",
-        title=f"units of trained nets: {words}",
+        title=f"units of the nets: {words}",
     )
     ax.legend(fontsize="x-small")
 
@@ -167,7 +167,5 @@ def _exponents(ax: Any, trained: dict[str, Any]) -> None:
     stages = sorted({int(s) for net in trained["nets"].values() for s in net["stages"]})
     ax.set_xticks(stages, [f"stage {s}" for s in stages])
     ax.axhline(0, color="0.7", linewidth=0.8)
-    ax.set(
-        ylabel="leading finite-time exponent, per block", title=f"stages of trained nets ({trained['images']} images)"
-    )
+    ax.set(ylabel="leading finite-time exponent, per block", title=f"stages of the nets, images: {trained['images']}")
     ax.legend(fontsize="x-small")

@@ -18,7 +18,8 @@ def drawn(config: Any, arrays: dict[str, Array], summary: dict[str, Any]) -> Any
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(13, 10.6), layout="constrained")
-    upper, lower = np.ravel(figure.subfigures(2, 1, height_ratios=[2.0, 1.25]))
+    halves: Any = figure.subfigures(2, 1, height_ratios=[2.0, 1.25])
+    upper, lower = halves
     axes = upper.subplots(2, 3)
     _stable_steps(axes[0, 0], config, arrays, summary["stability"])
     _errors(axes[0, 1], config, arrays, summary["discretisations"])
@@ -66,6 +67,8 @@ def _errors(ax: Any, config: Any, arrays: dict[str, Array], numbers: dict[str, A
                 config.steps, errors[m, :, lam], style, marker=MARKS[method], color=COLOURS[m], markersize=4,
                 label=f"{words} (λ = {config.coefficients[lam]:g})",
             )  # fmt: skip
+    ax.set_xticks(config.steps, [f"{h:g}" for h in config.steps])
+    ax.minorticks_off()
     ax.set(xlabel="step h", ylabel=f"distance from the flow at t = {config.horizon:g}", title="In: error against step")
     ax.title.set_fontsize("medium")
     ax.legend(fontsize="x-small")

@@ -325,6 +325,14 @@ def test_verdicts_that_confirm(smoke):
     ) == "qualified: too much of it, and the network runs away"  # fmt: skip
 
 
+def test_shared_nets_whose_networks_cannot_contract_are_told(smoke):
+    summary = smoke("lyapunov").summary
+    path = ("shared", "dense-shared-digits-seed0", "bounds")
+    assert CLAIMS["shared-logistic-nets"].verdict(summary) == "confirmed"
+    too_strong = changed(summary, *path, to=[0.9, 0.5])
+    assert CLAIMS["shared-logistic-nets"].verdict(too_strong) == "qualified: the flows; of the networks 0 of 1"
+
+
 def test_fewer_and_apart():
     assert claims_flows.fewer([[2.0, 1.0], [3.0, 1.0], [None, None]]) == "confirmed"
     assert claims_flows.fewer([[2.0, 1.0]] * 3 + [[1.0, 2.0]]).startswith("qualified")
