@@ -302,7 +302,11 @@ def test_every_claim_can_be_told_of_a_smoke_run(smoke, key):
         ("shared-logistic-nets", ("shared", "dense-shared-digits-seed0", "exponents", "most"), [9.0, 9.0]),
         ("shared-logistic-nets", ("shared", "dense-shared-digits-seed0", "exponents", "least"), [-0.1, -3.0]),
         ("in-largest-gain", ("trained", "kinds", "in", "damped_largest"), [[1.0, 2.0], [2.0, 1.0]]),
-        ("below-the-resnet", ("trained", "kinds", "plain"), {"above": [0.0], "largest": [0.0], "exponent": [-9.0]}),
+        (
+            "below-the-resnet",
+            ("trained", "kinds", "plain"),
+            {"nets": 1, "above": [0.0], "largest": [0.0], "exponent": [-9.0]},
+        ),
     ],
 )
 def test_verdicts_follow_the_numbers(smoke, key, path, to):
@@ -331,6 +335,17 @@ def test_shared_nets_whose_networks_cannot_contract_are_told(smoke):
     assert CLAIMS["shared-logistic-nets"].verdict(summary) == "confirmed"
     too_strong = changed(summary, *path, to=[0.9, 0.5])
     assert CLAIMS["shared-logistic-nets"].verdict(too_strong) == "qualified: the flows; of the networks 0 of 1"
+
+
+def test_few_seeds_do_not_confirm_a_difference_between_nets(smoke):
+    def of(seeds):
+        low, high = ({name: [v] * seeds for name in ("above", "largest", "exponent")} for v in (1.0, 2.0))
+        kinds = {"in": low | {"nets": seeds}, "plain": high | {"nets": seeds}}
+        return CLAIMS["below-the-resnet"].verdict({"trained": {"kinds": kinds}})
+
+    assert of(3) == "confirmed"
+    assert of(2).startswith("qualified: lower in In share above 1, In largest, In exponent")
+    assert of(2).endswith("(2 seeds each)")
 
 
 def test_fewer_and_apart():
