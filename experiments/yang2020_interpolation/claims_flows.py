@@ -181,7 +181,7 @@ def apart(ours: Sequence[float], plain: Sequence[float]) -> str:
 
 
 FEWEST_SEEDS = 3
-"""Two kinds that do not differ are apart, in this order, in one of 20 draws of three seeds each; of two, in one of 6."""
+"""Kinds that do not differ are apart, in this order, in one of 20 draws of three seeds each; of two, in one of 6."""
 PLAIN_NAMES = (("above", "share above 1"), ("largest", "largest"), ("exponent", "exponent of stages"))
 
 

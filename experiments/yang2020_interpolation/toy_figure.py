@@ -99,7 +99,7 @@ def _exponents(ax: Any, survey: dict[str, Any]) -> None:
     shown = (
         ("flow", "contracting", "-", COLOURS[2], "flow: exponent < 0"),
         ("map", "contracting", "--", COLOURS[2], "network: exponent < 0"),
-        ("map", "expanding", "--", COLOURS[3], "network: exponent > 0"),
+        ("map", "expanding", "--", COLOURS[3], "network: exponent > 0, or growing"),
         ("flow", "expanding", "-", COLOURS[3], "flow: exponent > 0"),
         ("map", "lost", ":", "k", "network: runs away"),
     )
