@@ -3,8 +3,9 @@
 from collections.abc import Iterator
 
 import sympy
-from sympy import Function, ImmutableMatrix, Matrix, symbols
+from sympy import Function, ImmutableMatrix, Matrix, Rational, symbols
 
+from resdyn_theory.activations import logistic, z
 from resdyn_theory.symbolic import Statement
 
 x, h, lam, alpha = symbols("x h lambda alpha", real=True)
@@ -59,6 +60,9 @@ def statements() -> Iterator[Statement]:
     yield from _jacobian()
     yield from _adjoint()
     yield from _exponential()
+    yield from _stable_steps()
+    yield from _contraction()
+    yield from _two_cycle()
 
 
 def _jacobian() -> Iterator[Statement]:
@@ -134,4 +138,145 @@ def _exponential() -> Iterator[Statement]:
         derived=sympy.limit(weight, damping, 0),
         closed_form=step,
         source="hochbruck2010, sec. 2.1",
+    )
+
+
+def _stable_steps() -> Iterator[Statement]:
+    """A damped rotation: what one layer multiplies squared lengths by."""
+    omega = symbols("omega", positive=True)
+    damping, step, T = symbols("lambda h T", positive=True)
+    euler = sympy.expand((1 - step * damping) ** 2 + (step * omega) ** 2) - 1
+    yield Statement(
+        label="euler-of-a-rotation",
+        text=(
+            r"**Stable steps.** Let the flow turn and shrink, :math:`\dot x = -\lambda x + \omega Rx` with R the "
+            "rotation by 90°. One Euler step changes squared lengths by the factor 1 plus"
+        ),
+        left=r"|1 - h\lambda + ih\omega|^2 - 1",
+        derived=euler,
+        closed_form=step * (step * (damping**2 + omega**2) - 2 * damping),
+    )
+    longest = 2 * damping / (damping**2 + omega**2)
+    yield Statement(
+        label="euler-best-damping",
+        text=(
+            r"so it is stable below the step :math:`2\lambda/(\lambda^2 + \omega^2)`. That is nothing without damping, "
+            "largest at λ = ω, and falls beyond: more damping then calls for shorter steps,"
+        ),
+        left=r"\frac{d}{d\lambda}\,\frac{2\lambda}{\lambda^2 + \omega^2}",
+        derived=sympy.diff(longest, damping),
+        closed_form=2 * (omega - damping) * (omega + damping) / (damping**2 + omega**2) ** 2,
+    )
+    # e^{-hλ} by T = tanh(hλ/2)
+    kept = (1 - T) / (1 + T)
+    yield Statement(
+        label="exponential-of-a-rotation",
+        text=(
+            r"The exponential map keeps :math:`e^{-h\lambda} = (1 - T)/(1 + T)` of the state, "
+            r":math:`T = \tanh\tfrac{h\lambda}2 < 1`. It is stable at every step if λ ≥ ω, and else where T is below "
+            r":math:`\lambda^2/\omega^2`:"
+        ),
+        left=r"\left|e^{-h\lambda} + \frac{i\omega}{\lambda}(1 - e^{-h\lambda})\right|^2 - 1",
+        derived=kept**2 + (omega / damping) ** 2 * (1 - kept) ** 2 - 1,
+        closed_form=4 * T / (1 + T) ** 2 * (T * omega**2 / damping**2 - 1),
+    )
+
+
+def _contraction() -> Iterator[Statement]:
+    """Distances of two orbits of the damped flow and of its map."""
+    time = symbols("t", real=True)
+    difference = Matrix([Function(f"e{i}")(time) for i in (1, 2)])
+    slopes = sympy.diag(*symbols("s1 s2", real=True))
+    weights = Matrix(2, 2, symbols("w11 w12 w21 w22", real=True))
+    velocity = -lam * difference + alpha * slopes * weights * difference
+    along = dict(zip(difference.diff(time), velocity, strict=True))
+    yield Statement(
+        label="damped-distance",
+        text=(
+            "**Contraction.** Let e be the difference of two orbits of ẋ = −λx + αφ(Wx + b). By the mean value theorem "
+            "it obeys ė = −λe + αΣ(t)We, where Σ is diagonal with slopes of φ between the two pre-activations. Hence"
+        ),
+        left=r"\tfrac12\frac{d}{dt}|e|^2",
+        derived=sympy.expand(((difference.T * difference)[0] / 2).diff(time).subs(along)),
+        closed_form=sympy.expand(
+            -lam * (difference.T * difference)[0] + alpha * (difference.T * slopes * weights * difference)[0]
+        ),
+        right=r"-\lambda|e|^2 + \alpha\, e^{\mathsf T}\Sigma We",
+    )
+    yield Statement(
+        label="logistic-slope-gap",
+        text=(
+            r"With slopes between 0 and L the last term is at most :math:`\alpha L\|W\|_2|e|^2`. For logistic units "
+            "L = 1/4,"
+        ),
+        left=r"\tfrac14 - \sigma'(z)",
+        derived=Rational(1, 4) - sympy.diff(logistic, z),
+        closed_form=(logistic - Rational(1, 2)) ** 2,
+        right=r"\left(\sigma(z) - \tfrac12\right)^2",
+    )
+    norm = symbols("nu", positive=True)
+    yield Statement(
+        label="map-contracts-below-one",
+        text=(
+            r"so that :math:`|e(t)| \le e^{-(\lambda - \alpha\|W\|_2/4)t}|e(0)|`: **the damped logistic flow contracts "
+            r"if** :math:`\alpha\|W\|_2 < 4\lambda`. One layer of its map multiplies differences by "
+            r":math:`(1 - h\lambda)I + h\alpha\Sigma W`, whose norm is at most "
+            r":math:`q = |1 - h\lambda| + h\alpha\nu/4` with :math:`\nu = \|W\|_2`. Up to hλ = 1 the condition q < 1 "
+            "is that of the flow,"
+        ),
+        left=r"1 - q\,\big|_{h\lambda \le 1}",
+        derived=1 - ((1 - h * lam) + h * alpha * norm / 4),
+        closed_form=h * (lam - alpha * norm / 4),
+    )
+    yield Statement(
+        label="map-contracts-above-one",
+        text="and beyond it is another one, which no flow knows: the step must be short,",
+        left=r"1 - q\,\big|_{h\lambda \ge 1}",
+        derived=1 - ((h * lam - 1) + h * alpha * norm / 4),
+        closed_form=2 - h * (lam + alpha * norm / 4),
+    )
+
+
+def _two_cycle() -> Iterator[Statement]:
+    """One unit that inhibits itself, about its fixed point."""
+    state, weight, half = symbols("x w s", positive=True)
+    step, damping, gain = symbols("h lambda alpha", positive=True)
+    rest = gain / (2 * damping)
+    after = (1 - step * damping) * state + step * gain * logistic.subs(z, -weight * (state - rest))
+    e = symbols("e", real=True)
+    odd = (1 - step * damping) * e - step * gain / 2 * sympy.tanh(weight * e / 2)
+    yield Statement(
+        label="inhibited-unit",
+        text=(
+            r"**Where it fails.** Among all weights of norm ν the condition is sharp: let one unit inhibit itself, "
+            r"W = −ν (or let N units, W = −νI), with the bias :math:`b = \nu x^*`, so that it rests at "
+            r":math:`x^* = \alpha/(2\lambda)` with the steepest slope. About it, the map is odd:"
+        ),
+        left=r"e' = x' - x^*",
+        derived=after.subs(state, rest + e) - rest,
+        closed_form=odd.rewrite(sympy.exp),
+        right=r"(1 - h\lambda)e - \tfrac{h\alpha}2\tanh\tfrac{\nu e}2",
+    )
+    yield Statement(
+        label="two-cycle-equation",
+        text=(r"A cycle :math:`e \leftrightarrow -e` is a zero of e' + e. With :math:`s = \nu e/2 > 0` that is"),
+        left=r"\tfrac\nu2(e' + e)",
+        derived=sympy.expand((weight / 2 * (odd + e)).subs(e, 2 * half / weight)),
+        closed_form=sympy.expand((2 - step * damping) * half - step * gain * weight / 4 * sympy.tanh(half)),
+        right=r"(2 - h\lambda)s - \tfrac{h\alpha\nu}4\tanh s",
+    )
+    strength = (2 - step * damping) * half / sympy.tanh(half)
+    slope = (1 - step * damping) - strength * (1 - sympy.tanh(half) ** 2)
+    yield Statement(
+        label="two-cycle-attracts",
+        text=(
+            r"As :math:`\tanh s/s` falls from 1 to 0, for hλ < 2 there is one such cycle exactly where "
+            r":math:`h(\lambda + \alpha\nu/4) > 2`, that is, wherever hλ ≥ 1 and q > 1. On it "
+            r":math:`h\alpha\nu/4 = (2 - h\lambda)s/\tanh s`, and the slope of the map, 1 − hλ − "
+            r":math:`\tfrac{h\alpha\nu}4\mathrm{sech}^2s`, exceeds −1:"
+        ),
+        left=r"1 + \frac{de'}{de}",
+        derived=(1 + slope).rewrite(sympy.exp),
+        closed_form=((2 - step * damping) * (1 - 2 * half / sympy.sinh(2 * half))).rewrite(sympy.exp),
+        right=r"(2 - h\lambda)\left(1 - \frac{2s}{\sinh 2s}\right)",
     )

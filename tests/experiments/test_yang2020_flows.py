@@ -1,0 +1,365 @@
+"""The smoke presets of the scripts on the damped flow, against closed forms, and the rules of their verdicts."""
+
+import copy
+import json
+
+import numpy as np
+import pytest
+
+import resdyn
+from experiments._harness import keeping
+from experiments._harness.experiment import ROOT, Experiment
+from experiments.yang2020_interpolation import (
+    claims_flows,
+    claims_toy,
+    discretisations,
+    families,
+    logistic_flows,
+    lyapunov_summary,
+    stability,
+)
+
+torch = pytest.importorskip("torch")
+from experiments.yang2020_interpolation import damped_units, lyapunov, toy  # noqa: E402
+
+PAPER = "yang2020_interpolation"
+SCRIPTS = {"toy": toy, "lyapunov": lyapunov}
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_the_smoke_run_gives_the_numbers_that_are_expected(smoke, name):
+    expected = json.loads((ROOT / PAPER / "expected.json").read_text())[name]["smoke"]
+    assert len(expected) > 5
+    assert keeping.differences(expected, smoke(name).summary) == []
+    assert (smoke(name).folder / "figure.png").stat().st_size > 10_000
+
+
+@pytest.mark.parametrize("name", SCRIPTS)
+def test_what_is_kept_is_what_is_expected_and_tells_nothing_about_a_machine(smoke, name):
+    experiment = Experiment(SCRIPTS[name])
+    keeping.refuse_paths(smoke(name).summary, name)
+    expected = json.loads((ROOT / PAPER / "expected.json").read_text())[name]
+    for preset in experiment.presets:
+        if experiment.kept(preset, ".json").is_file():
+            kept = json.loads(experiment.kept(preset, ".json").read_text())
+            keeping.refuse_paths(kept, name)
+            assert keeping.differences(expected[preset], kept["summary"]) == []
+
+
+# --- stable steps ------------------------------------------------------------------------------------
+
+
+def test_orbits_of_the_linear_problem_grow_as_the_closed_form_says(smoke):
+    arrays = smoke("toy").arrays
+    n = len(stability.METHODS) - 1
+    # maps and fixed steps multiply by one number per layer, but for rounding; RK45 has a tolerance of 1e-10
+    assert arrays["measured"][:n] == pytest.approx(arrays["closed"][:n], rel=1e-12)
+    assert arrays["measured"][n] == pytest.approx(arrays["closed"][n], rel=1e-8)
+    assert arrays["measured"][0] == pytest.approx(arrays["measured"][stability.METHODS.index("euler")], rel=1e-14)
+
+
+@pytest.mark.parametrize("method", stability.LAYERWISE)
+def test_at_the_longest_stable_step_lengths_stay(method):
+    dampings = np.array([0.3, 0.6, 0.9])
+    longest = stability.longest_step(method, dampings, 1.0)
+    assert stability.growth(method, longest, dampings, 1.0) == pytest.approx(1.0, abs=1e-14)
+    assert (stability.growth(method, 0.9 * longest, dampings, 1.0) < 1).all()
+    assert (stability.growth(method, 1.1 * longest, dampings, 1.0) > 1).all()
+
+
+def test_the_exponential_map_is_stable_at_any_step_where_damping_exceeds_the_rotation():
+    assert np.isinf(stability.longest_step("exponential", [1.0, 2.0], 1.0)).all()
+    assert stability.growth("exponential", 100.0, 1.1, 1.0) < 1
+    assert stability.growth("exponential", 0.7, 0.0, 1.0) == stability.growth("residual", 0.7, 0.0, 1.0)
+
+
+# --- discretisations ---------------------------------------------------------------------------------
+
+
+def test_the_ends_of_the_interpolation_are_the_residual_and_the_plain_layer(smoke):
+    assert abs(smoke("toy").arrays["ends"]).max() <= 1e-15
+    W, b, x = np.array([[0.5, -1.0], [0.3, 0.2]]), np.array([0.1, -0.2]), np.array([[0.3, 0.4]])
+    y = np.tanh(x @ W.T + b)
+    for kind, gain in (("in", 1.0), ("lambda-in", 1.25)):
+        layer = resdyn.simulate(discretisations.family(kind, W, b)(0.25), x, depth=1).final
+        assert layer == pytest.approx(0.75 * x + gain * y)
+
+
+def test_without_damping_euler_and_the_exponential_map_are_one(smoke):
+    errors = smoke("toy").arrays["errors"]
+    assert errors[..., 0, :, 0] == pytest.approx(errors[..., 1, :, 0], rel=1e-12)
+    # a higher order is more exact at these steps
+    assert (errors[:, :, 3] < errors[:, :, 2]).all()
+    assert (errors[:, :, 2] < errors[:, :, 0]).all()
+
+
+def test_a_linear_net_is_as_far_from_its_flow_as_exponentials_say():
+    system = resdyn.ResidualMap([[0.0]], [0.0], activation="identity", damping=0.5, step=0.5)
+    x = np.array([[2.0]])
+    assert discretisations.error(system, x, "residual", 1.0) == pytest.approx(2 * (np.exp(-0.5) - 0.75**2), rel=1e-8)
+    # the damping alone is what the exponential map treats exactly; the tolerance is that of the flow
+    assert discretisations.error(system, x, "exponential", 1.0) < 1e-9
+
+
+# --- families ----------------------------------------------------------------------------------------
+
+
+def test_a_proof_of_one_attractor_is_not_contradicted_and_has_a_reason(smoke):
+    arrays, config = smoke("toy").arrays, toy.PRESETS["smoke"]
+    proven = arrays["level"] == families.ONE
+    assert proven.any()
+    assert not proven.all()
+    assert smoke("toy").summary["survey"]["contradictions"] == 0
+    # ‖W‖ < λ is enough for the flow of tanh units, α = 1
+    enough = arrays["norm"][0][:, None] < np.array(config.survey)
+    assert enough.any()
+    assert proven[0, :, 0][enough].all()
+
+
+def test_resting_states_are_counted():
+    starts = np.array([[-2.0], [-0.5], [0.4], [1.0]])
+    pitchfork = discretisations.family("in", np.array([[1.0]]))
+    assert families.resting_states(pitchfork(0.5), "map", starts, 400) == 2
+    assert families.resting_states(pitchfork(1.5), "flow", starts, 40) == 1
+    # hλ = 2.5: the network runs away
+    assert families.resting_states(pitchfork(2.5), "map", starts, 400) == 0
+
+
+def test_exponents_of_a_resting_net_are_its_eigenvalues():
+    system = discretisations.family("in", families.spiral(1.2, 0.6))(2.0)
+    start = np.array([0.1, 0.1])
+    assert families.leading_exponent(system, "flow", start, 200, 100) == pytest.approx(-0.8, abs=1e-5)
+    assert families.leading_exponent(system, "map", start, 200, 100) == pytest.approx(
+        np.log(abs(1 - 2.0 + 1.2 + 0.6j)), abs=1e-9
+    )
+
+
+def test_one_net_goes_from_four_attractors_to_one(smoke):
+    one = smoke("toy").summary["one_net"]
+    assert one["flow"]["attractors"] == [4, 1, 1, 1]
+    assert one["flow"]["kinds"][1:3] == ["limit cycle", "fixed point"]
+    low, high = one["window"]["map"]
+    for lam in (low, high):
+        multiplier = 1 - lam + 1.2 + 0.6j
+        assert abs(multiplier) == pytest.approx(1.0)
+    # beyond hλ = 2 some states run away, though the origin attracts
+    assert one["map"]["diverged"][:3] == [0.0, 0.0, 0.0]
+    assert one["map"]["diverged"][3] > 0.3
+
+
+# --- contraction -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("ratio", "step"), [(0.5, 1.5), (0.9, 1.2), (0.25, 1.9)])
+def test_the_cycle_of_one_unit_returns_and_attracts(ratio, step):
+    amplitude = logistic_flows.cycle_amplitude(ratio, step)
+    unit = logistic_flows.inhibited(ratio, step)
+    assert amplitude > 0.1
+    x = resdyn.simulate(unit, [logistic_flows.REST + amplitude], depth=2).x[:, 0] - logistic_flows.REST
+    assert x == pytest.approx([amplitude, -amplitude, amplitude], abs=1e-12)
+    other = resdyn.simulate(unit, [logistic_flows.REST + 0.01], depth=3000, save="final").final[0]
+    assert abs(other - logistic_flows.REST) == pytest.approx(amplitude, abs=1e-9)
+
+
+def test_there_is_no_cycle_below_the_step_and_nothing_holds_the_states_beyond_two():
+    for ratio in (0.3, 0.8):
+        first = 2 / (1 + ratio)
+        assert logistic_flows.cycle_amplitude(ratio, first - 1e-9) == 0
+        assert 0 < logistic_flows.cycle_amplitude(ratio, first + 1e-3) < 0.5
+        assert np.isinf(logistic_flows.cycle_amplitude(ratio, 2.0))
+
+
+def test_proofs_for_the_map_end_where_its_bound_reaches_one(smoke):
+    config = lyapunov.PRESETS["smoke"]
+    steps = lyapunov.unit_steps(config)
+    for k, ratio in enumerate(config.ratios):
+        proven = smoke("lyapunov").arrays["unit_proven"][k]
+        assert proven[0]
+        bound = logistic_flows.factor(steps, 1.0, 4 * ratio)
+        assert (proven[1:] == (bound < 1)).all()
+        assert smoke("lyapunov").summary["one_unit"][f"{ratio:g}"]["cycles_where_the_flow_contracts"] > 0
+
+
+def test_bounds_of_rates_hold_and_are_sharp(smoke):
+    arrays, n = smoke("lyapunov").arrays, lyapunov.PRESETS["smoke"].nets
+    for name, tolerance in (("flow", 0.02), ("map", 1e-6)):
+        gap = arrays[f"random_{name}"] - arrays[f"random_{name}_bound"]
+        assert (gap < tolerance).all()
+        # W = ±‖W‖ I: neighbours of the resting state come as near to the bound as the cube of their distance
+        assert gap[0, n:].max() > -0.05
+        assert gap[0, :n].max() < gap[0, n:].max()
+
+
+def test_a_broken_bound_would_be_counted(smoke):
+    run = smoke("lyapunov")
+    arrays = dict(run.arrays) | {"random_map": run.arrays["random_map"] + 5.0}
+    summary = lyapunov.summarize(lyapunov.PRESETS["smoke"], arrays)
+    assert summary["random_nets"]["violations"] == run.arrays["random_map"].size
+    assert claims_flows.CLAIMS[5].verdict(summary).startswith("not confirmed")
+
+
+# --- trained units -----------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def pair():
+    return damped_units.Pair("untrained lambda-in", 1, 0)
+
+
+def test_gains_are_those_of_the_dense_jacobian(pair):
+    for place in (1, 5):
+        assert pair.dampings[place] > 0.1
+        found = pair.of_block(place, 0, counted=True)
+        x = torch.from_numpy(pair.states[place][0])
+        for network, prefix in ((pair.network, ""), (pair.without, "undamped_")):
+            jacobian = torch.func.jacrev(lambda s, u=network.units[place]: u.function(s[None])[0])(x)
+            values = torch.linalg.svdvals(jacobian.detach().reshape(x.numel(), x.numel())).numpy()
+            assert found[f"{prefix}largest"] == pytest.approx(values[0], rel=1e-9)
+            assert found[f"{prefix}above"] == pytest.approx((values > 1 + 1e-6).mean())
+
+
+def test_without_damping_the_branch_is_added_as_it_is(pair):
+    assert abs(damped_units.dampings(pair.without)).max() == 0
+    x, lam = pair.states[1], pair.dampings[1]
+    damped, bare = pair.network.units[1](x), pair.without.units[1](x)
+    assert damped == pytest.approx((1 - lam) * x + (1 + lam) * (bare - x))
+
+
+def test_in_resnets_change_their_largest_gain_by_no_more_than_the_damping(smoke):
+    net = smoke("lyapunov").summary["trained"]["nets"]["untrained in"]
+    units = [unit for unit in net["units"].values() if unit["damping"]]
+    assert len(units) == 3
+    # J + λI has singular values within λ of those of J (Weyl)
+    for unit in units:
+        assert 0 < abs(unit["undamped_largest"] - unit["largest"]) <= unit["damping"]
+
+
+def test_exponents_of_a_stage_are_those_of_the_product_of_its_jacobians(pair):
+    assert [unit.name for unit in pair.network.stages[1].blocks] == [pair.network.units[3].name]
+    alone = resdyn.networks.linearize(pair.network.units[3], pair.states[3][0]).to_dense()
+    assert pair.of_stage(1, 0)["exponent"] == pytest.approx(np.log(np.linalg.norm(alone, 2)), rel=1e-8)
+    two = pair.network.stages[0]
+    product = np.eye(int(np.prod(two.shape)))
+    for place in (0, 1):
+        product = resdyn.networks.linearize(pair.network.units[place], pair.states[place][0]).to_dense() @ product
+    assert pair.of_stage(0, 0)["exponent"] == pytest.approx(np.log(np.linalg.norm(product, 2)) / 2, rel=1e-8)
+
+
+def test_exponents_of_a_trained_logistic_net_stay_below_the_bound(smoke):
+    row = smoke("lyapunov").summary["shared"]["dense-shared-digits-seed0"]
+    system, depth, starts = logistic_flows.trained_map("dense-shared-digits-seed0", 2)
+    assert (row["norm"], row["depth"]) == (pytest.approx(np.linalg.norm(system.W, 2)), depth)
+    assert row["contracts_from"] == pytest.approx(row["norm"] / 4)
+    assert (np.array(row["exponents"]["most"]) <= row["bounds"]).all()
+    tangent = np.eye(64)
+    for x in resdyn.simulate(system, starts[0], depth=depth).x[:-1]:
+        tangent = (np.eye(64) + system.jacobian(0.0, x)) @ tangent
+    own = smoke("lyapunov").arrays["shared0_exponents"][0, 0]
+    assert own == pytest.approx(np.log(np.linalg.norm(tangent, 2)) / depth, rel=1e-9)
+
+
+def test_kinds_of_nets_are_told_by_their_names():
+    names = ("in-resnet20-cifar10-seed0", "lambda-in-resnet20-cifar10-seed1", "resnet20-cifar10-seed0", "untrained in")
+    assert [lyapunov_summary.kind_of(name) for name in names] == ["in", "lambda-in", "plain", "in"]
+
+
+# --- verdicts ----------------------------------------------------------------------------------------
+
+
+CLAIMS = {claim.key: claim for claim in claims_flows.CLAIMS}
+
+
+def changed(summary, *path, to):
+    """A copy of a summary with one entry replaced."""
+    new = copy.deepcopy(summary)
+    place = new
+    for name in path[:-1]:
+        place = place[name]
+    place[path[-1]] = to
+    return new
+
+
+@pytest.mark.parametrize("key", CLAIMS)
+def test_every_claim_can_be_told_of_a_smoke_run(smoke, key):
+    summary = smoke(CLAIMS[key].script).summary
+    assert len(CLAIMS[key].measured(summary)) > 20
+    assert CLAIMS[key].verdict(summary)
+
+
+@pytest.mark.parametrize(
+    ("key", "path", "to"),
+    [
+        ("between-the-ends", ("discretisations", "largest_difference_at_ends", "plain"), 1e-3),
+        ("euler-of-the-damped-flow", ("discretisations", "orders", "in", "residual"), [1.0, 2.0, 1.0]),
+        ("damping-stabilises", ("survey", "contradictions"), 1),
+        ("damping-stabilises", ("survey", "in", "flow", "proven"), [1.0, 0.5, 0.0]),
+        ("longest-stable-step", ("stability", "largest_difference"), 1e-3),
+        ("longest-stable-step", ("stability", "longest_step", "residual"), [1.0, 1.0, 1.0]),
+        ("attractors-over-damping", ("one_net", "flow", "attractors"), [1, 1, 1, 1]),
+        ("flow-contracts", ("random_nets", "violations"), 1),
+        ("two-cycle", ("one_unit", "0.5", "flow_proven"), False),
+        ("two-cycle", ("one_unit", "0.5", "agree"), 0.9),
+        ("shared-logistic-nets", ("shared", "dense-shared-digits-seed0", "exponents", "most"), [9.0, 9.0]),
+        ("shared-logistic-nets", ("shared", "dense-shared-digits-seed0", "exponents", "least"), [-0.1, -3.0]),
+        ("in-largest-gain", ("trained", "kinds", "in", "damped_largest"), [[1.0, 2.0], [2.0, 1.0]]),
+        (
+            "below-the-resnet",
+            ("trained", "kinds", "plain"),
+            {"nets": 1, "above": [0.0], "largest": [0.0], "exponent": [-9.0]},
+        ),
+    ],
+)
+def test_verdicts_follow_the_numbers(smoke, key, path, to):
+    summary = smoke(CLAIMS[key].script).summary
+    assert CLAIMS[key].verdict(changed(summary, *path, to=to)).startswith("not confirmed")
+
+
+def test_verdicts_that_confirm(smoke):
+    summary = smoke("toy").summary
+    assert claims_toy._orders_verdict(
+        changed(summary, "discretisations", "orders", to={"in": {"residual": [1.1], "rk4": [4.2]}})
+    ) == ("confirmed")
+    grown = changed(summary, "survey", "in", to={d: {"proven": [0.0, 0.5, 1.0]} for d in ("flow", "map")})
+    assert claims_toy._stability_verdict(grown) == "confirmed"
+    assert claims_toy._stability_verdict(changed(grown, "survey", "in", "map", "proven", to=[0.0, 1.0, 0.0])) == (
+        "qualified: the flow, not the network with h = 1"
+    )
+    assert claims_toy._one_net_verdict(
+        changed(summary, "one_net", "map", "attractors", to=[4, 1, 1, 0])
+    ) == "qualified: too much of it, and the network runs away"  # fmt: skip
+
+
+def test_shared_nets_whose_networks_cannot_contract_are_told(smoke):
+    summary = smoke("lyapunov").summary
+    path = ("shared", "dense-shared-digits-seed0", "bounds")
+    assert CLAIMS["shared-logistic-nets"].verdict(summary) == "confirmed"
+    too_strong = changed(summary, *path, to=[0.9, 0.5])
+    assert CLAIMS["shared-logistic-nets"].verdict(too_strong) == "qualified: the flows; of the networks 0 of 1"
+
+
+def test_few_seeds_do_not_confirm_a_difference_between_nets(smoke):
+    def of(seeds):
+        low, high = ({name: [v] * seeds for name in ("above", "largest", "exponent")} for v in (1.0, 2.0))
+        kinds = {"in": low | {"nets": seeds}, "plain": high | {"nets": seeds}}
+        return CLAIMS["below-the-resnet"].verdict({"trained": {"kinds": kinds}})
+
+    assert of(3) == "confirmed"
+    assert of(2).startswith("qualified: lower in In share above 1, In largest, In exponent")
+    assert of(2).endswith("(2 seeds each)")
+
+
+def test_fewer_and_apart():
+    assert claims_flows.fewer([[2.0, 1.0], [3.0, 1.0], [None, None]]) == "confirmed"
+    assert claims_flows.fewer([[2.0, 1.0]] * 3 + [[1.0, 2.0]]).startswith("qualified")
+    assert claims_flows.fewer([[2.0, 1.0], [1.0, 2.0]]) == "not confirmed"
+    assert claims_flows.fewer([[None, None]]) == "not run"
+    assert claims_flows.apart([1.0, 2.0], [3.0, 4.0]) == "lower"
+    assert claims_flows.apart([1.0, 3.5], [3.0, 4.0]) == "not told apart by the seeds"
+    assert claims_flows.apart([5.0], [3.0, 4.0]) == "higher (one seed)"
+    assert claims_flows.apart([np.nan], [1.0]) == "not run"
+
+
+def test_a_kind_that_is_missing_is_left_to_a_smaller_preset(smoke):
+    summary = changed(smoke("lyapunov").summary, "trained", "kinds", to={})
+    assert CLAIMS["in-largest-gain"].measured(summary) is None
+    assert CLAIMS["below-the-resnet"].measured(summary) is None
