@@ -6,9 +6,10 @@ principal components), and the mean residual of the units that began as pixels, 
 shuffled samples; the net before training, run just as long; and the pixels themselves, since one pixel tells about
 others too.
 
-Ours: "features common to the input dimensions" as these numbers; two bins for residuals, four for pixels; steady is
-after 200 layers; the number of pixels that a unit tells about is that of its participation, the squared sum of its
-information over the sum of squares.
+Ours: "features common to the input dimensions" as these numbers; two bins for residuals, and for pixels in their place,
+four for the pixels that they tell about; steady is after 200 layers; the number of pixels that a unit tells about is
+that of its participation, the squared sum of its information over the sum of squares, over the pixels about which it
+tells more than chance gives.
 """
 
 from dataclasses import dataclass
@@ -37,6 +38,7 @@ class Config:
     """Layers until residuals count as steady; how far they moved in the second half is measured."""
     batch: int = 500
     residual_bins: int = 2
+    """Also of the pixels that stand in the place of units, as a control."""
     pixel_bins: int = 4
     components: int = 10
     """Leading principal components of the pixels: what they have in common."""
@@ -55,6 +57,7 @@ TOLERANCES = {
     "*.bits.*": 0.02,
     "*.above": 0.01,
     "*.participation.*": 0.5,
+    "*.shuffled_participation": 0.2,
     "*.common.*": 0.01,
     "pattern.*.correlation": 0.01,
 }
@@ -105,9 +108,8 @@ def _steady(system: Any, states: Array, depth: int) -> dict[str, Array]:
 
 def _told(values: Array, pixels: Array, config: Config, *, own: bool) -> dict[str, Array]:
     """What units tell about the varying pixels; where the units are pixels, one about itself counts as nothing."""
-    bins = config.pixel_bins if own else config.residual_bins
     rng = np.random.default_rng(config.seed)
-    y, x = information.binned(values, bins), information.binned(pixels, config.pixel_bins)
+    y, x = information.binned(values, config.residual_bins), information.binned(pixels, config.pixel_bins)
     found = information.calibrated(y, x, config.shuffles, rng)
     bits, above = found["information"], found["above"]
     if own:
@@ -119,6 +121,7 @@ def _told(values: Array, pixels: Array, config: Config, *, own: bool) -> dict[st
         "above": above,
         "threshold": found["threshold"],
         "false": found["false"],
+        "shuffled_participation": participation(found["unseen"]),
         "entropy": information.entropies(y),
         "explained": explained,
         "explained_shuffled": shuffled,
@@ -177,8 +180,9 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
     """Per net, and for the pixels themselves: quartiles over the units that vary.
 
     ``bits`` is the information of a unit about a pixel, mean over pixels; ``above`` the share of pairs that exceed
-    what one shuffled pair in a thousand has; ``pixels_told`` the share of pixels above, per unit; ``common`` the share
-    of variance in the leading components of the pixels, the same for shuffled samples, and that which the best single
+    what one shuffled pair in a thousand has; ``pixels_told`` the share of pixels above, per unit; ``participation`` how
+    many of these share the unit's information, and the mean over units for shuffled samples; ``common`` the share of
+    variance in the leading components of the pixels, the same for shuffled samples, and that which the best single
     pixel explains. ``pattern``: the mean residuals of the units that began as pixels, correlated with the mean image,
     and the share of shifts of the image with at least this correlation in size.
     """
@@ -199,7 +203,8 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
             "above": arrays[f"{kind}_above"][vary].mean() if vary.any() else 0.0,
             "shuffled_above": arrays[f"{kind}_false"],
             "pixels_told": _quartiles(arrays[f"{kind}_above"].mean(axis=1)[vary]),
-            "participation": _quartiles(participation(arrays[f"{kind}_bits"])[vary]),
+            "participation": _quartiles(participation_above(arrays, kind)[vary]),
+            "shuffled_participation": arrays[f"{kind}_shuffled_participation"][vary].mean() if vary.any() else 0.0,
             "common": {
                 name: _quartiles(arrays[f"{kind}_{key}"][vary])
                 for name, key in (
@@ -210,6 +215,11 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
             },
         }
     return summary
+
+
+def participation_above(arrays: dict[str, Array], kind: str) -> Array:
+    """Of pairs above the threshold: half of the noise of the many pairs below it is positive, and would count."""
+    return participation(np.where(arrays[f"{kind}_above"], arrays[f"{kind}_bits"], 0))
 
 
 def _quartiles(values: Array) -> list[float] | None:
@@ -226,68 +236,9 @@ def _pattern(arrays: dict[str, Array], kind: str) -> dict[str, float]:
 
 def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> Any:
     """Information of units about pixels as images, its distributions, common parts, and the mean pattern."""
-    from matplotlib.figure import Figure
+    from experiments.lagzi2021_transients.features_figure import figure_of
 
-    figure = Figure(figsize=(12, 7), layout="constrained")
-    axes = figure.subplots(2, 3)
-    _plot_images(axes[0], arrays, summary)
-    _plot_distributions(axes[1], arrays, summary)
-    figure.suptitle(
-        f"{config.weights}: residuals at layer {config.depth} of {summary['samples']} samples, and "
-        f"{summary['dimensions']} pixels that vary"
-    )
-    return figure
-
-
-def _on_image(arrays: dict[str, Array], values: Array) -> Array:
-    image = np.full(int(np.prod(arrays["image_shape"])), np.nan)
-    image[arrays["varying"]] = values
-    return image.reshape(tuple(arrays["image_shape"]))
-
-
-def _plot_images(axes: Any, arrays: dict[str, Array], summary: dict[str, Any]) -> None:
-    for ax, kind in zip(axes[:2], KINDS[:2], strict=True):
-        image = ax.imshow(1000 * _on_image(arrays, arrays[f"{kind}_bits"].mean(axis=0)), cmap="cividis")
-        ax.figure.colorbar(image, ax=ax, label="information [0.001 bit]")
-        ax.set_title(f"{kind}: mean unit about each pixel\n{100 * summary[kind]['above']:.0f} % of pairs above chance")
-    shape = tuple(arrays["image_shape"])
-    mean = arrays["trained_mean"][: len(arrays["mean_pixels"])].reshape(shape)
-    image = axes[2].imshow(mean, cmap="cividis", vmin=0)
-    pattern = summary["pattern"]["trained"]
-    axes[2].figure.colorbar(image, ax=axes[2], label="mean residual")
-    axes[2].set_title(
-        "trained: units that began as pixels\ncorrelation with the mean image "
-        f"{pattern['correlation']:.2f} (p = {pattern['p_value']:.3f})"
-    )
-    for ax in axes:
-        ax.title.set_fontsize("medium")
-        ax.set_xlabel("column")
-        ax.set_ylabel("row")
-
-
-def _plot_distributions(axes: Any, arrays: dict[str, Array], summary: dict[str, Any]) -> None:
-    from resdyn.plotting.canvas import COLOURS
-
-    columns = {
-        "information about a pixel,\nmean over pixels [bit]": lambda kind: arrays[f"{kind}_bits"].mean(axis=1),
-        "pixels that share the information of a unit": lambda kind: participation(arrays[f"{kind}_bits"]),
-        "share of variance in leading components": lambda kind: arrays[f"{kind}_explained"],
-    }
-    for ax, (label, of) in zip(axes, columns.items(), strict=True):
-        for kind, colour in zip(KINDS, (COLOURS[0], COLOURS[1], COLOURS[7]), strict=True):
-            values = np.sort(of(kind)[arrays[f"{kind}_entropy"] > 0])
-            ax.plot(values, np.arange(1, len(values) + 1) / max(len(values), 1), color=colour, label=_name(kind))
-        ax.set_xlabel(label)
-        ax.set_ylabel("share of units at or below")
-    shuffled = np.sort(arrays["trained_explained_shuffled"][arrays["trained_entropy"] > 0])
-    shares = np.arange(1, len(shuffled) + 1) / max(len(shuffled), 1)
-    axes[2].plot(shuffled, shares, "k:", label="trained, samples shuffled")
-    handles = axes[2].get_legend_handles_labels()
-    axes[2].figure.legend(*handles, loc="outside lower center", ncols=4, fontsize="small", frameon=False)
-
-
-def _name(kind: str) -> str:
-    return "one pixel about others" if kind == "pixels" else kind
+    return figure_of(arrays, summary)
 
 
 if __name__ == "__main__":

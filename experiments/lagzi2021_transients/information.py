@@ -58,7 +58,8 @@ def calibrated(y: Array, x: Array, n: int, rng: np.random.Generator) -> dict[str
     -------
     dict
         ``information`` (N, d), in bits, may be negative; ``above`` (N, d); ``threshold``; ``false``, the share of
-        pairs above it in a further shuffle, which the threshold has not seen.
+        pairs above it in a further shuffle, which the threshold has not seen; ``unseen`` (N, d), the information of
+        that shuffle, 0 where it is not above.
     """
     plain = mutual_information(y, x)
     seen = list(shuffles(y, x, n, rng))
@@ -66,10 +67,12 @@ def calibrated(y: Array, x: Array, n: int, rng: np.random.Generator) -> dict[str
     excess = np.concatenate([(one - bias).ravel() for one in seen])
     # each excess has a part of its own bias taken off, 1/n of itself
     threshold = np.quantile(excess, 1 - CHANCE) * n / (n - 1)
-    (unseen,) = shuffles(y, x, 1, rng)
+    (further,) = shuffles(y, x, 1, rng)
+    unseen = further - bias
     return {
         "information": plain - bias,
         "above": plain - bias > threshold,
         "threshold": np.array(threshold),
-        "false": np.array(np.mean(unseen - bias > threshold)),
+        "false": np.array(np.mean(unseen > threshold)),
+        "unseen": np.where(unseen > threshold, unseen, 0),
     }

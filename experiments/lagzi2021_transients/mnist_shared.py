@@ -49,7 +49,9 @@ class Config:
 PRESETS = {
     "smoke": Config("dense-shared-digits-seed0", samples=50, depth=300, variants=False),
     "laptop": Config(),
-    "paper": Config(samples=1000, depth=10_000, every=500),
+    # the paper's numbers are ours at the laptop
+    "paper": Config(),
+    "long": Config(samples=1000, depth=10_000, every=500),
 }
 # a unit in transit at a looked-at layer may round otherwise where products are summed in another order: of 64 or more
 # units, in one sample of 50
@@ -144,8 +146,9 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
     """The last residuals of both nets, sample by sample and class by class; the states at the read-out.
 
     ``nearest``: of the equilibria near the samples, the share that is a corner, the share without a positive
-    eigenvalue, quartiles of the number of positive ones and of the largest real part. ``moving`` is the share of
-    samples with units on another side of 1/2 at 0.9 of the layers, or at a looked-at layer after it, than at the end.
+    eigenvalue, quartiles of the number of positive ones, of the largest real part, and of how far the residual that is
+    farthest is from its place there (``away``). ``moving`` is the share of samples with units on another side of 1/2 at
+    0.9 of the layers, or at a looked-at layer after it, than at the end.
     """
     labels = arrays["labels"]
     return {
@@ -177,12 +180,14 @@ def _spread(arrays: dict[str, Array], kind: str) -> dict[str, float]:
 def _nearest(arrays: dict[str, Array], kind: str) -> dict[str, Any]:
     near, rates = arrays[f"{kind}_near"], arrays[f"{kind}_eigenvalues"].real
     number, largest = (rates > 0).sum(axis=1), rates.max(axis=1)
+    away = np.abs(arrays[f"{kind}_last"] - near).max(axis=1)
     saddles = number > 0
     return {
         "corners": np.mean(((near == 0) | (near == 1)).all(axis=1)),
         "stable": np.mean(~saddles),
         "one_positive": np.mean(number == 1),
         "positive": np.quantile(number, QUARTILES),
+        "away": np.quantile(away, QUARTILES),
         "largest": dict(zip(("low", "median", "high"), np.quantile(largest, QUARTILES), strict=True)),
         # of the saddles alone
         "largest_of_saddles": np.quantile(largest[saddles], QUARTILES) if saddles.any() else None,
@@ -214,6 +219,7 @@ def _classes(arrays: dict[str, Array]) -> list[dict[str, Any]]:
             "distinct": len(np.unique(last[labels == c] > 0.5, axis=0)),
             "spread": arrays["trained_spread_within"][c, -1],
             "saddles": np.mean((rates.real[labels == c] > 0).any(axis=1)),
+            "positive": np.median((rates.real[labels == c] > 0).sum(axis=1)),
             "largest": np.median(rates.real[labels == c].max(axis=1)),
             **unit,
         }
@@ -236,78 +242,9 @@ def _variants(arrays: dict[str, Array]) -> list[dict[str, Any]]:
 
 def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> Any:
     """Spread over layers, largest eigenvalues, distances of corners by class, ranks at the read-out."""
-    from matplotlib.figure import Figure
+    from experiments.lagzi2021_transients.mnist_shared_figure import figure_of
 
-    figure = Figure(figsize=(11, 7.2), layout="constrained")
-    axes = figure.subplots(2, 2)
-    _plot_spread(axes[0, 0], arrays, summary)
-    _plot_eigenvalues(axes[0, 1], arrays, summary)
-    _plot_corners(axes[1, 0], arrays, summary)
-    _plot_classifier(axes[1, 1], arrays, summary)
-    wrong = f"test error {100 * summary['test']['error']:.2f} %"
-    figure.suptitle(f"{config.weights}, {wrong}: {summary['samples']} samples over {config.depth} layers")
-    return figure
-
-
-def _plot_spread(ax: Any, arrays: dict[str, Array], summary: dict[str, Any]) -> None:
-    from resdyn.plotting.canvas import COLOURS
-
-    for kind, colour in zip(KINDS, COLOURS, strict=False):
-        distinct = summary["distinct"][kind]
-        label = f"{kind}: {distinct} corner{'s' * (distinct != 1)}"
-        ax.plot(arrays["layers"], arrays[f"{kind}_spread"], color=colour, label=label)
-        within = arrays[f"{kind}_spread_within"].mean(axis=0)
-        ax.plot(arrays["layers"], within, color=colour, linestyle="--", label=f"{kind}, within classes")
-    ax.set_ylim(bottom=0)
-    ax.set_xlabel("layer")
-    ax.set_ylabel("standard deviation of residuals\nover samples, mean over units")
-    ax.legend(fontsize="small", frameon=False)
-
-
-def _plot_eigenvalues(ax: Any, arrays: dict[str, Array], summary: dict[str, Any]) -> None:
-    from resdyn.plotting.canvas import COLOURS
-
-    largest = [arrays[f"{kind}_eigenvalues"].real.max(axis=1) for kind in KINDS]
-    edges = np.histogram_bin_edges(np.concatenate(largest), bins=40)
-    for kind, values, colour in zip(KINDS, largest, COLOURS, strict=False):
-        stable = round(100 * summary["nearest"][kind]["stable"])
-        ax.hist(values, edges, color=colour, alpha=0.6, label=f"{kind}: {stable} % of samples at a stable equilibrium")
-    ax.axvline(0, color="k", linewidth=1)
-    ax.set_xlabel(f"largest eigenvalue (real part) near layer {summary['depth']}")
-    ax.set_ylabel("samples")
-    ax.legend(fontsize="small", frameon=False)
-
-
-def _plot_corners(ax: Any, arrays: dict[str, Array], summary: dict[str, Any]) -> None:
-    """Shares of units that differ between samples, in order of the classes."""
-    ones = (arrays["trained_last"] > 0.5).astype(float)
-    differ = (ones @ (1 - ones).T + (1 - ones) @ ones.T) / ones.shape[1]
-    image = ax.imshow(differ, cmap="cividis")
-    ax.figure.colorbar(image, ax=ax, label="share of units that differ")
-    labels = arrays["labels"]
-    middles = [np.flatnonzero(labels == c).mean() for c in np.unique(labels)]
-    ax.set_xticks(middles, np.unique(labels))
-    ax.set_yticks(middles, np.unique(labels))
-    ax.set_xlabel("sample, by class")
-    ax.set_ylabel("sample, by class")
-    within, between = (summary["distance"]["trained"][name] for name in ("within_classes", "between_classes"))
-    ax.set_title(f"trained: within classes {within:.3f}, between {between:.3f}", fontsize="medium")
-
-
-def _plot_classifier(ax: Any, arrays: dict[str, Array], summary: dict[str, Any]) -> None:
-    from resdyn.plotting.canvas import COLOURS
-
-    rows = summary["classes"]
-    names = [row["class"] for row in rows]
-    ax.plot(names, [row["rank"] for row in rows], "o", color=COLOURS[0], label="among units, for samples of the class")
-    ax.plot(names, [row["rank_of_class"] for row in rows], "s", color=COLOURS[1], label="among classes, in this unit")
-    ax.set_yscale("log")
-    ax.set_ylim(0.8, 10 * arrays["classifier"].shape[1])
-    ax.set_xticks(names)
-    ax.set_xlabel("class")
-    ax.set_ylabel("rank of the mean state at the read-out,\nunit with the largest weight")
-    ax.set_title(f"correlation of weights and states {summary['correlation']:.2f}", fontsize="medium")
-    ax.legend(fontsize="small", frameon=False)
+    return figure_of(arrays, summary)
 
 
 if __name__ == "__main__":

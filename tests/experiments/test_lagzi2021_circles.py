@@ -7,6 +7,7 @@ import pytest
 
 import resdyn
 from experiments._harness import keeping
+from experiments._harness.claims import NOT_RUN
 from experiments._harness.experiment import ROOT, Experiment
 
 torch = pytest.importorskip("torch")
@@ -44,7 +45,7 @@ def test_every_claim_says_something_about_the_smoke_run(smoke, name):
     for claim in ours.CLAIMS:
         if claim.script == name:
             assert len(claim.measured(smoke(name).summary)) > 20
-            assert claim.verdict(smoke(name).summary) != claims_depth.NOT_RUN
+            assert claim.verdict(smoke(name).summary) != NOT_RUN
 
 
 # --- training side by side ----------------------------------------------------------------------------
@@ -184,7 +185,7 @@ def test_ends_have_words():
     assert ends([0] * 199 + [1])["word"] == "one"
 
 
-def test_the_network_shown_ends_like_the_papers_if_one_does():
+def test_the_network_shown_ends_in_one_vertex_if_one_does():
     one, several, inside = ends([0] * 100), ends([0, 1] * 50), ends([1] * 100)
     assert circles.chosen([several, one, one], np.array([0.0, 0.2, 0.1])) == 2
     assert circles.chosen([several, inside], np.array([0.1, 0.0])) == 1
@@ -194,6 +195,15 @@ def test_explained_is_one_for_the_same_and_zero_for_the_mean():
     y = np.random.default_rng(0).uniform(size=(2, 15, 2, 3))
     assert circles.explained(y, y) == pytest.approx([1, 1])
     assert circles.explained(y, np.broadcast_to(y.mean(axis=1, keepdims=True), y.shape)) == pytest.approx([0, 0])
+
+
+def test_the_flow_is_compared_over_the_layers_that_the_network_has(smoke):
+    arrays, found = smoke("circles").arrays, smoke("circles").summary["tracking"]
+    assert arrays["y_map"].shape[1] == circles.DEPTH + 1
+    gaps = np.abs(arrays["y_map"] - arrays["y_flow"])[:, : circles.DEPTH].max(axis=(1, 2, 3))
+    assert found["largest_gap"] == pytest.approx(gaps)
+    y, flow = (arrays[name][:, : circles.DEPTH] for name in ("y_map", "y_flow"))
+    assert found["explained"] == pytest.approx(circles.explained(y, flow))
 
 
 def test_pairs_of_predator_and_prey_have_opposite_signs():
@@ -263,9 +273,9 @@ def test_what_most_networks_show_is_confirmed():
 @pytest.mark.parametrize(
     ("test", "best", "verdict"),
     [
-        ([0.99, 0.98], 1.0, "confirmed"),
         ([1.0, 1.0, 0.9], 0.99, "confirmed"),
-        ([1.0, 0.9, 0.9], 0.99, "qualified: in some networks only"),
+        ([1.0, 0.9, 0.9], 1.0, "qualified: in 1 of 3 networks, among them that of the smallest training loss"),
+        ([1.0, 0.9, 0.9], 0.99, "qualified: in 1 of 3 networks, but not that of the smallest training loss"),
         ([0.999, 0.99], 0.999, "not confirmed"),
     ],
 )
@@ -275,29 +285,46 @@ def test_all_samples_right_means_no_error(test, best, verdict):
 
 def summary_of(*each, **changes):
     counts = circles.counts(list(each))
-    return {"ends": {"each": list(each), "counts": counts, "kinds": ["fixed point"] * len(each)}, **changes}
+    found = {"each": list(each), "counts": counts, "kinds": ["fixed point"] * len(each)}
+    return {"ends": found, "layers": 2000, **changes}
 
 
 def test_ends_are_judged_by_how_many_networks_have_them():
     one, several, inside = ends([0] * 100), ends([0, 1] * 50), ends([1] * 100)
     assert ours.one_attractor_verdict(summary_of(one, one, several)) == "confirmed"
-    assert ours.one_attractor_verdict(summary_of(one, several)) == "qualified: in 1 of 2 networks"
+    both = "qualified: in 1 of 2 networks at layer 2000, in 1 at layer 15"
+    assert ours.one_attractor_verdict(summary_of(one, several)) == both
+    # all networks end in one vertex, but later than the paper's
+    late = {**one, "there_already": 0.3}
+    found = summary_of(late, late, one)
+    assert found["ends"]["counts"]["one vertex by layer 15"] == 1
+    assert ours.one_attractor_verdict(found) == "qualified: in 3 of 3 networks at layer 2000, in 1 at layer 15"
+    assert "in 3 of 3 networks at layer 2000, and are within 0.05 of it by layer 15 in 1;" in ours.one_attractor(found)
     assert ours.one_attractor_verdict(summary_of(several, inside)) == "not confirmed"
     assert ours.vertices_verdict(summary_of(one, several, inside)) == "qualified: in 1 of 3 networks"
     assert "1.00 of the samples" in ours.one_attractor(summary_of(one, several)).replace("1.00 [1.00, 1.00]", "1.00")
 
 
 @pytest.mark.parametrize(
-    ("there", "verdict"),
+    ("one", "several", "verdict"),
     [
-        ([0.9, 0.8], "confirmed"),
-        ([0.9, 0.2], "qualified: 1 of 2 networks that settle do so within 15 layers"),
-        ([0.1], "not confirmed: 0 of 1 networks that settle do so within 15 layers"),
-        ([], "not confirmed: no network settles"),
+        ([0.9, 0.8], [0.1], "confirmed"),
+        (
+            [0.9, 0.2],
+            [0.9],
+            "qualified: 1 of 2 networks with one equilibrium settle within 15 layers, 1 of 1 with several",
+        ),
+        (
+            [0.1],
+            [0.9, 0.9],
+            "not confirmed: 0 of 1 networks with one equilibrium settle within 15 layers, 2 of 2 with several",
+        ),
+        ([], [], "not confirmed: 0 of 0 networks with one equilibrium settle within 15 layers"),
     ],
 )
-def test_eigenvalues_are_judged_by_what_is_reached_within_the_layers(there, verdict):
-    each = [{"word": "one", "there_already": share} for share in there] + [{"word": "none", "there_already": 0.0}]
+def test_eigenvalues_are_judged_by_what_is_reached_within_the_layers(one, several, verdict):
+    each = [{"word": "one", "there_already": share} for share in one] + [{"word": "none", "there_already": 0.0}]
+    each += [{"word": "several", "there_already": share} for share in several]
     summary = {"ends": {"each": each}, "reported": {"stable": [True, True]}}
     assert ours.eigenvalues_verdict(summary) == verdict
     assert ours.eigenvalues_verdict({**summary, "reported": {"stable": [True, False]}}).startswith("not confirmed")
@@ -306,8 +333,8 @@ def test_eigenvalues_are_judged_by_what_is_reached_within_the_layers(there, verd
 @pytest.mark.parametrize(
     ("explained", "verdict"),
     [
-        ([0.95, 0.95, 0.95, 0.2], "confirmed"),
-        ([0.95, 0.2], "qualified: in 50% of the networks"),
+        ([0.95, 0.95, 0.2], "confirmed"),
+        ([0.95, 0.2], "qualified: in 1 of 2 networks"),
         ([0.8], "not confirmed"),
     ],
 )
@@ -339,16 +366,25 @@ def test_the_depth_rule_must_keep_the_accuracy():
 
     good, bad, idle = rule((5, 6)), rule((5, 6), (0.9, 0.9)), rule((15, 15))
     assert verdict(good, idle) == "confirmed"
+    assert verdict(rule((9, 7)), idle) == "qualified: to 8 layers, not 5"
+    # as good as without the rule, within half a point, and not without an error
+    assert verdict(rule((5, 6), (1.0, 0.998)), idle) == "qualified: at 100 % in 1 of 2 networks"
+    assert verdict(rule((9, 7), (1.0, 0.998)), idle) == "qualified: to 8 layers, not 5, at 100 % in 1 of 2 networks"
     assert verdict(bad, good) == "qualified: if the rule waits for half of the training"
     assert verdict(bad, idle) == verdict(idle, idle) == "not confirmed"
 
 
 def test_variable_weights_keep_all_layers_or_not():
-    def verdict(layers):
+    def verdict(layers, depths=(1, 5), one=(0.8, 0.9)):
         found = {"thresholds": [0.0, 0.01], "layerwise": rule(layers)}
-        return claims_depth.layerwise_depth_verdict({"start": 15, "circles": found})
+        fixed = {"depths": list(depths), "accuracy": [list(one), [1.0, 1.0]]}
+        return claims_depth.layerwise_depth_verdict({"start": 15, "circles": found, "fixed": fixed})
 
     assert verdict((15, 15)) == "confirmed"
+    well = "qualified: the rule keeps all 15, but one layer from the start does as well"
+    assert verdict((15, 15), one=(1.0, 0.999)) == well
+    unknown = "qualified: the rule keeps all 15, whether they are needed was not run"
+    assert verdict((15, 15), depths=(3, 5)) == unknown
     assert verdict((15, 9)) == "qualified: in 1 of 2 networks"
     assert verdict((8, 9)) == "not confirmed"
 
@@ -358,4 +394,8 @@ def test_the_cost_of_the_rule_on_images_is_measured():
     assert (
         claims_depth.image_depth_verdict({"start": 15, "images": found}) == "measured: 4 layers fewer, +2.0 points lost"
     )
-    assert claims_depth.image_depth_verdict({"start": 15, "images": {"thresholds": [0.0]}}) == claims_depth.NOT_RUN
+    untried = claims_depth.image_depth_verdict({"start": 15, "images": {"thresholds": [0.0]}})
+    assert untried == "not judged: threshold 0.01 or its control 0 is not among those tried"
+    circles_found = {"circles": {"thresholds": [0.0, 0.02], "layerwise": rule((15, 15))}}
+    with pytest.raises(ValueError, match="threshold 0.01 is not among those tried"):
+        claims_depth.layerwise_depth({"start": 15, **circles_found, "fixed": {"depths": [], "accuracy": []}})

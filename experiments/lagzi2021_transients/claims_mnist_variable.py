@@ -1,0 +1,125 @@
+"""What lagzi2021 says about the net of fifteen matrices on MNIST, and what our numbers say about it.
+
+All numbers are of one trained seed.
+"""
+
+from typing import Any
+
+import numpy as np
+
+from experiments._harness import Claim
+from experiments.lagzi2021_transients.mnist_judging import NO_SPREAD, error, error_verdict, listed
+
+Summary = dict[str, Any]
+
+ONE_MATRIX = 0.1
+"""Two matrices are one if they differ by a tenth of their norm."""
+ALIKE = 0.9
+"""A cosine from which on two learned parts share four fifths of their squares."""
+
+
+def spread_over_layers(summary: Summary) -> str:
+    """At the first layer, the fifth and the last."""
+    trained, untrained = summary["spread"]["trained"], summary["spread"]["untrained"]
+    layers = (1, 5, len(trained))
+    each = ", ".join(f"{trained[k - 1]:.3f}" for k in layers)
+    null = ", ".join(f"{untrained[k - 1]:.3f}" for k in layers)
+    within = summary["spread_within_classes"]["trained"][-1]
+    return (
+        f"standard deviation over {summary['samples']} samples, mean over units, at layers {listed(list(layers))}: "
+        f"{each} (untrained: {null}); within classes at the last {within:.3f}; different corners at the last layer: "
+        f"{summary['distinct']['trained'][-1]}; one seed"
+    )
+
+
+def spread_over_layers_verdict(summary: Summary) -> str:
+    """Zero after layer 4, or at the last layer alone."""
+    trained = summary["spread"]["trained"]
+    if max(trained[4:]) <= NO_SPREAD:
+        # before training all samples do nearly the same: that is no attractor that was learned
+        null = summary["spread"]["untrained"]
+        return "confirmed" if max(null[4:]) > NO_SPREAD else "qualified: before training, too"
+    if trained[-1] <= NO_SPREAD:
+        return "qualified: at the last layer"
+    grows = trained[-1] > trained[0]
+    return "not confirmed: the spread grows" if grows else "not confirmed"
+
+
+def matrices(summary: Summary) -> str:
+    """Distances of the last pairs, and cosines of the learned parts."""
+
+    def last(name: str, key: str) -> str:
+        values = summary["matrices"][name][key]
+        return f"{values[-1]:.2f} (all pairs {min(values):.2f} to {max(values):.2f})"
+
+    return (
+        f"distance of the last two matrices over their norm {last('trained', 'distances')}, untrained "
+        f"{last('untrained', 'distances')}, learned parts {last('learned', 'distances')}; cosine of the learned parts "
+        f"of the last two {last('learned', 'cosines')}, of the untrained {last('untrained', 'cosines')}; one seed"
+    )
+
+
+def matrices_verdict(summary: Summary) -> str:
+    """One matrix; or learned parts that are alike, on top of first weights that stay and differ."""
+    trained = summary["matrices"]["trained"]["distances"]
+    if trained[-1] <= ONE_MATRIX:
+        return "confirmed"
+    learned = summary["matrices"]["learned"]["cosines"]
+    if learned[-1] >= ALIKE:
+        closer = learned[-1] > max(learned[: len(learned) // 2])
+        return f"qualified: the learned parts {'come to be' if closer else 'are'} alike, the matrices are not"
+    return "not confirmed"
+
+
+def saturation(summary: Summary) -> str:
+    """At the last layer, against shared weights."""
+    rows = {kind: summary["saturated"][kind] for kind in ("trained", "shared", "untrained")}
+    words = {"trained": "one matrix per layer", "shared": "shared weights", "untrained": "untrained"}
+    each = ", ".join(f"{words[kind]} {100 * row['at_1'][-1]:.1f} %" for kind, row in rows.items())
+    return f"share of residuals within 0.01 of 1 at the last layer, one net of each kind: {each}"
+
+
+def saturation_verdict(summary: Summary) -> str:
+    """More than with shared weights, in the last layer and in the sum over layers, of the two nets compared."""
+    trained, shared = (np.array(summary["saturated"][kind]["at_1"]) for kind in ("trained", "shared"))
+    more = (bool(trained[-1] > shared[-1]), bool(trained.sum() > shared.sum()))
+    if all(more):
+        return "confirmed in one net of each kind"
+    return "qualified: in some layers" if any(more) else "not confirmed"
+
+
+CLAIMS = (
+    Claim(
+        "mnist-variable-error",
+        "MNIST, 1064 units, 15 different matrices: test error",
+        "1.8 %, higher than with shared weights",
+        "mnist_variable",
+        error,
+        error_verdict(0.018),
+        presets=("laptop", "paper"),
+    ),
+    Claim(
+        "mnist-variable-spread",
+        "With 15 matrices all residuals come to one fixed point: no spread over 200 samples after layer 4",
+        "0 after layer 4",
+        "mnist_variable",
+        spread_over_layers,
+        spread_over_layers_verdict,
+    ),
+    Claim(
+        "mnist-variable-matrices",
+        "The last matrices converge to one matrix",
+        "in words only",
+        "mnist_variable",
+        matrices,
+        matrices_verdict,
+    ),
+    Claim(
+        "mnist-variable-saturation",
+        "With 15 matrices more residuals saturate at 1",
+        "in words only",
+        "mnist_variable",
+        saturation,
+        saturation_verdict,
+    ),
+)
