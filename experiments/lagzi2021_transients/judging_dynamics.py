@@ -119,14 +119,15 @@ def separable(nets: Sequence[Net]) -> str:
         return "no net to judge"
     early = [net["name"] for net in restless if beyond_input(net, nets)]
     late = [net["name"] for net in restless if late_separable(net)]
-    both = len(set(early) & set(late))
-    if both == len(restless):
+    both = [name for name in early if name in late]
+    if len(both) == len(restless):
         return "confirmed"
     found = (
         f"in the layers of training beyond input and untrained net in {len(early)} of {number(restless)}, in late "
         f"layers above shuffled labels in {len(late)}"
     )
-    return f"qualified: {found}, both in {both}" if both else f"not confirmed: {found}, both in none"
+    kinds = ", ".join(dict.fromkeys(kind_of(net) for net in restless if net["name"] in both))
+    return f"qualified: {found}, both in {len(both)} ({kinds})" if both else f"not confirmed: {found}, both in none"
 
 
 def through_training(nets: Sequence[Net], window: str) -> dict[str, list[float]]:
