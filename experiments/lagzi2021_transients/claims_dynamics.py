@@ -24,7 +24,7 @@ def sums(summary: Summary) -> str:
     for net in summary["nets"]:
         probe, error = net["probe"], judging.standard_error(net["probe"]["x_last"], net["samples"])
         words.append(
-            f"{net['name']} {probe['x_last']:.3f} ± {error:.3f}, {probe['y_last']:.3f}, {probe['y_best']:.3f} "
+            f"{_counted(net)} {probe['x_last']:.3f} ± {error:.3f}, {probe['y_last']:.3f}, {probe['y_best']:.3f} "
             f"(t = {net['best_layer_of_y']}), {probe['x_first']:.3f}, shuffled labels at most {probe['null']:.3f}; own "
             f"read-out of x(T) {net['accuracy']['whole']:.3f}"
         )
@@ -43,13 +43,23 @@ def sums_verdict(summary: Summary) -> str:
 
 def carriers(summary: Summary) -> str:
     """The sum without the input, with residuals of others, and without what residuals know."""
-    return "accuracy of the net's own read-out, one seed each: " + "; ".join(
-        f"{net['name']} whole {net['accuracy']['whole']:.3f}, without x(0) {net['accuracy']['without_input']:.3f}, "
-        f"residuals of other samples {net['accuracy']['between']:.3f} ± {net['over_shuffles']['between']:.3f}, of "
-        f"others of the class {net['accuracy']['within_class']:.3f} ± {net['over_shuffles']['within_class']:.3f}, all "
-        f"residuals averaged {net['accuracy']['averaged_all']:.3f}, most frequent class {net['chance']:.3f}"
-        for net in summary["nets"]
-    )
+    words = []
+    for net in summary["nets"]:
+        accuracy, spread = net["accuracy"], net["over_shuffles"]
+        loss, error = net["lost"]["without_input"]
+        words.append(
+            f"{_counted(net)} {accuracy['whole']:.3f}, without x(0) {accuracy['without_input']:.3f} (lost {loss:+.3f} "
+            f"± {error:.3f}); all residuals of one other sample: its class {accuracy['donor']:.3f} ± "
+            f"{spread['donor']:.3f}, that of x(0) {accuracy['own']:.3f} ± {spread['own']:.3f}, where both are one "
+            f"class {accuracy['same_class']:.3f}; each layer from a sample of its own {accuracy['mixed']:.3f}, of the "
+            f"class {accuracy['mixed_class']:.3f}; all residuals averaged {accuracy['averaged_all']:.3f}, most "
+            f"frequent class {net['chance']:.3f}"
+        )
+    return "accuracy of the net's own read-out, one seed each: " + "; ".join(words)
+
+
+def _counted(net: Summary) -> str:
+    return f"{net['name']} ({net['samples']} samples)"
 
 
 def carriers_verdict(summary: Summary) -> str:
@@ -59,26 +69,22 @@ def carriers_verdict(summary: Summary) -> str:
 
 def ablations(summary: Summary) -> str:
     """What is lost without one layer, and without halves."""
-    return "accuracy of the net's own read-out, one seed each: " + "; ".join(
-        f"{net['name']} whole {net['accuracy']['whole']:.3f}; the worst layer left out of the sum "
-        f"{net['accuracy']['without_one_least']:.3f}, averaged {net['accuracy']['averaged_one_least']:.3f}, of another "
-        f"sample {net['accuracy']['one_layer_least']:.3f}, skipped in the run {net['accuracy']['skipped_least']:.3f}; "
-        f"first half averaged {net['accuracy']['averaged_first_half']:.3f}, second half "
-        f"{net['accuracy']['averaged_second_half']:.3f}; another order changes x(T) by {net['order']:.0e} of it"
-        for net in summary["nets"]
-    )
+    words = []
+    for net in summary["nets"]:
+        accuracy, (loss, error) = net["accuracy"], net["lost"]["averaged_one"]
+        words.append(
+            f"{_counted(net)} {accuracy['whole']:.3f}; the worst layer averaged {accuracy['averaged_one_least']:.3f} "
+            f"(lost {loss:+.3f} ± {error:.3f}), left out of the sum {accuracy['without_one_least']:.3f}, of another "
+            f"sample {accuracy['one_layer_least']:.3f}, skipped in the run {accuracy['skipped_least']:.3f}; first half "
+            f"averaged {accuracy['averaged_first_half']:.3f}, second half {accuracy['averaged_second_half']:.3f}; "
+            f"another order changes x(T) by {net['order']:.0e} of it"
+        )
+    return "accuracy of the net's own read-out, one seed each: " + "; ".join(words)
 
 
 def ablations_verdict(summary: Summary) -> str:
-    """Whether no layer alone is needed."""
-    return judging.of_nets(
-        {
-            net["name"]: not judging.larger(
-                net["accuracy"]["whole"], net["accuracy"]["averaged_one_least"], net["samples"]
-            )
-            for net in summary["nets"]
-        }
-    )
+    """Whether no layer alone is needed: nothing is lost with the mean over samples in its place."""
+    return judging.of_nets({net["name"]: judging.is_kept(net["lost"]["averaged_one"]) for net in summary["nets"]})
 
 
 # --- separability ------------------------------------------------------------------------------------
@@ -91,7 +97,9 @@ def resting(summary: Summary) -> str:
         share, units, accuracy = (
             ranges([net[name] for net in nets]) for name in ("at_rest", "moving_units", "accuracy")
         )
-        words.append(f"{kind} {share} of the samples, {units} units per sample still move (accuracy {accuracy})")
+        words.append(
+            f"{kind} {share} of {_samples(nets)} samples, {units} units per sample still move (accuracy {accuracy})"
+        )
     return f"at rest in layers {summary['layers'] // 2}–{summary['layers']}: " + "; ".join(words)
 
 
@@ -102,24 +110,37 @@ def resting_verdict(summary: Summary) -> str:
     return f"measured: in {few} of {len(nets)} trained nets most samples are not at rest"
 
 
+def _samples(nets: Any) -> str:
+    return ", ".join(str(n) for n in sorted({net["samples"] for net in nets}))
+
+
 def separable(summary: Summary) -> str:
-    """Probes on y of nets without rest, beside their nulls, and of those at rest."""
+    """Probes on y of nets without rest, beside their controls, and of those at rest."""
+    nets = summary["nets"]
     words = []
     for name, restless in (("not at rest", True), ("at rest", False)):
-        nets = [net for net in judging.trained(summary["nets"]) if judging.is_restless(net) == restless]
-        for kind, those in judging.by_kind(nets, trained=True).items():
-            parts = [
-                f"{window} {ranges([net[window]['probe'] for net in those])} (shuffled labels at most "
-                f"{max(net[window]['largest_null'] for net in those):.2f})"
-                for window in ("trained", "late")
-            ]
-            words.append(f"{name}, {kind}, {judging.number(those)}: {', '.join(parts)}")
-    return "probe on y(t), mean over the layers of training and over late ones: " + "; ".join(words)
+        chosen = [net for net in judging.trained(nets) if judging.is_restless(net) == restless]
+        for kind, those in judging.by_kind(chosen, trained=True).items():
+            twins = [twin for net in those if (twin := judging.untrained_twin(net, nets)) is not None]
+            parts = [_separable(window, those, twins) for window in ("trained", "late")]
+            given = f"x(0) {ranges([net['input'] for net in those])}"
+            words.append(f"{name}, {kind}, {judging.number(those)}: {given}, {', '.join(parts)}")
+    return (
+        f"probe on y(t), {_samples(nets)} samples per net, mean over the layers of training and over late ones, median "
+        "over nets [least, most]: " + "; ".join(words)
+    )
+
+
+def _separable(window: str, nets: list[Summary], twins: list[Summary]) -> str:
+    untrained = f", untrained {ranges([net[window]['probe'] for net in twins])}" if twins else ""
+    null = max(net[window]["largest_null"] for net in nets)
+    probe = ranges([net[window]["probe"] for net in nets])
+    return f"{window} {probe} (shuffled labels at most {null:.2f}{untrained})"
 
 
 def separable_verdict(summary: Summary) -> str:
-    """Whether residuals of nets without rest are separable at all layers."""
-    return judging.separable([net for net in judging.trained(summary["nets"]) if judging.is_restless(net)])
+    """Whether residuals of nets without rest are separable, beyond their controls."""
+    return judging.separable(summary["nets"])
 
 
 def in_time(summary: Summary) -> str:
@@ -147,20 +168,26 @@ def in_time_verdict(summary: Summary) -> str:
     )
 
 
+def _through_training(summary: Summary) -> dict[str, list[float]]:
+    """Differences by kind and window, named in words."""
+    windows = {"trained": "layers of training", "late": "late layers"}
+    return {
+        f"{kind}, {words}": differences
+        for window, words in windows.items()
+        for kind, differences in judging.through_training(summary["nets"], window).items()
+    }
+
+
 def training(summary: Summary) -> str:
-    """Trained less untrained, seed by seed."""
-    return (
-        "probe on y(t) in the layers of training, trained less untrained, mean and 95 % interval over seeds: "
-        + "; ".join(
-            f"{kind} {over_seeds(differences)}"
-            for kind, differences in judging.through_training(summary["nets"]).items()
-        )
+    """Trained less untrained, seed by seed, in the layers of training and in late ones."""
+    return "probe on y(t), trained less untrained, mean and 95 % interval over seeds: " + "; ".join(
+        f"{name} {over_seeds(differences)}" for name, differences in _through_training(summary).items()
     )
 
 
 def training_verdict(summary: Summary) -> str:
     """Whether training makes residuals more separable."""
-    return judging.of_kinds({kind: judging.sign(d) for kind, d in judging.through_training(summary["nets"]).items()})
+    return judging.of_kinds({name: judging.sign(found) for name, found in _through_training(summary).items()})
 
 
 CLAIMS = (
@@ -174,7 +201,7 @@ CLAIMS = (
     ),
     Claim(
         "residuals-decide",
-        "The residuals of a sample decide, and not the input that is carried along",
+        "The residuals decide, not the input that is carried along: with those of another sample, its class is read",
         BEYOND,
         "integration",
         carriers,
@@ -182,7 +209,7 @@ CLAIMS = (
     ),
     Claim(
         "no-layer-alone",
-        "No layer alone is needed in the sum",
+        "No layer alone is needed in the sum: with its mean over samples in its place at most 2 % are lost",
         BEYOND,
         "integration",
         ablations,

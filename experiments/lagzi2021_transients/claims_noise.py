@@ -122,10 +122,14 @@ def tangents(summary: Summary) -> str:
     words = []
     for level in summary["nets"][0]["input"]:
         ratios = _against(summary, lambda net, level=level: net["input"][level]["predicted"], 2)
-        words.append(f"pixel noise {level} {ratios}")
+        single = [ratio for net in summary["nets"] for ratio in net["input"][level]["of_images"]]
+        words.append(f"pixel noise {level} {ratios}, of single images from {min(single):.2f} to {max(single):.2f}")
     at_layers = _against(summary, lambda net: _worst([one["predicted"] for one in net["layer"].values()]), 2)
     words.append(f"noise at a layer, the worst one {at_layers}")
-    return "variance at the last layer, predicted over found, residual against plain: " + "; ".join(words)
+    return (
+        "variance at the last layer, predicted over found, of the means over images, residual against plain, median "
+        "over seeds [least, most]: " + "; ".join(words)
+    )
 
 
 def _worst(ratios: list[float]) -> float:
@@ -133,11 +137,11 @@ def _worst(ratios: list[float]) -> float:
 
 
 def tangents_verdict(summary: Summary) -> str:
-    """Whether tangent maps predict the variance, of the smallest noise and of the largest."""
-    of_levels = {
-        level: [net["input"][level]["predicted"] for net in summary["nets"]] for level in summary["nets"][0]["input"]
-    }
-    return judging.predicted(of_levels)
+    """Whether tangent maps predict the variance, for each size of pixel noise and for noise at the worst layer."""
+    nets = summary["nets"]
+    found = {f"pixel noise {level}": [net["input"][level]["predicted"] for net in nets] for level in nets[0]["input"]}
+    found["noise at a layer"] = [_worst([one["predicted"] for one in net["layer"].values()]) for net in nets]
+    return judging.predicted(found)
 
 
 CLAIMS = (

@@ -14,6 +14,9 @@ RESTLESS = 0.5
 """A net is one without an attractor, in this run, if fewer than half of its samples are at rest."""
 ALL_LAYERS = 0.95
 """Above the largest of about fifteen nulls in all layers but one of twenty."""
+KEPT = 0.02
+"""Nothing is lost if a loss, with two errors, stays below two samples of a hundred: what 360 samples can tell, and far
+less than parts the nets from chance."""
 PREDICTED = 1.1
 """A variance within a tenth: that from 40 draws for each of 40 images has errors of a few hundredths."""
 
@@ -37,20 +40,24 @@ def larger(one: float, other: float, n: int) -> bool:
 
 
 def residuals_decide(net: Net) -> bool:
-    """Whether the sum without the input is read as before, but that with the residuals of others by luck.
+    """Whether an input with all residuals of another sample is read as that sample's class.
 
-    By luck: of the way from the most frequent class to the whole sum less than half is left.
+    More often than half way from the most frequent class to the whole sum.
     """
     accuracy = net["accuracy"]
-    half_way = (accuracy["whole"] + net["chance"]) / 2
-    kept = not larger(accuracy["whole"], accuracy["without_input"], net["samples"])
-    return bool(kept and accuracy["between"] < half_way)
+    return bool(accuracy["donor"] > (accuracy["whole"] + net["chance"]) / 2)
+
+
+def is_kept(lost: Sequence[float]) -> bool:
+    """Whether a loss, given with its standard error, is too small to count: not only too small to be seen."""
+    loss, error = lost
+    return bool(loss + TWO_ERRORS * error <= KEPT)
 
 
 def of_nets(holds: Mapping[str, bool]) -> str:
     """Confirmed in all nets, qualified in some."""
     if not holds:
-        return "not run"
+        return "no net to judge"
     right = [name for name, held in holds.items() if held]
     if len(right) == len(holds):
         return "confirmed"
@@ -85,25 +92,51 @@ def is_restless(net: Net) -> bool:
     return bool(net["at_rest"] < RESTLESS)
 
 
+def untrained_twin(net: Net, nets: Sequence[Net]) -> Net | None:
+    """The same net before training; None for nets that ship."""
+    return next((one for one in nets if one["name"] == net["name"] + UNTRAINED), None)
+
+
+def beyond_input(net: Net, nets: Sequence[Net]) -> bool:
+    """Whether layers of training tell more than the input does, and than those of the same net before training."""
+    twin = untrained_twin(net, nets)
+    controls = [net["input"], *([] if twin is None else [twin["trained"]["probe"]])]
+    return larger(net["trained"]["probe"], max(controls), net["samples"])
+
+
+def late_separable(net: Net) -> bool:
+    """Whether late layers, where alone an attractor would show, tell more than shuffled labels."""
+    return bool(net["late"]["above_null"] >= ALL_LAYERS)
+
+
 def separable(nets: Sequence[Net]) -> str:
-    """Whether residuals are separable above all shuffled labels, in the layers of training and in late ones."""
-    if not nets:
+    """Whether nets without rest are separable in late layers, and in those of training more than what they are given.
+
+    ``nets``: all of a run, as a net without rest is compared with itself before training.
+    """
+    restless = [net for net in trained(nets) if is_restless(net)]
+    if not restless:
         return "no net to judge"
-    early, late = (sum(net[window]["above_null"] >= ALL_LAYERS for net in nets) for window in ("trained", "late"))
-    if early == late == len(nets):
+    early = [net["name"] for net in restless if beyond_input(net, nets)]
+    late = [net["name"] for net in restless if late_separable(net)]
+    both = [name for name in early if name in late]
+    if len(both) == len(restless):
         return "confirmed"
-    if not early:
-        return "not confirmed"
-    return f"qualified: in the layers of training in {early} of {len(nets)} nets, in late layers in {late}"
+    found = (
+        f"in the layers of training beyond input and untrained net in {len(early)} of {number(restless)}, in late "
+        f"layers above shuffled labels in {len(late)}"
+    )
+    kinds = ", ".join(dict.fromkeys(kind_of(net) for net in restless if net["name"] in both))
+    return f"qualified: {found}, both in {len(both)} ({kinds})" if both else f"not confirmed: {found}, both in none"
 
 
-def through_training(nets: Sequence[Net]) -> dict[str, list[float]]:
-    """Probes in the layers of training, trained less untrained, of the nets that were trained here."""
-    found = {}
-    after = by_kind(nets, trained=True)
-    for kind, before in by_kind(nets, trained=False).items():
-        pairs = zip(after[kind], before, strict=True)
-        found[kind] = [float(one["trained"]["probe"] - other["trained"]["probe"]) for one, other in pairs]
+def through_training(nets: Sequence[Net], window: str) -> dict[str, list[float]]:
+    """Probes in a window of layers, trained less untrained, of the nets that were trained here."""
+    found: dict[str, list[float]] = {}
+    for net in trained(nets):
+        twin = untrained_twin(net, nets)
+        if twin is not None:
+            found.setdefault(kind_of(net), []).append(float(net[window]["probe"] - twin[window]["probe"]))
     return found
 
 
@@ -133,14 +166,18 @@ def sign(differences: Sequence[float]) -> str:
 
 
 def of_kinds(signs: Mapping[str, str]) -> str:
-    """Confirmed if positive for all kinds."""
+    """Confirmed if positive for all kinds; what is the other way round is said."""
     if not signs:
         return "no net to judge"
     if "one seed" in signs.values():
         return "not judged: one seed"
-    right = [kind for kind, one in signs.items() if one == "positive"]
+    right, wrong = ([kind for kind, one in signs.items() if one == way] for way in ("positive", "negative"))
     if len(right) == len(signs):
         return "confirmed"
+    if wrong and not right:
+        return "not confirmed: the opposite" + (f" for {', '.join(wrong)}" if len(wrong) < len(signs) else "")
+    if wrong:
+        return f"qualified: for {', '.join(right)}; the opposite for {', '.join(wrong)}"
     return f"qualified: for {', '.join(right)} alone" if right else "not confirmed"
 
 
@@ -166,11 +203,12 @@ def apart(values: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> str:
 
 
 def predicted(ratios: Mapping[str, Sequence[float]]) -> str:
-    """Whether first order predicts variances within a tenth, at each size of noise."""
+    """Whether first order predicts variances within a tenth, for each kind or size of noise."""
     right = [size for size, of_nets in ratios.items() if np.abs(np.log(of_nets)).max() <= np.log(PREDICTED)]
     if len(right) == len(ratios):
         return "confirmed"
-    return f"qualified: for noise of {', '.join(right)}, not for all sizes" if right else "not confirmed"
+    wrong = [name for name in ratios if name not in right]
+    return f"qualified: for {', '.join(right)}, not for {', '.join(wrong)}" if right else "not confirmed"
 
 
 # --- words -------------------------------------------------------------------------------------------

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 import resdyn
 from experiments._harness import Run, main
 from experiments.lagzi2021_transients.followed import right
+from experiments.lagzi2021_transients.noise_figure import LOWEST, figure
 from experiments.lagzi2021_transients.pairs import Noisy, retold, shipped, training
 
 Array = NDArray[Any]
@@ -159,17 +160,25 @@ def _layer_accuracy(noisy: Noisy, states: Array, starts: Array, config: Config, 
 
 
 def _of_pixels(noisy: Noisy, config: Config, seed: int) -> dict[str, Array]:
-    """Mean squares of what noise of pixels does, true and to first order: over deviations, layers and images."""
+    """Variances of what noise of pixels does, true and to first order: over deviations, layers and images."""
     rng, pixels = np.random.default_rng(seed), noisy.pixels[: config.images]
     drawn = rng.standard_normal((config.draws, *pixels.shape))
     states, found = noisy.embed(pixels), []
     for deviation in config.pixel_noise:
         moved = noisy.embed(pixels + deviation * drawn) - states
-        followed = resdyn.propagate(noisy.net.system, states, moved, depth=noisy.net.depth)
-        assert followed.linearized is not None
-        found.append([(sizes**2).mean(axis=1) for sizes in (followed.sizes, followed.linearized)])
+        # one image at a time: the perturbations themselves are kept, of all layers
+        spreads = [_spread(noisy, x, moved[:, i]) for i, x in enumerate(states)]
+        found.append(np.moveaxis(np.array(spreads), 0, -1))
     table = np.array(found)
     return {"pixel_variance": table[:, 0], "pixel_predicted": table[:, 1]}
+
+
+def _spread(noisy: Noisy, x: Array, moved: Array) -> Array:
+    """Variances about the mean over draws, of all units together, true and to first order: (2, layers)."""
+    depth = noisy.net.depth
+    followed = resdyn.propagate(noisy.net.system, x, moved, depth=depth, keep=True)
+    layers = [followed.at(layer) for layer in range(depth + 1)]
+    return np.array([[v.var(axis=0, ddof=1).sum() for v in kind] for kind in zip(*layers, strict=True)])
 
 
 def _of_layers(noisy: Noisy, signal: Array, starts: Array, config: Config, seed: int) -> dict[str, Array]:
@@ -195,15 +204,20 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
     """Each kind and seed.
 
     ``log10_relative_gain``: how much the variance of noise grows from the input of the layers to their end, over how
-    much that between images does; ``predicted`` by first order over what was found, at the last layer.
+    much that between images does; ``predicted`` by first order over what was found, at the last layer: of means over
+    images, and ``of_images`` the smallest, middle and largest ratio of single ones.
     """
     seeds = 1 if config.ready else config.seeds
     nets = [_summary(config, arrays, kind, seed) for seed in range(seeds) for kind in KINDS]
     return {"levels": config.levels, "layer_level": config.layer_level, "seeds": seeds, "nets": nets}
 
 
+def _of(arrays: dict[str, Array], kind: str, seed: int) -> dict[str, Array]:
+    return {key.split(".")[2]: value for key, value in arrays.items() if key.startswith(f"{kind}.{seed}.")}
+
+
 def _summary(config: Config, arrays: dict[str, Array], kind: str, seed: int) -> dict[str, Any]:
-    found = {key.split(".")[2]: value for key, value in arrays.items() if key.startswith(f"{kind}.{seed}.")}
+    found = _of(arrays, kind, seed)
     signal = found["signal"]
     exponents = found["exponents"]
     return {
@@ -217,7 +231,7 @@ def _summary(config: Config, arrays: dict[str, Array], kind: str, seed: int) -> 
         "layer_accuracy": dict(zip(map(str, found["starts"].tolist()), found["layer_accuracy"].tolist(), strict=True)),
         "exponent": exponents[:, 0].mean(),
         # slopes of saturated units are 0 in double precision, and exponents −∞ then: no mean
-        "median_exponent": np.median(exponents),
+        "median_exponent": np.median(np.maximum(exponents, LOWEST)),
         "growing": (exponents > 0).mean(),
         "signal_gain": signal[-1] / signal[0],
         "input": {
@@ -236,58 +250,19 @@ def _summary(config: Config, arrays: dict[str, Array], kind: str, seed: int) -> 
 def _evolution(variance: Array, predicted: Array, signal: Array) -> dict[str, Any]:
     """From the layer where noise enters to the end: means over images."""
     mean = variance.mean(axis=1)
+    ratios = predicted[-1] / variance[-1]
     return {
         "gain": mean[-1] / mean[0],
         "log10_relative_gain": np.log10((mean[-1] / mean[0]) / (signal[-1] / signal[0])),
         "relative_at_end": mean[-1] / signal[-1],
         "predicted": predicted.mean(axis=1)[-1] / mean[-1],
+        "of_images": [ratios.min(), np.median(ratios), ratios.max()],
     }
 
 
 def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> Any:
     """Noise beside signal, layer by layer; accuracy against noise; exponents."""
-    from matplotlib.figure import Figure
-
-    from resdyn.plotting.canvas import COLOURS
-
-    figure = Figure(figsize=(11, 7.2), layout="constrained")
-    axes = figure.subplots(2, 2)
-    for net in summary["nets"]:
-        kind, colour = net["kind"], COLOURS[KINDS.index(net["kind"])]
-        found = {key.split(".")[2]: v for key, v in arrays.items() if key.startswith(f"{kind}.{net['seed']}.")}
-        label = _label(summary, kind) if net["seed"] == 0 else None
-        signal, share = found["signal"], np.linspace(0, 1, net["layers"] + 1)
-        for z, marker in enumerate(("o", "^")[: len(config.pixel_noise)]):
-            relative = found["pixel_variance"][z].mean(axis=1) / signal
-            axes[0, 0].plot(share, relative, marker, color=colour, markersize=3, label=label if z == 0 else None)
-            axes[0, 0].plot(share, found["pixel_predicted"][z].mean(axis=1) / signal, color=colour, linewidth=1)
-        for z in range(len(found["starts"])):
-            relative = found["layer_variance"][z].mean(axis=1) / signal
-            axes[0, 1].plot(share, relative, "o", color=colour, markersize=3)
-            axes[0, 1].plot(share, found["layer_predicted"][z].mean(axis=1) / signal, color=colour, linewidth=1)
-        levels = np.array([0.0, *config.levels])
-        axes[1, 0].plot(levels, [net["clean"], *found["accuracy"]], "o-", color=colour, markersize=3, label=label)
-        spectrum = np.maximum(np.median(found["exponents"], axis=0), -5)
-        axes[1, 1].plot(np.arange(1, len(spectrum) + 1), spectrum, color=colour, linewidth=1, label=label)
-    for ax, words in zip(axes[0], ("noise of pixels", "noise at a layer"), strict=True):
-        ax.set_yscale("log")
-        ax.set_xlabel("layer, as a share of the depth")
-        ax.set_ylabel("variance of noise / between images")
-        ax.set_title(f"{words} (points: samples, lines: first order)", fontsize="medium")
-    axes[0, 0].legend(fontsize="small")
-    axes[1, 0].set_xlabel("standard deviation of the noise, pixels from 0 to 1")
-    axes[1, 0].set_ylabel("accuracy")
-    axes[1, 1].axhline(0, color="k", linewidth=0.6)
-    axes[1, 1].set_xlabel("number of the exponent (medians over images)")
-    axes[1, 1].set_ylabel("finite-time exponent per layer (cut at −5)")
-    return figure
-
-
-def _label(summary: dict[str, Any], kind: str) -> str:
-    """Means over seeds."""
-    nets = [net for net in summary["nets"] if net["kind"] == kind]
-    clean, noisy = (np.mean([net[name] for net in nets]) for name in ("clean", "accuracy"))
-    return f"{kind}, {nets[0]['layers']} layers: clean {clean:.3f}, mean over noise {noisy:.3f}"
+    return figure([_of(arrays, net["kind"], net["seed"]) for net in summary["nets"]], summary)
 
 
 if __name__ == "__main__":

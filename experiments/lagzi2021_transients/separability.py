@@ -42,6 +42,7 @@ class Config:
     seeds: int = 5
     epochs: int = 60
     samples: int = 300
+    """At most: there are 360 test images of digits and 500 points of circles."""
     layers: int = 1000
     """Of the whole run."""
     late: int = 15
@@ -53,8 +54,18 @@ PRESETS = {
     "laptop": Config(),
     "paper": Config(seeds=20, samples=1000, layers=3000, late=50),
 }
-# training in single precision goes other ways on other machines; the nets that ship meet a finer one by far
-TOLERANCES = {"nets.*.*.probe": 0.15, "nets.*.*.label_shuffled": 0.15, "nets.*.input": 0.03, "nets.*.at_rest": 0.5}
+# net 0 ships: three of 100 samples in one of 15 layers; the training of the others, in single precision, goes
+# other ways on other machines
+TOLERANCES = {
+    "nets.[!0]*.probe": 0.15,
+    "nets.[!0]*.label_shuffled": 0.15,
+    "nets.[!0]*.input": 0.03,
+    "nets.[!0]*.at_rest": 0.1,
+    "nets.0.*.probe": 0.002,
+    "nets.0.*.label_shuffled": 0.002,
+    "nets.0.input": 0.011,
+    "nets.0.at_rest": 0.011,
+}
 
 
 def compute(config: Config, run: Run) -> dict[str, Array]:

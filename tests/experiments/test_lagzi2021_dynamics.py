@@ -97,12 +97,47 @@ def test_residuals_that_know_nothing_of_the_sample_may_be_averaged_and_exchanged
     found = dict(integration._ablated(net, states, added))
     assert found["averaged"] == [following.right(net, states[-1])] * 6
     exchanged = integration._exchanged(net, states, added, integration.Config(shuffles=3))
-    assert (exchanged["between"] == following.right(net, states[-1])).all()
+    for name in ("own", "mixed"):
+        assert (exchanged[name] == following.right(net, states[-1])).all()
+    # the class of the other sample is not read: labels are alike in half of the pairs
+    assert abs(exchanged["donor"].mean() - 0.5) < 0.2
     # but the offset was trained with: the first unit leaves, and the read-out sees the second class everywhere
     offset = dataclasses.replace(
         net, readout=resdyn.systems.Readout(np.array([[0, 0, 100.0], [0, 0, 0]]), np.array([0, 1e3]))
     )
     assert found["averaged"] != dict(integration._ablated(offset, states, added))["without_first"]
+
+
+def test_residuals_of_another_sample_carry_its_class_where_they_decide():
+    # the layer copies the sign of the first unit into the second one; the read-out sees nothing but the second
+    W = np.zeros((2, 2))
+    W[1, 0] = 50.0
+    readout = resdyn.systems.Readout(np.array([[0, 0.0], [0, 1.0]]), np.array([2.5, 0.0]))
+    states = np.zeros((40, 2))
+    states[:, 0] = np.where(np.arange(40) % 2, 100.0, -100.0)
+    net = dataclasses.replace(toy(W, layers=4, readout=[[0, 0], [0, 1.0]]), states=states, readout=readout)
+    found = integration._exchanged(net, *following.contributions(net), integration.Config(shuffles=5))
+    assert (found["donor"] == 1).all()
+    assert (found["same_class"] == 1).all()
+    assert found["own"].mean() == pytest.approx(0.5, abs=0.2)
+    # each layer from a sample of its own is another thing: votes of four samples
+    assert 0.3 < found["mixed"].mean() < 0.9
+    # a read-out of the input carried along
+    carried = resdyn.systems.Readout(np.array([[0.0, 0], [1.0, 0]]), np.array([0.0, 0]))
+    other = dataclasses.replace(net, readout=carried)
+    found = integration._exchanged(other, *following.contributions(other), integration.Config(shuffles=5))
+    assert (found["own"] == 1).all()
+    assert found["donor"].mean() == pytest.approx(0.5, abs=0.2)
+
+
+def test_the_error_of_a_loss_counts_the_samples_that_change():
+    before, after = np.ones(400, dtype=bool), np.ones(400, dtype=bool)
+    assert integration.error_of_loss(before, after) == pytest.approx(1 / 400)
+    after[:8] = False
+    assert integration.error_of_loss(before, after) == pytest.approx(np.sqrt(9 - 64 / 400) / 400)
+    # as many gained as lost: no loss, but not known better
+    before[8:16] = False
+    assert integration.error_of_loss(before, after) == pytest.approx(np.sqrt(17) / 400)
 
 
 def test_exchange_stays_within_groups_and_moves_between_them_otherwise():
@@ -245,11 +280,15 @@ def test_first_order_is_exact_in_a_linear_net(digits):
     system = resdyn.ResidualMap.residual(0.5 * np.eye(64), np.zeros(64), activation="identity")
     linear = dataclasses.replace(digits, net=dataclasses.replace(digits.net, system=system, depth=4))
     found = noise._measured(linear, noise.Config(images=3, draws=12, starts=(0.0, 0.5), levels=(0.1,)), 0)
+    drawn = np.random.default_rng(0).standard_normal((12, *linear.pixels[:3].shape))
+    first = linear.embed(linear.pixels[:3] + 0.02 * drawn)
+    assert found["pixel_variance"][0, 0] == pytest.approx(first.var(axis=0, ddof=1).sum(axis=-1))
     for z in range(2):
         evolved = noise._evolution(found["pixel_variance"][z], found["pixel_predicted"][z], found["signal"])
         assert evolved["gain"] == pytest.approx(2.25**4)
         assert evolved["log10_relative_gain"] == pytest.approx(0, abs=1e-9)
         assert evolved["predicted"] == pytest.approx(1)
+        assert evolved["of_images"] == pytest.approx([1, 1, 1])
     assert found["exponents"] == pytest.approx(np.log(1.5))
     assert found["signal"][0] == pytest.approx(((linear.net.states - linear.net.states.mean(axis=0)) ** 2).sum() / 40)
     assert np.isnan(found["layer_variance"][1, :2]).all()
@@ -258,6 +297,31 @@ def test_first_order_is_exact_in_a_linear_net(digits):
     assert entering[0, 0] == pytest.approx(0.01 * found["signal"][0])
     assert entering[1, 1] == pytest.approx(0.01 * found["signal"][2])
     assert found["layer_predicted"][1, -1] == pytest.approx(2.25**2 * entering[1, 1])
+
+
+def test_a_shift_of_the_mean_is_no_variance(digits):
+    # all draws are pushed one way: that is no noise
+    system = resdyn.ResidualMap.residual(np.eye(64), np.full(64, -3.0))
+    net = dataclasses.replace(digits.net, system=system, depth=1)
+    rng = np.random.default_rng(0)
+    moved = 1 + rng.standard_normal((50, 64))
+    found = noise._spread(dataclasses.replace(digits, net=net), np.zeros(64), moved)
+    x = moved + 1 / (1 + np.exp(3.0 - moved))
+    about_the_mean = x.var(axis=0, ddof=1).sum()
+    about_the_orbit = ((x - 1 / (1 + np.exp(3.0))) ** 2).mean(axis=0).sum()
+    assert found.shape == (2, 2)
+    assert found[0, 1] == pytest.approx(about_the_mean)
+    assert abs(about_the_orbit / about_the_mean - 1) > 0.5
+    assert found[1, 1] == pytest.approx((1 + np.exp(3.0) / (1 + np.exp(3.0)) ** 2) ** 2 * found[1, 0])
+
+
+def test_exponents_without_bound_leave_the_median_a_number(smoke):
+    done = smoke("noise")
+    arrays = {**done.arrays, "plain.0.exponents": np.full_like(done.arrays["plain.0.exponents"], -np.inf)}
+    arrays["plain.0.exponents"][:, 0] = 0.5
+    summary = noise.summarize(done.config, arrays)
+    assert summary["nets"][1]["median_exponent"] == -5
+    assert "median exponent" in claims_noise.evolution(summary)
 
 
 def test_exponents_are_those_of_the_determinants(smoke):
@@ -276,8 +340,11 @@ def summed(name="a", **changes):
     accuracy = {
         "whole": 0.98,
         "without_input": 0.98,
-        "between": 0.15,
-        "within_class": 0.98,
+        "donor": 0.97,
+        "own": 0.12,
+        "same_class": 0.98,
+        "mixed": 0.15,
+        "mixed_class": 1.0,
         "averaged_all": 0.1,
         "averaged_one_least": 0.97,
     }
@@ -288,6 +355,7 @@ def summed(name="a", **changes):
         "chance": 0.1,
         "accuracy": {part: changes.get(part, value) for part, value in accuracy.items()},
         "probe": {part: changes.get(part, value) for part, value in probe.items()},
+        "lost": {"without_input": [0.0, 0.001], "averaged_one": changes.get("averaged_one", [0.01, 0.004])},
     }
 
 
@@ -296,9 +364,10 @@ def summed(name="a", **changes):
     [
         (claims_dynamics.sums_verdict, {"y_last": 0.975}),
         (claims_dynamics.sums_verdict, {"y_last": 0.99}),
-        (claims_dynamics.carriers_verdict, {"without_input": 0.9}),
-        (claims_dynamics.carriers_verdict, {"between": 0.6}),
-        (claims_dynamics.ablations_verdict, {"averaged_one_least": 0.9}),
+        (claims_dynamics.carriers_verdict, {"donor": 0.5, "own": 0.6}),
+        # a loss that counts, and one that cannot be told from one that does
+        (claims_dynamics.ablations_verdict, {"averaged_one": [0.05, 0.001]}),
+        (claims_dynamics.ablations_verdict, {"averaged_one": [0.0, 0.012]}),
     ],
 )
 def test_the_sum_is_judged_net_by_net(verdict, changes):
@@ -315,17 +384,25 @@ def test_a_difference_counts_from_two_standard_errors_on():
     assert judging.standard_error(1.0, 100) > 0
 
 
+def test_what_is_kept_does_not_depend_on_how_many_samples_there_are():
+    assert judging.is_kept([0.005, 0.001])  # 2000 samples: seen, and too little to count
+    assert judging.is_kept([0.0, 0.003])  # 360 samples
+    assert not judging.is_kept([0.03, 0.001])
+    assert not judging.is_kept([0.0, 0.02])
+
+
 def window(probe, null, above=1.0, time=0.5):
     return {"probe": probe, "time_shuffled": time, "largest_null": null, "above_null": above}
 
 
-def rested(name, at_rest, trained=0.9, late=0.9, above=1.0, time=0.5):
+def rested(name, at_rest, trained=0.9, late=0.9, above=1.0, time=0.5, given=0.5):
     return {
         "name": name,
         "samples": 300,
         "at_rest": at_rest,
         "moving_units": 3.0,
         "accuracy": 0.98,
+        "input": given,
         "trained": window(trained, 0.2, time=time),
         "late": window(late, 0.2, above, time),
     }
@@ -337,31 +414,81 @@ def test_separability_is_judged_in_nets_without_rest_alone():
     assert claims_dynamics.separable_verdict(summary) == "confirmed"
     assert claims_dynamics.in_time_verdict(summary) == "confirmed"
     assert claims_dynamics.resting_verdict(summary) == "measured: in 2 of 3 trained nets most samples are not at rest"
-    assert "not at rest, c anti, 2 nets: trained 0.90 [0.90, 0.90]" in claims_dynamics.separable(summary)
-    assert "at rest, c free, 1 net: " in claims_dynamics.separable(summary)
-    nets[1] = rested("c anti 0", 0.0, above=0.1, time=0.89)
-    words = "qualified: in the layers of training in 2 of 2 nets, in late layers in 1"
-    assert claims_dynamics.separable_verdict(summary) == words
+    words = claims_dynamics.separable(summary)
+    assert "not at rest, c anti, 2 nets: x(0) 0.50 [0.50, 0.50], trained 0.90 [0.90, 0.90]" in words
+    assert "at rest, c free, 1 net: " in words
+    assert "300 samples per net" in words
+    nets[1] = rested("c anti 0", 0.0, time=0.89)
     assert claims_dynamics.in_time_verdict(summary) == "qualified: in c anti 1 alone"
     assert claims_dynamics.separable_verdict({"nets": nets[:1]}) == "no net to judge"
-    assert claims_dynamics.in_time_verdict({"nets": nets[:1]}) == judging.of_nets({}) == "not run"
+    assert claims_dynamics.in_time_verdict({"nets": nets[:1]}) == judging.of_nets({}) == "no net to judge"
 
 
-def test_training_is_judged_against_the_same_seeds_before_it():
+@pytest.mark.parametrize(
+    ("changes", "early", "late"),
+    [({"above": 0.9}, 1, 0), ({"given": 0.88}, 0, 1), ({"above": 0.9, "given": 0.88}, 0, 0), ({}, 1, 1)],
+)
+def test_separability_takes_late_layers_and_more_than_the_input(changes, early, late):
+    nets = [rested("c anti 0", 0.0), rested("c anti 1", 0.0, **changes)]
+    found = claims_dynamics.separable_verdict({"nets": nets})
+    if early and late:
+        assert found == "confirmed"
+        return
+    words = (
+        f"in the layers of training beyond input and untrained net in {1 + early} of 2 nets, in late layers above "
+        f"shuffled labels in {1 + late}"
+    )
+    assert found == f"qualified: {words}, both in 1 (c anti)"
+    alone = claims_dynamics.separable_verdict({"nets": nets[1:]})
+    assert alone.startswith("not confirmed: in the layers of training beyond")
+    assert alone.endswith("both in none")
+
+
+def test_what_any_net_does_before_training_is_no_separability():
+    nets = [rested("c anti 0", 0.0, trained=0.9), rested("c anti 0 untrained", 0.0, trained=0.89)]
+    assert not judging.beyond_input(nets[0], nets)
+    assert claims_dynamics.separable_verdict({"nets": nets}).startswith("not confirmed")
+    assert "untrained 0.89" in claims_dynamics.separable({"nets": nets})
+    nets[1] = rested("c anti 0 untrained", 0.0, trained=0.6)
+    assert claims_dynamics.separable_verdict({"nets": nets}) == "confirmed"
+
+
+def test_training_is_judged_against_the_same_seeds_before_it_in_both_windows():
     gains = {0: 0.1, 1: 0.12, 2: 0.11}
-    nets = [rested(f"c anti {k}", 0.0, trained=0.8 + gain) for k, gain in gains.items()]
-    nets += [rested(f"c anti {k} untrained", 0.0, trained=0.8) for k in gains]
-    assert judging.through_training(nets)["c anti"] == pytest.approx(list(gains.values()))
+    nets = [rested(f"c anti {k}", 0.0, trained=0.8 + gain, late=0.7 + gain) for k, gain in gains.items()]
+    nets += [rested(f"c anti {k} untrained", 0.0, trained=0.8, late=0.7) for k in gains]
+    nets.append(rested("ships-seed0", 0.0))
+    assert judging.through_training(nets, "trained") == {"c anti": pytest.approx(list(gains.values()))}
     assert claims_dynamics.training_verdict({"nets": nets}) == "confirmed"
-    nets[-1] = rested("c anti 2 untrained", 0.0, trained=0.99)
-    assert claims_dynamics.training_verdict({"nets": nets}) == "not confirmed"
+    taken = [{**net, "late": window(1.5 - net["late"]["probe"], 0.2)} for net in nets]
+    words = "qualified: for c anti, layers of training; the opposite for c anti, late layers"
+    assert claims_dynamics.training_verdict({"nets": taken}) == words
+    assert "c anti, late layers -0.110 [" in claims_dynamics.training({"nets": taken})
     one_seed = [nets[0], nets[3]]
     assert claims_dynamics.training_verdict({"nets": one_seed}) == "not judged: one seed"
-    assert len(judging.trained(nets)) == 3
+    assert len(judging.trained(nets)) == 4
+
+
+@pytest.mark.parametrize(
+    ("signs", "verdict"),
+    [
+        ("positive positive", "confirmed"),
+        ("positive open", "qualified: for a alone"),
+        ("positive negative", "qualified: for a; the opposite for b"),
+        ("positive open negative", "qualified: for a; the opposite for c"),
+        ("open open", "not confirmed"),
+        ("negative negative", "not confirmed: the opposite"),
+        ("open negative", "not confirmed: the opposite for b"),
+        ("", "no net to judge"),
+    ],
+)
+def test_what_is_the_other_way_round_is_said(signs, verdict):
+    assert judging.of_kinds(dict(zip("abc", signs.split(), strict=False))) == verdict
 
 
 def of_pair(kind, seed, accuracy, clean=0.97, gain=0.1, predicted=1.0):
     evolved = {"gain": 2.0, "log10_relative_gain": gain, "relative_at_end": 0.1, "predicted": predicted}
+    evolved["of_images"] = [0.5 * predicted, predicted, 2 * predicted]
     return {
         "kind": kind,
         "seed": seed,
@@ -398,7 +525,8 @@ def noisy(residual, plain, **changes):
 def test_robustness_is_judged_by_the_spread_over_seeds(residual, changes, verdict):
     summary = noisy(residual, [0.7, 0.71, 0.715], **changes)
     assert claims_noise.robust_verdict(summary) == verdict
-    at_layers = "confirmed" if residual[0] == 0.8 else "not confirmed"
+    opposite = "not confirmed: the opposite" if residual[1] == 0.51 else "not confirmed"
+    at_layers = "confirmed" if residual[0] == 0.8 else opposite
     assert claims_noise.robust_at_layers_verdict(summary) == at_layers
     assert f"0.3: {np.median(residual):.3f} [" in claims_noise.robust(summary)
     assert claims_noise.robust_verdict(noisy(residual[:1], [0.7])) == "not judged: one seed"
@@ -410,6 +538,9 @@ def test_robustness_at_layers_is_judged_layer_by_layer():
         net["layer_accuracy"] = {"0": net["layer_accuracy"]["0"], "7": 0.9}
     assert claims_noise.robust_at_layers_verdict(summary) == "qualified: for layer 0 alone"
     assert "layer 7 +0.000 [+0.000, +0.000]" in claims_noise.robust_at_layers(summary)
+    for net in summary["nets"]:
+        net["layer_accuracy"]["7"] = 0.93 if net["kind"] == "plain" else 0.9
+    assert claims_noise.robust_at_layers_verdict(summary) == "qualified: for layer 0; the opposite for layer 7"
 
 
 def test_evolution_differs_where_no_seeds_meet():
@@ -424,8 +555,13 @@ def test_evolution_differs_where_no_seeds_meet():
 def test_tangents_predict_within_a_tenth():
     pair = noisy([0.8], [0.7])
     assert claims_noise.tangents_verdict(pair) == "confirmed"
-    pair["nets"][0]["input"] = {**pair["nets"][0]["input"], "0.3": {"predicted": 1.2}}
-    assert claims_noise.tangents_verdict(pair) == "qualified: for noise of 0.02, not for all sizes"
+    pair["nets"][0]["input"] = {**pair["nets"][0]["input"], "0.3": {"predicted": 1.2, "of_images": [1, 1, 2]}}
+    words = "qualified: for pixel noise 0.02, noise at a layer, not for pixel noise 0.3"
+    assert claims_noise.tangents_verdict(pair) == words
+    pair["nets"][1]["layer"] = {**pair["nets"][1]["layer"], "7": {"predicted": 1.15}}
+    words = "qualified: for pixel noise 0.02, not for pixel noise 0.3, noise at a layer"
+    assert claims_noise.tangents_verdict(pair) == words
+    assert "pixel noise 0.3 1.20 against 1.00, of single images from 0.50 to 2.00" in claims_noise.tangents(pair)
     assert claims_noise.tangents_verdict(noisy([0.8], [0.7], predicted=0.8)) == "not confirmed"
     assert claims_noise._worst([1.05, 0.9, 1.08]) == 0.9
 
