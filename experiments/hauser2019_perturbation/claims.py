@@ -15,7 +15,7 @@ INVERSE = "in words only: roughly inversely proportional"
 MEASURED = "measured there, numbers not known"
 BEYOND = "beyond the paper"
 NETS = {
-    "mnist": ("MNIST", ("smoke", "laptop", "paper")),
+    "mnist": ("MNIST", ("laptop", "paper")),
     "cifar10": ("CIFAR-10", ("laptop-cifar10", "paper-cifar10")),
     "public": ("public ResNet-20 and ResNet-56", ("public",)),
     "mnist-zero": ("MNIST, blocks that begin as identities", ("laptop-zero",)),
@@ -50,7 +50,8 @@ def magnitude(kind: str) -> Callable[[Summary], str]:
 
 def scaled_verdict(summary: Summary) -> str:
     """Inverse proportion."""
-    return judging.inverse(summary["trained"]["scaled"], (summary.get("untrained") or {}).get("scaled"))
+    before = (summary.get("untrained") or {}).get("scaled")
+    return judging.inverse(summary["trained"]["scaled"], before, summary["change"])
 
 
 def absolute_verdict(summary: Summary) -> str:
@@ -77,9 +78,12 @@ def null(summary: Summary) -> str:
     if "untrained" not in summary:
         return ""
     before, change = summary["untrained"]["scaled"], summary["change"]
+    words = f"before training {judging.law_in_words(before)}, {judging.over_depths(summary['depths'], before)}"
+    if change is None:
+        return words
     return (
-        f"before training {judging.law_in_words(before)}, {judging.over_depths(summary['depths'], before)}; training "
-        f"changes the exponent by {judging.law_in_words(change).removeprefix('exponent ')}"
+        f"{words}; training changes the exponent by {judging.law_in_words(change).removeprefix('exponent ')} "
+        f"({summary['changed_seeds']} net{'s' * (summary['changed_seeds'] > 1)} per depth, before and after)"
     )
 
 
@@ -127,24 +131,39 @@ def rule_verdict(summary: Summary) -> str:
 
 
 def _losses(summary: Summary, way: str) -> list[list[float | None]]:
-    """Accuracy of the deepest net that was trained anew with the same seed, less that of the net decided on."""
-    deepest = summary["accuracy"]["anew"][-1]
+    """Accuracy of the deepest net that was trained anew with the same seed, less that of the net decided on.
+
+    None where no depth was found or it is the deepest one: that net is no less accurate than itself.
+    """
+    last, deepest = summary["depths"][-1], summary["accuracy"]["anew"][-1]
+    rows = zip(summary[way]["depths"], summary[way]["accuracy"], strict=True)
     return [
-        [None if value is None else best - value for value, best in zip(row, deepest, strict=True)]
-        for row in summary[way]["accuracy"]
+        [
+            None if value is None or depth == last else best - value
+            for depth, value, best in zip(depths, accuracy, deepest, strict=True)
+        ]
+        for depths, accuracy in rows
     ]
 
 
 def loss(summary: Summary) -> str:
     """What the depth decided on costs in accuracy."""
-    rows = zip(summary["thresholds"], _losses(summary, "function"), strict=True)
-    known = [(threshold, [value for value in row if value is not None]) for threshold, row in rows]
-    words = [f"ε = {t:g}: {', '.join(judging.sign(100 * value, 1) for value in row)}" for t, row in known if row]
-    return f"points below {summary['depths'][-1]} blocks, seed by seed: {'; '.join(words) or 'no depth found'}"
+    last = summary["depths"][-1]
+    words = []
+    rows = zip(summary["thresholds"], _losses(summary, "function"), summary["function"]["depths"], strict=True)
+    for threshold, losses, depths in rows:
+        each = [
+            "the deepest itself" if value is None else judging.sign(100 * value, 1)
+            for value, depth in zip(losses, depths, strict=True)
+            if depth
+        ]
+        if each:
+            words.append(f"ε = {threshold:g}: {', '.join(each)}")
+    return f"points below {last} blocks, seed by seed: {'; '.join(words) or 'no depth found'}"
 
 
 def loss_verdict(summary: Summary) -> str:
-    """Whether it costs less than half a point."""
+    """Whether it costs at most half a point with every seed."""
     return judging.accurate(summary["thresholds"], _losses(summary, "function"))
 
 
@@ -210,7 +229,7 @@ def _rows(key: str) -> tuple[Claim, ...]:
         Claim(
             f"{key}-profile",
             f"{name}: scaled perturbations over the blocks",
-            BEYOND if key == "public" else MEASURED,
+            BEYOND,
             "magnitudes",
             profile,
             profile_verdict,
@@ -219,7 +238,7 @@ def _rows(key: str) -> tuple[Claim, ...]:
     )
     untrained = Claim(
         f"{key}-untrained",
-        f"{name}: the exponent of the same nets before training (control, ours)",
+        f"{name}: the exponent of such nets before training, and what training changes it by (control, ours)",
         BEYOND,
         "magnitudes",
         null,

@@ -26,7 +26,6 @@ from experiments.hauser2019_perturbation.power_laws import exponent
 
 Array = NDArray[Any]
 STATES = ("trained", "untrained")
-TENTHS = 10
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Config:
     """Of ``experiments.train``, that trains them."""
     seeds: tuple[int, ...] = (0, 1, 2)
     untrained: int = 3
-    """Nets of each depth before training, with as many seeds."""
+    """Nets of each depth before training, with the seeds from 0 on."""
     images: int = 1000
     units: int = 24
     epochs: int = 3
@@ -131,18 +130,16 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
         "accuracy": arrays["trained_accuracy"].mean(axis=1),
         **{state: _of_state(config.depths, arrays, state) for state in states},
         "change": _change(config, arrays) if "untrained" in states else None,
+        "changed_seeds": len(_changed_seeds(config)),
         "profile": [_profile(config, arrays["trained_scaled"][k]) for k in range(len(config.depths))],
     }
 
 
 def _of_state(depths: tuple[int, ...], arrays: dict[str, Array], state: str) -> dict[str, Any]:
-    scaled = arrays[f"{state}_scaled"]
     averages = {kind: np.nanmean(arrays[f"{state}_{kind}"], axis=-1) for kind in KINDS}
     return {
         **{kind: _over_depths(depths, values) for kind, values in averages.items()},
-        "median_block": _over_depths(depths, np.nanmedian(scaled, axis=-1)),
-        "path": np.nansum(scaled, axis=-1).mean(axis=1),
-        "between_images": arrays[f"{state}_by_image"].std(axis=-1).mean(axis=1),
+        "path": np.nansum(arrays[f"{state}_scaled"], axis=-1).mean(axis=1),
     }
 
 
@@ -155,22 +152,28 @@ def _over_depths(depths: tuple[int, ...], values: Array) -> dict[str, Any]:
     }
 
 
-def _change(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
-    """The exponent of what training multiplies scaled perturbations by, depth by depth."""
-    logs = [np.log(np.nanmean(arrays[f"{state}_scaled"], axis=-1)).mean(axis=1) for state in STATES]
+def _changed_seeds(config: Config) -> list[int]:
+    """Of nets that are known before and after training."""
+    return [seed for seed in config.seeds if seed < config.untrained]
+
+
+def _change(config: Config, arrays: dict[str, Array]) -> dict[str, Any] | None:
+    """The exponent of what training multiplies scaled perturbations by, depth by depth, over nets of the same seeds."""
+    both = _changed_seeds(config)
+    if not both:
+        return None
+    places = {"trained": [config.seeds.index(seed) for seed in both], "untrained": both}
+    logs = [np.log(np.nanmean(arrays[f"{state}_scaled"][:, places[state]], axis=-1)).mean(axis=1) for state in STATES]
     return exponent(config.depths, np.exp(logs[0] - logs[1])[:, None])
 
 
 def _profile(config: Config, scaled: Array) -> dict[str, Any]:
-    """Of the nets of one depth: the thirds of the blocks over the mean, and how much the first tenth has of the sum."""
+    """Of the nets of one depth: the thirds of the blocks, and the largest one, over the mean."""
     known = scaled[:, np.isfinite(scaled).all(axis=0)]
     thirds = np.stack([part.mean(axis=1) for part in np.array_split(known, 3, axis=1) if part.size])
-    first = max(1, round(known.shape[1] / TENTHS))
     return {
         "blocks": known.shape[1],
         "thirds": (thirds / known.mean(axis=1)).mean(axis=1),
-        "first": first,
-        "first_share": (known[:, :first].sum(axis=1) / known.sum(axis=1)).mean(),
         "largest": (known.max(axis=1) / known.mean(axis=1)).mean(),
     }
 

@@ -80,8 +80,12 @@ def beyond_clean(table: Summary) -> str:
     of_accuracy, of_cost = improvement(table["difference"]), improvement(table["cost"])
     if of_accuracy.startswith(NOT_CONFIRMED) or not of_cost.startswith(NOT_CONFIRMED):
         return of_accuracy
-    words = "the gain is no larger than that on clean images"
-    return f"{QUALIFIED}: {words}" if of_accuracy == CONFIRMED else f"{of_accuracy}; {words}"
+    return limited(of_accuracy, "not larger than on clean images beyond the spread")
+
+
+def limited(verdict: str, words: str) -> str:
+    """A verdict with a reservation: at most "qualified"."""
+    return f"{QUALIFIED}: {words}" if verdict == CONFIRMED else f"{verdict}; {words}"
 
 
 def together(verdicts: dict[str, str]) -> str:

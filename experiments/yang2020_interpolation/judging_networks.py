@@ -5,7 +5,14 @@ from typing import Any
 
 import numpy as np
 
-from experiments.yang2020_interpolation.comparing import beyond_clean, improvement, points, together
+from experiments.yang2020_interpolation.comparing import (
+    NOT_CONFIRMED,
+    beyond_clean,
+    improvement,
+    limited,
+    points,
+    together,
+)
 
 Summary = dict[str, Any]
 Words = Callable[[Summary], Any]
@@ -13,7 +20,8 @@ Words = Callable[[Summary], Any]
 NO_DATA = "no data"
 # of a coefficient: below, rounding of float16 is all that is left of it
 OFF = 1e-3
-# the CNN has λ = 1; within a tenth of it a skip path carries a tenth of the state at most
+# the CNN has λ = 1; within a tenth of it a skip path carries a tenth of the state at most; further beyond 1 it carries
+# the state with the opposite sign, which is no CNN
 CNN = 0.1
 
 
@@ -79,7 +87,7 @@ def learned_verdict(summary: Summary) -> str:
     for kind, title in summary["kinds"].items():
         values = np.array([value for found in summary["nets"][kind]["coefficients"] for value in found.values()])
         if len(values):
-            off, plain = int((values < OFF).sum()), int((values > 1 - CNN).sum())
+            off, plain = int((values < OFF).sum()), int((abs(values - 1) < CNN).sum())
             words.append(f"{title} {off} of {len(values)} at 0, {plain} at or near 1")
     return f"measured: {'; '.join(words)}"
 
@@ -196,11 +204,18 @@ def _nats(values: list[float]) -> str:
 
 
 def landscape_verdict(kind: str) -> Words:
-    """A flatter loss along the attack direction, radius by radius."""
+    """A flatter loss along the attack direction, radius by radius.
+
+    A net with smaller logits has a smaller rise of the loss without being more robust. Its loss on clean images is
+    higher, which is told.
+    """
 
     def verdict(summary: Summary) -> str:
-        rises = summary["differences"][kind]["rise"]["attack"]
-        return together({f"{radius}/255": improvement(rise, -1) for radius, rise in rises.items()})
+        found = summary["differences"][kind]
+        flatter = together({f"{radius}/255": improvement(rise, -1) for radius, rise in found["rise"]["attack"].items()})
+        if flatter.startswith(NOT_CONFIRMED) or improvement(found["clean"]).startswith(NOT_CONFIRMED):
+            return flatter
+        return limited(flatter, "its clean loss is higher, too")
 
     return verdict
 

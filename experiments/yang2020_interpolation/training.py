@@ -67,7 +67,7 @@ PRESETS = {
     "cifar100": Config("resnet110-cifar100", (BASE, "in"), seeds=(0, 1, 2), other_data=(), device="cuda"),
     "paper-resnext": Config("resnext29-8x64-cifar10", (BASE, "in"), seeds=(0,), other_data=(), device="cuda"),
     "paper": Config("resnet56-cifar10", seeds=(0, 1, 2), other_data=(), device="cuda"),
-    "paper-110": Config("resnet110-cifar10", (BASE, "in"), seeds=(0, 1, 2), other_data=(), device="cuda"),
+    "paper-110": Config("resnet110-cifar10", seeds=(0, 1, 2), other_data=(), device="cuda"),
 }
 # one of 360 images is 0.003
 TOLERANCES = {"nets.*.accuracy.*": 0.006, "nets.*.coefficients.*.*": 1e-6, "nets.*.parameters": 0.0}

@@ -34,3 +34,19 @@ def test_what_is_not_known_is_not_deep_enough():
 def test_bad_input_is_refused(depths, magnitudes, error, words):
     with pytest.raises(error, match=words):
         resdyn.sufficient_depth(depths, magnitudes, 0.1)
+
+
+@pytest.mark.parametrize("threshold", [0.0, -0.1, np.nan, np.inf])
+def test_thresholds_are_refused_as_the_rule_refuses_them(threshold):
+    layers = [np.ones((3, 2)), 2 * np.ones((3, 2))]
+    with pytest.raises(ValueError, match="threshold"):
+        resdyn.depth_rule(layers, rule="hauser2019", threshold=threshold)
+    for thresholds in (threshold, [0.1, threshold]):
+        with pytest.raises(ValueError, match="a threshold must be a finite number above 0"):
+            resdyn.sufficient_depth([2, 4], [0.2, 0.1], thresholds)
+
+
+def test_the_answer_has_the_shape_of_the_thresholds():
+    assert resdyn.sufficient_depth([2, 4], [0.2, 0.1], 0.15).shape == ()
+    assert resdyn.sufficient_depth([2, 4], [0.2, 0.1], []).shape == (0,)
+    assert resdyn.sufficient_depth([2, 4], [0.2, 0.1], [[0.3], [0.15]]).tolist() == [[2], [4]]

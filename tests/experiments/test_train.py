@@ -58,6 +58,9 @@ def test_the_order_of_the_plans_is_that_of_value():
         "lambda-in-resnet56-cifar10-seed0",
         "in-resnet110-cifar10-seed0",
     ]
+    names = {net.file_name for net in PLANS["gpu"]}
+    three = ["resnet{}-cifar10", "in-resnet{}-cifar10", "lambda-in-resnet{}-cifar10"]
+    assert {f"{name.format(n)}-seed{s}" for name in three for n in (56, 110) for s in (0, 1, 2)} <= names
     # what ships fits into 20 MB
     shipped = [net for net in PLANS["laptop"] if net.ships]
     with torch.device("meta"):

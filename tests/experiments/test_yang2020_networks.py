@@ -102,6 +102,20 @@ def test_presets_name_nets_that_the_plans_train():
                 assert names <= planned, name
 
 
+def test_all_three_kinds_are_compared_at_the_depths_of_the_paper():
+    for module in SCRIPTS.values():
+        for preset in ("paper", "paper-110"):
+            assert module.PRESETS[preset].kinds == trained_nets.KINDS
+            assert len(module.PRESETS[preset].seeds) >= comparing.ENOUGH_SEEDS
+
+
+def test_words_on_the_landscape_name_the_images_of_the_preset():
+    config = landscape.PRESETS["laptop"]
+    told = landscape.__doc__, (ROOT / PAPER / "README.md").read_text()
+    assert all(f"Laptop: {config.images} images" in " ".join(text.split()) for text in told)
+    assert all(f"first {config.plane_images}" in " ".join(text.split()) for text in told)
+
+
 def _grid(config):
     return config.kinds, config.seeds
 
@@ -345,9 +359,11 @@ def test_an_improvement_is_confirmed_only_where_the_spread_over_three_seeds_allo
     ("gain", "cost", "verdict"),
     [
         ((0.05, 0.04, 0.05), (0.04, 0.04, 0.05), "confirmed"),
-        ((0.05, 0.04, 0.05), (0.0, 0.01, 0.0), "qualified: the gain is no larger than that on clean images"),
+        ((0.05, 0.04, 0.05), (0.0, 0.01, 0.0), "qualified: not larger than on clean images beyond the spread"),
+        # larger by four points, with a spread of more
+        ((0.05, 0.04, 0.05), (0.09, -0.01, 0.04), "qualified: not larger than on clean images beyond the spread"),
         ((0.0, 0.01, 0.0), (0.05, 0.04, 0.05), comparing.WITHIN),
-        ((0.05,), (0.0,), "qualified: in one seed; the gain is no larger than that on clean images"),
+        ((0.05,), (0.0,), "qualified: in one seed; not larger than on clean images beyond the spread"),
     ],
 )
 def test_a_gain_that_is_there_without_noise_is_none_of_robustness(gain, cost, verdict):
@@ -392,9 +408,10 @@ def nets_of(coefficients):
 
 
 def test_learned_coefficients_are_counted_at_both_ends():
-    summary = nets_of({"a": 0.0, "b": 0.0, "c": 0.4, "d": 0.95, "e": 1.02})
-    assert judging.learned_verdict(summary) == "measured: In-ResNet 2 of 5 at 0, 2 at or near 1"
-    assert "In-ResNet seed 0: 0.00, 0.00, 0.40, 0.95, 1.02" in judging.learned(summary)
+    # at 1.5 the skip path carries half of the state, with the opposite sign
+    summary = nets_of({"a": 0.0, "b": 0.0, "c": 0.4, "d": 0.95, "e": 1.02, "f": 1.5})
+    assert judging.learned_verdict(summary) == "measured: In-ResNet 2 of 6 at 0, 2 at or near 1"
+    assert "In-ResNet seed 0: 0.00, 0.00, 0.40, 0.95, 1.02, 1.50" in judging.learned(summary)
 
 
 @pytest.mark.parametrize(
@@ -426,10 +443,27 @@ def test_cifar100_has_a_row_that_says_no_data_where_there_are_none(images, words
 
 def test_a_flatter_landscape_is_a_smaller_rise_at_every_radius():
     rises = {"1": difference(-0.05, -0.04, -0.05), "8": difference(-0.05, -0.04, -0.06)}
-    summary = {"differences": {"in": {"rise": {"attack": rises}}}}
+    alike = difference(0.001, -0.001, 0.0)
+    summary = {"differences": {"in": {"clean": alike, "rise": {"attack": rises}}}}
     assert judging.landscape_verdict("in")(summary) == "confirmed"
     rises["8"] = difference(0.05, 0.04, 0.06)
     assert judging.landscape_verdict("in")(summary) == "qualified: beyond the spread (1/255); the opposite (8/255)"
+
+
+@pytest.mark.parametrize(
+    ("rise", "clean", "verdict"),
+    [
+        ((-0.05, -0.04, -0.05), (0.05, 0.04, 0.05), "qualified: its clean loss is higher, too"),
+        ((-0.05, -0.04, -0.05), (-0.05, -0.04, -0.05), "confirmed"),
+        ((-0.05,), (0.05,), "qualified: in one seed; its clean loss is higher, too"),
+        ((-0.05,), (0.015,), "qualified: in one seed"),
+        # no flatter: then it is no matter
+        ((0.05, 0.04, 0.05), (0.05, 0.04, 0.05), "not confirmed: the opposite"),
+    ],
+)
+def test_a_net_that_is_less_sure_is_not_flatter_without_reserve(rise, clean, verdict):
+    found = {"clean": difference(*clean), "rise": {"attack": {"1": difference(*rise)}}}
+    assert judging.landscape_verdict("in")({"differences": {"in": found}}) == verdict
 
 
 @pytest.mark.parametrize(("random", "verdict"), [(0.1, "confirmed"), (0.6, "not confirmed: in 1 of 2 cases")])

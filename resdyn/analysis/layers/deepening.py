@@ -28,7 +28,7 @@ def sufficient_depth(depths: Sequence[int] | Array, magnitudes: Any, thresholds:
     magnitudes : array, shape (n_depths,)
         The mean perturbation at each. NaN, where nothing is known, is not below any threshold.
     thresholds : float or array, shape (n,)
-        ε.
+        ε, above zero.
 
     Returns
     -------
@@ -39,7 +39,7 @@ def sufficient_depth(depths: Sequence[int] | Array, magnitudes: Any, thresholds:
     Raises
     ------
     ValueError
-        If depths do not ascend, or there are not as many magnitudes.
+        If depths do not ascend, there are not as many magnitudes, or a threshold is not a finite number above zero.
 
     Examples
     --------
@@ -54,5 +54,8 @@ def sufficient_depth(depths: Sequence[int] | Array, magnitudes: Any, thresholds:
         raise ValueError(
             f"magnitudes have shape {values.shape}, but there are {len(tried)} depths; give one mean per depth."
         )
-    enough = values < np.asarray(thresholds, dtype=np.float64)[..., None]
+    limits = np.asarray(thresholds, dtype=np.float64)
+    for limit in limits.flat:
+        validate.positive(limit, "a threshold")
+    enough = values < limits[..., None]
     return np.where(enough.any(axis=-1), tried[enough.argmax(axis=-1)], 0)
