@@ -169,6 +169,25 @@ def test_there_is_no_cycle_below_the_step_and_nothing_holds_the_states_beyond_tw
         assert np.isinf(logistic_flows.cycle_amplitude(ratio, 2.0))
 
 
+def test_beyond_two_a_resting_state_may_attract_those_near_it():
+    # one unit that excites itself, at hλ = 2.5 with the slope 1 − 2.5 + 1.5 = 0 where it rests
+    unit = logistic_flows.logistic(np.array([[6.0]]), np.array([-6.0 * 0.2]), damping=2.5, step=1.0)
+    found = resdyn.simulate(unit, np.array([[0.2 + 0.05], [0.2 + 5.0]]), depth=100)
+    assert found.final[0] == pytest.approx(0.2, abs=1e-9)
+    assert abs(found.final[1]) > 1e9  # 1.5 to the power of 100, and no less where the run is cut short
+    # one that inhibits itself is left by all orbits
+    unit = logistic_flows.inhibited(0.25, 2.1)
+    assert abs(resdyn.simulate(unit, [logistic_flows.REST + 1e-3], depth=300, save="final").final[0]) > 1e3
+
+
+def test_a_cycle_may_stand_where_the_step_is_short_and_the_flow_expands():
+    # hλ = 1/2 and h(λ + αν/4) = 2.1: e ↔ −e with 1.5 s = 1.6 tanh s
+    unit = logistic_flows.logistic(np.array([[-6.4]]), np.array([6.4]), damping=0.5, step=1.0)
+    e = resdyn.simulate(unit, [1.01], depth=1000).x[-2:, 0] - 1.0
+    assert abs(e) == pytest.approx(0.1407, abs=1e-4)
+    assert e[0] == pytest.approx(-e[1], abs=1e-9)
+
+
 def test_proofs_for_the_map_end_where_its_bound_reaches_one(smoke):
     config = lyapunov.PRESETS["smoke"]
     steps = lyapunov.unit_steps(config)
