@@ -194,8 +194,8 @@ def _contraction() -> Iterator[Statement]:
         label="damped-distance",
         text=(
             "**Contraction.** Let α ≥ 0 and λ > 0, and let e be the difference of two orbits of ẋ = −λx + αφ(Wx + b). "
-            "By the mean value theorem it obeys ė = −λe + αΣ(t)We, where Σ is diagonal with slopes of φ between the two "
-            "pre-activations. Hence"
+            "By the mean value theorem it obeys ė = −λe + αΣ(t)We, where Σ is diagonal with slopes of φ between the "
+            "two pre-activations. Hence"
         ),
         left=r"\tfrac12\frac{d}{dt}|e|^2",
         derived=sympy.expand(((difference.T * difference)[0] / 2).diff(time).subs(along)),
@@ -248,8 +248,9 @@ def _two_cycle() -> Iterator[Statement]:
         label="excited-unit",
         text=(
             r"**Where it fails.** Among all weights of norm ν the condition q < 1 is sharp. Up to hλ = 1, let one unit "
-            r"excite itself, W = ν (or let N units, W = νI), with the bias :math:`b = -\nu x^*`, so that it rests at "
-            r":math:`x^* = \alpha/(2\lambda)` with the steepest slope. There one layer multiplies small differences by q:"
+            r"excite itself, W = ν (or let N units, W = νI), with the bias :math:`b = -\nu x^*`, so that it rests "
+            r"at :math:`x^* = \alpha/(2\lambda)` with the steepest slope. There a layer multiplies small "
+            r"differences by q:"
         ),
         left=r"\frac{dx'}{dx}\Big|_{x^*}",
         derived=sympy.diff(excited, state).subs(state, rest),
