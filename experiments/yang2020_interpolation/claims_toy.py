@@ -68,8 +68,7 @@ def _orders_verdict(summary: Summary) -> str:
     return "confirmed" if good else "not confirmed"
 
 
-def _proofs(summary: Summary, dynamics: str) -> list[float]:
-    return list(summary["survey"]["in"][dynamics]["proven"])
+KINDS = {"in": "In", "lambda-in": "λ-In"}
 
 
 def _stability_measured(summary: Summary) -> str:
@@ -87,9 +86,7 @@ def _stability_measured(summary: Summary) -> str:
             f"(λ = {lam[best]:.2g}), {100 * row['proven'][-1]:.0f} % (λ = {lam[-1]:.2g})"
         )
 
-    kinds = "; ".join(
-        f"{name}: {words(kind, 'flow')}, {words(kind, 'map')}" for kind, name in (("in", "In"), ("lambda-in", "λ-In"))
-    )
+    kinds = "; ".join(f"{name}: {words(kind, 'flow')}, {words(kind, 'map')}" for kind, name in KINDS.items())
     return (
         f"share of {survey['nets']} random nets for which one attractor is proven, {kinds}; orbits contradict "
         f"{survey['contradictions']} of {survey['proofs']} proofs"
@@ -97,15 +94,22 @@ def _stability_measured(summary: Summary) -> str:
 
 
 def _stability_verdict(summary: Summary) -> str:
-    """Flow and network apart: proofs must never become fewer as λ grows."""
-    if summary["survey"]["contradictions"]:
+    """Kinds, and flow and network, apart: proofs must never become fewer as λ grows."""
+    survey = summary["survey"]
+    if survey["contradictions"]:
         return "not confirmed: orbits contradict a proof"
-    grows = {dynamics: _never_falls(_proofs(summary, dynamics)) for dynamics in ("flow", "map")}
-    if all(grows.values()):
+    grows, not_so = (
+        [
+            f"the {name} {words}"
+            for dynamics, words in (("flow", "flow"), ("map", "network with h = 1"))
+            for kind, name in KINDS.items()
+            if _never_falls(survey[kind][dynamics]["proven"]) is wanted
+        ]
+        for wanted in (True, False)
+    )
+    if not not_so:
         return "confirmed"
-    if grows["flow"]:
-        return "qualified: the flow, not the network with h = 1"
-    return "not confirmed"
+    return f"qualified: {' and '.join(grows)}, not {' or '.join(not_so)}" if grows else "not confirmed"
 
 
 def _never_falls(shares: Sequence[float]) -> bool:
@@ -141,15 +145,20 @@ def _one_net_measured(summary: Summary) -> str:
     lam = one["coefficients"]
 
     def story(dynamics: str) -> str:
-        rows = list(zip(lam, one[dynamics]["attractors"], one[dynamics]["kinds"], strict=True))
+        own = one[dynamics]
         runs: list[list[Any]] = []
-        for c, n, kind in rows:
-            if runs and runs[-1][2:] == [n, kind]:
+        for c, n, kind, undecided in zip(lam, own["attractors"], own["kinds"], own["undecided"], strict=True):
+            # of more than half of the states nothing is known: too slow for the layers that they were given
+            word = "undecided" if undecided > 0.5 else f"{n} × {kind}" if n else "none"
+            if runs and runs[-1][2] == word:
                 runs[-1][1] = c
             else:
-                runs.append([c, c, n, kind])
-        return ", ".join(
-            f"{n} × {kind} (λ = {a:.2g} to {b:.2g})" if n else f"none (from {a:.2g})" for a, b, n, kind in runs
+                runs.append([c, c, word])
+        lost = [(c, share) for c, share in zip(lam, own["diverged"], strict=True) if share > 0]
+        return ", ".join(f"{word} (λ = {a:.3g}{f' to {b:.3g}' if b > a else ''})" for a, b, word in runs) + (
+            f"; of states, up to {100 * max(share for _, share in lost):.0f} % run away from λ = {lost[0][0]:.3g} on"
+            if lost
+            else ""
         )
 
     low, high = one["window"]["map"]
@@ -160,11 +169,16 @@ def _one_net_measured(summary: Summary) -> str:
 
 
 def _one_net_verdict(summary: Summary) -> str:
-    """Many attractors without much damping, one with more; for the network none with still more."""
+    """Many attractors without much damping; with more, one for all states. Of the network they may run away at last."""
     one = summary["one_net"]
-    flow, network = (list(one[dynamics]["attractors"]) for dynamics in ("flow", "map"))
-    if flow[0] > 1 and flow[-1] == 1 and network[0] > 1 and min(network) <= 1:
-        return "confirmed" if network[-1] == 1 else "qualified: too much of it, and the network runs away"
+
+    def alone(dynamics: str) -> list[bool]:
+        rows = (one[dynamics][name] for name in ("attractors", "diverged"))
+        return [n == 1 and lost == 0 for n, lost in zip(*rows, strict=True)]
+
+    flow, network = alone("flow"), alone("map")
+    if min(one[dynamics]["attractors"][0] for dynamics in ("flow", "map")) > 1 and flow[-1] and any(network):
+        return "confirmed" if network[-1] else "qualified: too much of it, and the network runs away"
     return "not confirmed"
 
 

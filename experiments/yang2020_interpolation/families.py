@@ -12,8 +12,8 @@ from resdyn import Status
 Array = NDArray[Any]
 
 DYNAMICS = ("flow", "map")
+# no certificate, convergence to some fixed point, one attractor for all
 NOTHING, SOME, ONE = range(3)
-LEVELS = ("no certificate", "convergence to some fixed point", "one attractor for all")
 # the forms whose conclusion is one fixed point that attracts everything, and those of convergence to some
 GLOBAL = ("diagonal stability", "contraction")
 GRADIENT_LIKE = ("gradient", "Hopfield energy")

@@ -24,7 +24,7 @@ def logistic(W: Array, b: Array, *, damping: float, step: float, gain: float = 1
 
 
 def inhibited(ratio: float, step: float) -> resdyn.ResidualMap:
-    """One unit with λ = α = 1 and W = −4 ratio, biased so that it rests at 1 with the steepest slope."""
+    """One unit with λ = α = 1 and W = −4 ratio, biased so that it rests at 1/2 with the steepest slope."""
     weight = 4 * ratio
     return logistic(np.array([[-weight]]), np.array([weight / 2]), damping=1.0, step=step).replace(name="one unit")
 

@@ -67,7 +67,14 @@ PRESETS = {
         weights=("untrained resnet", "untrained in", "untrained lambda-in"), images=1, counted=(1, 1, 1),
     ),
     "laptop": Config(),
-    "paper": Config(nets=100, pairs=200, shared_images=50, images=10, counted=(2, 5, 10)),
+    "paper": Config(
+        nets=100, pairs=200, shared_images=50, images=10, counted=(2, 5, 10),
+        weights=(
+            "resnet56-cifar10-seed0", "resnet56-cifar10-seed1", "resnet56-cifar10-seed2",
+            "in-resnet56-cifar10-seed0", "in-resnet56-cifar10-seed1", "in-resnet56-cifar10-seed2",
+            "lambda-in-resnet56-cifar10-seed0", "lambda-in-resnet56-cifar10-seed1", "lambda-in-resnet56-cifar10-seed2",
+        ),
+    ),
 }  # fmt: skip
 # closed forms and linear algebra in double precision; smoke nets are drawn by torch, alike on all machines
 TOLERANCES = {
@@ -113,7 +120,11 @@ def _one_unit(config: Config) -> dict[str, Array]:
 
 
 def _random_nets(config: Config) -> dict[str, Array]:
-    """Rates and bounds, shape (ratios, nets): λ = 1; the last two nets are ±I, for which the bounds are sharp."""
+    """Rates and bounds, shape (ratios, nets): λ = 1; the last two nets are ±I.
+
+    For +I the flow's bound is sharp, for −I that of the map (here hλ ≥ 1), both for neighbours of the resting state.
+    Orbits do not begin there: they come to it, and to the bound, where it attracts.
+    """
     rates: dict[str, list[list[Any]]] = {"flow": [], "map": [], "flow_bound": [], "map_bound": []}
     steps = (1.0, 1.4)
     for ratio in config.random_ratios:

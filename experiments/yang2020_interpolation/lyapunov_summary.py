@@ -1,6 +1,7 @@
 """Numbers of trained nets: of each net, of each kind of net over its seeds, damped units beside the same with λ = 0."""
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,17 @@ def kind_of(name: str) -> str:
     """Of a net, from the name of its weights."""
     words = name.removeprefix("untrained ")
     return "lambda-in" if words.startswith("lambda-in") else "in" if words.startswith("in") else "plain"
+
+
+def titles(names: Iterable[str], kind: str | None = None) -> list[str]:
+    """What nets are called, of one kind or of all, with their depth and without their seeds: each once."""
+    found: dict[str, None] = {}
+    for name in names:
+        own = kind_of(name)
+        if kind in (None, own):
+            depth = re.search(r"resnet(\d+)-", name)
+            found[KINDS[own] + (f"-{depth[1]}" if depth else ", untrained")] = None
+    return list(found)
 
 
 def of_trained_nets(names: Sequence[str], arrays: dict[str, Array]) -> dict[str, Any]:
@@ -44,7 +56,6 @@ def _of_net(own: dict[str, Array]) -> dict[str, Any]:
             "stage": int(stage) + 1,
             "damping": float(own["damping"][j]),
             **{name: _median(own[name][j]) for name in ("largest", "undamped_largest", "above", "undamped_above")},
-            "largest_range": [float(own["largest"][j].min()), float(own["largest"][j].max())],
         }
         for j, (place, stage) in enumerate(own["blocks"])
     }

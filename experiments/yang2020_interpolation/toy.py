@@ -193,7 +193,6 @@ def _stable(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
             for method in stability.LAYERWISE
             for h in [stability.longest_step(method, at, config.rotation)]
         },
-        "stable_share": dict(zip(stability.METHODS, (measured < 1).mean(axis=(1, 2)).tolist(), strict=True)),
     }
 
 
@@ -226,7 +225,7 @@ def _survey(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
     """Over nets: shares with a proof of one attractor; largest exponents; proofs that orbits contradict."""
     found: dict[str, Any] = {"nets": config.nets, "coefficients": config.survey}
     proven = arrays["level"] == families.ONE
-    exponent, many = arrays["exponent"], arrays["rests"]
+    exponent, rests = arrays["exponent"], arrays["rests"]
     for k, kind in enumerate(discretisations.KINDS):
         found[kind] = {}
         for d, dynamics in enumerate(families.DYNAMICS):
@@ -236,12 +235,10 @@ def _survey(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
                 "contracting": (e < -ZERO_EXPONENT).mean(axis=0),
                 "expanding": ((e > ZERO_EXPONENT) & np.isfinite(e)).mean(axis=0),
                 "lost": np.isinf(e).mean(axis=0),
-                "median_exponent": np.median(np.where(np.isinf(e), np.inf, e), axis=0).clip(max=99.0),
-                "several_at_rest": (many[k, :, d] > 1).mean(axis=0),
             }
     found["proofs"] = proven.sum()
-    # one attracting point: exponents are negative, and no orbits rest apart
-    found["contradictions"] = (proven & ((exponent > ZERO_EXPONENT) | (many > 1))).sum()
+    # one attracting point: exponents are negative, and all orbits rest there; on a limit cycle none would rest
+    found["contradictions"] = (proven & ((exponent > ZERO_EXPONENT) | (rests != 1))).sum()
     return found
 
 
@@ -259,7 +256,6 @@ def _one_net(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
         found[dynamics] = {
             "attractors": (kinds >= 0).sum(axis=1),
             "kinds": [", ".join(sorted({names[int(k)] for k in row if k >= 0})) or "none" for row in kinds],
-            "largest_basin": arrays["scan_shares"][d].max(axis=1),
             "diverged": arrays["scan_diverged"][d],
             "undecided": arrays["scan_undecided"][d],
             "exponent": np.where(np.isinf(arrays["scan_exponent"][d]), 99.0, arrays["scan_exponent"][d]),

@@ -169,6 +169,25 @@ def test_there_is_no_cycle_below_the_step_and_nothing_holds_the_states_beyond_tw
         assert np.isinf(logistic_flows.cycle_amplitude(ratio, 2.0))
 
 
+def test_beyond_two_a_resting_state_may_attract_those_near_it():
+    # one unit that excites itself, at hλ = 2.5 with the slope 1 − 2.5 + 1.5 = 0 where it rests
+    unit = logistic_flows.logistic(np.array([[6.0]]), np.array([-6.0 * 0.2]), damping=2.5, step=1.0)
+    found = resdyn.simulate(unit, np.array([[0.2 + 0.05], [0.2 + 5.0]]), depth=100)
+    assert found.final[0] == pytest.approx(0.2, abs=1e-9)
+    assert abs(found.final[1]) > 1e9  # 1.5 to the power of 100, and no less where the run is cut short
+    # one that inhibits itself is left by all orbits
+    unit = logistic_flows.inhibited(0.25, 2.1)
+    assert abs(resdyn.simulate(unit, [logistic_flows.REST + 1e-3], depth=300, save="final").final[0]) > 1e3
+
+
+def test_a_cycle_may_stand_where_the_step_is_short_and_the_flow_expands():
+    # hλ = 1/2 and h(λ + αν/4) = 2.1: e ↔ −e with 1.5 s = 1.6 tanh s
+    unit = logistic_flows.logistic(np.array([[-6.4]]), np.array([6.4]), damping=0.5, step=1.0)
+    e = resdyn.simulate(unit, [1.01], depth=1000).x[-2:, 0] - 1.0
+    assert abs(e) == pytest.approx(0.1407, abs=1e-4)
+    assert e[0] == pytest.approx(-e[1], abs=1e-9)
+
+
 def test_proofs_for_the_map_end_where_its_bound_reaches_one(smoke):
     config = lyapunov.PRESETS["smoke"]
     steps = lyapunov.unit_steps(config)
@@ -292,7 +311,6 @@ def test_every_claim_can_be_told_of_a_smoke_run(smoke, key):
         ("between-the-ends", ("discretisations", "largest_difference_at_ends", "plain"), 1e-3),
         ("euler-of-the-damped-flow", ("discretisations", "orders", "in", "residual"), [1.0, 2.0, 1.0]),
         ("damping-stabilises", ("survey", "contradictions"), 1),
-        ("damping-stabilises", ("survey", "in", "flow", "proven"), [1.0, 0.5, 0.0]),
         ("longest-stable-step", ("stability", "largest_difference"), 1e-3),
         ("longest-stable-step", ("stability", "longest_step", "residual"), [1.0, 1.0, 1.0]),
         ("attractors-over-damping", ("one_net", "flow", "attractors"), [1, 1, 1, 1]),
@@ -319,14 +337,65 @@ def test_verdicts_that_confirm(smoke):
     assert claims_toy._orders_verdict(
         changed(summary, "discretisations", "orders", to={"in": {"residual": [1.1], "rk4": [4.2]}})
     ) == ("confirmed")
-    grown = changed(summary, "survey", "in", to={d: {"proven": [0.0, 0.5, 1.0]} for d in ("flow", "map")})
-    assert claims_toy._stability_verdict(grown) == "confirmed"
-    assert claims_toy._stability_verdict(changed(grown, "survey", "in", "map", "proven", to=[0.0, 1.0, 0.0])) == (
-        "qualified: the flow, not the network with h = 1"
+
+
+def of_survey(**shares):
+    """The verdict where all shares of proofs grow, but for those that are given as kind_dynamics."""
+    survey = {kind: {d: {"proven": [0.0, 0.5, 1.0]} for d in ("flow", "map")} for kind in ("in", "lambda-in")}
+    for entry, proven in shares.items():
+        kind, dynamics = entry.rsplit("_", 1)
+        survey[kind.replace("_", "-")][dynamics] = {"proven": proven}
+    return claims_toy._stability_verdict({"survey": survey | {"contradictions": 0}})
+
+
+def test_proofs_are_judged_for_both_kinds_as_flow_and_as_network():
+    falls, never = [0.0, 1.0, 0.0], [0.0, 0.0, 0.0]
+    assert of_survey() == "confirmed"
+    assert of_survey(in_map=falls, lambda_in_map=never) == (
+        "qualified: the In flow and the λ-In flow, not the In network with h = 1 or the λ-In network with h = 1"
     )
-    assert claims_toy._one_net_verdict(
-        changed(summary, "one_net", "map", "attractors", to=[4, 1, 1, 0])
-    ) == "qualified: too much of it, and the network runs away"  # fmt: skip
+    assert of_survey(lambda_in_flow=falls) == (
+        "qualified: the In flow and the In network with h = 1 and the λ-In network with h = 1, not the λ-In flow"
+    )
+    assert of_survey(in_flow=falls, in_map=falls, lambda_in_flow=never, lambda_in_map=never) == "not confirmed"
+
+
+def test_a_proven_net_whose_orbits_never_rest_contradicts_its_proof(smoke):
+    arrays, config = dict(smoke("toy").arrays), toy.PRESETS["smoke"]
+    place = tuple(np.argwhere(arrays["level"] == families.ONE)[0])
+    for rests, found in ((1, 0), (0, 1), (2, 1)):
+        arrays["rests"] = arrays["rests"].copy()
+        arrays["rests"][place] = rests
+        assert toy.summarize(config, arrays)["survey"]["contradictions"] == found
+
+
+def one_net(attractors, diverged, undecided=0.0):
+    """A summary of the net with a flow that ends in one attractor."""
+    flow = {"attractors": [4, 1, 1], "diverged": [0.0] * 3, "undecided": [0.0, undecided, 0.0]}
+    network = {"attractors": attractors, "diverged": diverged, "undecided": [0.0] * 3}
+    kinds = {"kinds": ["fixed point"] * 3}
+    window = {"flow": [1.2, None], "map": [1.4, 3.0]}
+    return {
+        "one_net": {"coefficients": [0.15, 1.2, 2.7], "window": window, "flow": flow | kinds, "map": network | kinds}
+    }
+
+
+def test_one_attractor_counts_where_no_state_runs_away():
+    verdict = claims_toy._one_net_verdict
+    assert verdict(one_net([4, 1, 1], [0.0, 0.0, 0.0])) == "confirmed"
+    qualified = "qualified: too much of it, and the network runs away"
+    assert verdict(one_net([4, 1, 0], [0.0, 0.0, 1.0])) == qualified
+    assert verdict(one_net([4, 1, 1], [0.0, 0.0, 0.9])) == qualified
+    # it only ever runs away, or some of it does
+    assert verdict(one_net([4, 0, 0], [0.0, 1.0, 1.0])) == "not confirmed"
+    assert verdict(one_net([4, 1, 1], [0.0, 0.4, 0.9])) == "not confirmed"
+
+
+def test_what_runs_away_and_what_is_undecided_is_said():
+    words = claims_toy._one_net_measured(one_net([4, 1, 1], [0.0, 0.0, 0.95], undecided=1.0))
+    assert "undecided (λ = 1.2), 1 × fixed point (λ = 2.7); network" in words
+    assert "1 × fixed point (λ = 1.2 to 2.7); of states, up to 95 % run away from λ = 2.7 on; by linear" in words
+    assert "run away" not in claims_toy._one_net_measured(one_net([4, 1, 1], [0.0] * 3))
 
 
 def test_shared_nets_whose_networks_cannot_contract_are_told(smoke):
@@ -337,26 +406,97 @@ def test_shared_nets_whose_networks_cannot_contract_are_told(smoke):
     assert CLAIMS["shared-logistic-nets"].verdict(too_strong) == "qualified: the flows; of the networks 0 of 1"
 
 
-def test_few_seeds_do_not_confirm_a_difference_between_nets(smoke):
-    def of(seeds):
-        low, high = ({name: [v] * seeds for name in ("above", "largest", "exponent")} for v in (1.0, 2.0))
-        kinds = {"in": low | {"nets": seeds}, "plain": high | {"nets": seeds}}
-        return CLAIMS["below-the-resnet"].verdict({"trained": {"kinds": kinds}})
+def beside_plain(seeds=3, **changes):
+    """The verdict on nets below the plain ones in all numbers, but for what is changed in kind_name."""
+    low, high = ({name: [v] * seeds for name in ("above", "largest", "exponent")} for v in (1.0, 2.0))
+    kinds = {kind: (high if kind == "plain" else low) | {"nets": seeds} for kind in ("in", "lambda-in", "plain")}
+    for entry, value in changes.items():
+        kind, name = entry.rsplit("_", 1)
+        kinds[kind.replace("_", "-")] |= {name: [value] * seeds}
+    return CLAIMS["below-the-resnet"].verdict({"trained": {"kinds": kinds}})
 
-    assert of(3) == "confirmed"
-    assert of(2).startswith("qualified: lower in In share above 1, In largest, In exponent")
-    assert of(2).endswith("(2 seeds each)")
+
+def test_few_seeds_do_not_confirm_a_difference_between_nets():
+    assert beside_plain(3) == "confirmed"
+    for seeds in (1, 2):
+        assert beside_plain(seeds).startswith(
+            "qualified: lower in In share above 1, In largest, In exponent of stages, λ-"
+        )
+    assert beside_plain(2).endswith("λ-In exponent of stages (2 seeds each)")
+    assert beside_plain(1).endswith("(1 seed each)")
 
 
-def test_fewer_and_apart():
-    assert claims_flows.fewer([[2.0, 1.0], [3.0, 1.0], [None, None]]) == "confirmed"
-    assert claims_flows.fewer([[2.0, 1.0]] * 3 + [[1.0, 2.0]]).startswith("qualified")
-    assert claims_flows.fewer([[2.0, 1.0], [1.0, 2.0]]) == "not confirmed"
-    assert claims_flows.fewer([[None, None]]) == "not run"
+def test_what_is_higher_than_in_the_plain_net_or_not_known_is_named():
+    assert beside_plain(in_above=3.0, in_largest=3.0).endswith(
+        "exponent of stages; higher in In share above 1, In largest (3 seeds each)"
+    )
+    assert beside_plain(in_above=3.0).startswith("qualified: lower in In largest, In exponent")
+    assert beside_plain(lambda_in_largest=np.nan).endswith("; not known in λ-In largest (3 seeds each)")
+    # as high as the plain net but for a margin: neither lower nor higher, and not confirmed
+    assert beside_plain(in_largest=2.0 - 5e-4).startswith("qualified: lower in In share above 1, In exponent")
+    all_of = {f"{kind}_{name}": np.nan for kind in ("in", "lambda_in") for name in ("above", "largest", "exponent")}
+    assert beside_plain(**all_of) == "not run"
+    assert beside_plain(**dict.fromkeys(all_of, 3.0)).startswith("not confirmed: higher in In share above 1, ")
+    assert beside_plain(**dict.fromkeys(all_of, 2.0)) == "not confirmed (3 seeds each)"
+
+
+def test_lower_than_with_the_same_weights_needs_a_margin_and_three_nets():
+    def fewer(pairs, nets=3):
+        return claims_flows.fewer(pairs, 0.01, nets)
+
+    assert fewer([[2.0, 1.0], [3.0, 1.0], [None, None]]) == "confirmed"
+    assert fewer([[2.0, 1.0]], 2) == "qualified: same weights, nets of 2 seeds"
+    assert fewer([[2.0, 1.0]], 1) == "qualified: same weights, nets of one seed"
+    assert fewer([[2.0, 1.995]]) == "not confirmed"
+    assert fewer([[2.0, 1.0]] * 3 + [[1.0, 0.995]]) == "qualified: not in all units"
+    assert fewer([[2.0, 1.0]] * 3 + [[1.0, 2.0]], 2) == "qualified: not in all units, nets of 2 seeds"
+    assert fewer([[2.0, 1.0], [1.0, 2.0]]) == "not confirmed"
+    assert fewer([[None, None]]) == "not run"
+    words = claims_flows._pair_words([[0.4, 0.3], [0.4, 0.399]], 2e-3, 100.0)
+    assert words == "40.00 → 34.95 (change [-10.00, -0.10], lower by more than 0.2 in 1 of 2)"
+
+
+def test_margins_are_what_other_machines_may_differ_by():
+    for name, margin in claims_flows.MARGINS.items():
+        assert lyapunov.TOLERANCES[f"trained.kinds.*.{name}.*"] == margin
+
+
+def test_apart():
     assert claims_flows.apart([1.0, 2.0], [3.0, 4.0]) == "lower"
+    assert claims_flows.apart([1.0, 2.0], [2.01, 4.0], 0.1) == "not told apart by the seeds"
     assert claims_flows.apart([1.0, 3.5], [3.0, 4.0]) == "not told apart by the seeds"
     assert claims_flows.apart([5.0], [3.0, 4.0]) == "higher (one seed)"
+    assert claims_flows.apart([4.05], [3.0, 4.0], 0.1) == "not told apart by the seeds (one seed)"
     assert claims_flows.apart([np.nan], [1.0]) == "not run"
+
+
+def test_nets_are_called_by_kind_and_depth():
+    names = lyapunov.PRESETS["paper"].weights
+    assert lyapunov_summary.titles(names) == ["ResNet-56", "In-ResNet-56", "λ-In-ResNet-56"]
+    assert lyapunov_summary.titles((*lyapunov.TRAINED, *names), "in") == ["In-ResNet-20", "In-ResNet-56"]
+    assert lyapunov_summary.titles(["untrained in"]) == ["In-ResNet, untrained"]
+
+
+def test_presets_name_nets_that_the_plans_train():
+    from experiments.train import PLANS
+
+    planned = {net.file_name: net for plan in PLANS.values() for net in plan}
+    for name, config in lyapunov.PRESETS.items():
+        if name != "smoke":
+            # by their name alone, nets are found where they ship
+            assert all(planned[weights].ships for weights in config.weights)
+    kinds = [lyapunov_summary.kind_of(name) for name in lyapunov.PRESETS["paper"].weights]
+    assert {kinds.count(kind) for kind in lyapunov_summary.KINDS} == {claims_flows.FEWEST_SEEDS}
+
+
+def test_the_damping_of_the_least_bound_is_shown(smoke):
+    row = smoke("lyapunov").summary["shared"]["dense-shared-digits-seed0"] | {
+        "dampings": [0.0, 1.0, 2.0],
+        "bounds": [0.9, -0.7, 0.4],
+        "exponents": {"median": [0.6, -0.8, 0.1]},
+    }
+    words = CLAIMS["shared-logistic-nets"].measured({"shared": {"dense": row}})
+    assert words.endswith("0.60 (bound 0.90) at λ = 0, and where the bound is least -0.80 (bound -0.70) at λ = 1")
 
 
 def test_a_kind_that_is_missing_is_left_to_a_smaller_preset(smoke):

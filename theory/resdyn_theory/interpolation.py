@@ -193,8 +193,9 @@ def _contraction() -> Iterator[Statement]:
     yield Statement(
         label="damped-distance",
         text=(
-            "**Contraction.** Let e be the difference of two orbits of ẋ = −λx + αφ(Wx + b). By the mean value theorem "
-            "it obeys ė = −λe + αΣ(t)We, where Σ is diagonal with slopes of φ between the two pre-activations. Hence"
+            "**Contraction.** Let α ≥ 0 and λ > 0, and let e be the difference of two orbits of ẋ = −λx + αφ(Wx + b). "
+            "By the mean value theorem it obeys ė = −λe + αΣ(t)We, where Σ is diagonal with slopes of φ between the "
+            "two pre-activations. Hence"
         ),
         left=r"\tfrac12\frac{d}{dt}|e|^2",
         derived=sympy.expand(((difference.T * difference)[0] / 2).diff(time).subs(along)),
@@ -238,19 +239,32 @@ def _contraction() -> Iterator[Statement]:
 
 
 def _two_cycle() -> Iterator[Statement]:
-    """One unit that inhibits itself, about its fixed point."""
+    """One unit that excites itself, and one that inhibits itself, about the fixed point."""
     state, weight, half = symbols("x w s", positive=True)
     step, damping, gain = symbols("h lambda alpha", positive=True)
     rest = gain / (2 * damping)
+    excited = (1 - step * damping) * state + step * gain * logistic.subs(z, weight * (state - rest))
+    yield Statement(
+        label="excited-unit",
+        text=(
+            r"**Where it fails.** Among all weights of norm ν the condition q < 1 is sharp. Up to hλ = 1, let one unit "
+            r"excite itself, W = ν (or let N units, W = νI), with the bias :math:`b = -\nu x^*`, so that it rests "
+            r"at :math:`x^* = \alpha/(2\lambda)` with the steepest slope. There a layer multiplies small "
+            r"differences by q:"
+        ),
+        left=r"\frac{dx'}{dx}\Big|_{x^*}",
+        derived=sympy.diff(excited, state).subs(state, rest),
+        closed_form=1 - step * damping + step * gain * weight / 4,
+        right=r"1 - h\lambda + \tfrac{h\alpha\nu}4",
+    )
     after = (1 - step * damping) * state + step * gain * logistic.subs(z, -weight * (state - rest))
     e = symbols("e", real=True)
     odd = (1 - step * damping) * e - step * gain / 2 * sympy.tanh(weight * e / 2)
     yield Statement(
         label="inhibited-unit",
         text=(
-            r"**Where it fails.** Among all weights of norm ν the condition is sharp: let one unit inhibit itself, "
-            r"W = −ν (or let N units, W = −νI), with the bias :math:`b = \nu x^*`, so that it rests at "
-            r":math:`x^* = \alpha/(2\lambda)` with the steepest slope. About it, the map is odd:"
+            r"From hλ = 1 on, let it inhibit itself, W = −ν (or let N units, W = −νI), with the bias "
+            r":math:`b = \nu x^*`. It rests at the same state, and there the slope is −q. About it, the map is odd:"
         ),
         left=r"e' = x' - x^*",
         derived=after.subs(state, rest + e) - rest,
@@ -271,7 +285,7 @@ def _two_cycle() -> Iterator[Statement]:
         label="two-cycle-attracts",
         text=(
             r"As :math:`\tanh s/s` falls from 1 to 0, for hλ < 2 there is one such cycle exactly where "
-            r":math:`h(\lambda + \alpha\nu/4) > 2`, that is, wherever hλ ≥ 1 and q > 1. On it "
+            r":math:`h(\lambda + \alpha\nu/4) > 2`; for hλ ≥ 1 this is q > 1. On it "
             r":math:`h\alpha\nu/4 = (2 - h\lambda)s/\tanh s`, and the slope of the map, 1 − hλ − "
             r":math:`\tfrac{h\alpha\nu}4\mathrm{sech}^2s`, exceeds −1:"
         ),
