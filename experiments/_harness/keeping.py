@@ -59,13 +59,12 @@ def keep_all(paper: str, *, root: Path = ROOT, results: Path = RESULTS) -> list[
 
 def expected_numbers(experiment: Experiment, summary: dict[str, Any]) -> dict[str, list[Any]]:
     """Entries of a summary that are to be the same elsewhere, each with its absolute tolerance."""
-    found: dict[str, list[Any]] = {}
-    for pattern, tolerance in experiment.tolerances.items():
-        matching = {name: value for name, value in leaves(summary).items() if fnmatch.fnmatchcase(name, pattern)}
-        if not matching:
-            raise ValueError(f"no entry of the summary of {experiment.name} is called {pattern!r}.")
-        found |= {name: [value, tolerance] for name, value in matching.items()}
-    return found
+    return {
+        name: [value, tolerance]
+        for pattern, tolerance in experiment.tolerances.items()
+        for name, value in leaves(summary).items()
+        if fnmatch.fnmatchcase(name, pattern)
+    }
 
 
 def write_expected(
@@ -83,10 +82,19 @@ def write_expected(
                 summary = (read_json(experiment.kept(preset, ".json")) or {}).get("summary")
             if summary is not None:
                 content.setdefault(experiment.name, {})[preset] = expected_numbers(experiment, summary)
+        _refuse_idle_patterns(experiment, content.get(experiment.name, {}))
     path = root / paper / "expected.json"
     refuse_paths(content, path.name)
     write_json(path, content)
     return path
+
+
+def _refuse_idle_patterns(experiment: Experiment, of_presets: dict[str, Any]) -> None:
+    """A preset may lack what others have, such as a control; what none has is misspelt."""
+    names = [name for numbers in of_presets.values() for name in numbers]
+    for pattern in experiment.tolerances:
+        if of_presets and not fnmatch.filter(names, pattern):
+            raise ValueError(f"no entry of the summary of {experiment.name} is called {pattern!r}.")
 
 
 def check(experiment: Experiment, preset: str, summary: dict[str, Any]) -> list[str] | None:
