@@ -206,19 +206,21 @@ def projections_verdict(summary: Summary) -> str:
     return f"measured: adversarial above random in {sum(more)} of {len(more)} pairs of unit and attack"
 
 
-def _of_both_networks(key: str, statement: str, script: str, measured: Any, verdict: Any) -> tuple[Claim, Claim]:
-    """Of ResNet-56, and of pre-activation ResNet-20, which has a preset of its own."""
-    shown = "shown there, numbers not known"
+def _of_all_networks(key: str, statement: str, script: str, measured: Any, verdict: Any) -> tuple[Claim, ...]:
+    """Of ResNet-56, and of pre-activation ResNet-20 and ResNet-110, which have presets of their own."""
+
+    def row(prefix: str, words: str, presets: tuple[str, ...], beside: Any = "") -> Claim:
+        shown = "shown there, numbers not known"
+        return Claim(f"{prefix}{key}", words, shown, script, measured, verdict, presets, beside)
+
     return (
-        Claim(key, statement[0].upper() + statement[1:], shown, script, measured, verdict, ("laptop", "paper")),
-        Claim(
-            f"preresnet20-{key}",
-            f"pre-activation ResNet-20: {statement}",
-            shown,
-            script,
-            measured,
-            verdict,
-            ("preresnet20",),
+        row("", statement[0].upper() + statement[1:], ("laptop", "paper")),
+        row("preresnet20-", f"pre-activation ResNet-20: {statement}", ("preresnet20",)),
+        row(
+            "preresnet110-",
+            f"pre-activation ResNet-110: {statement}",
+            ("resnet110",),
+            lambda summary: claims_sparsity.beside(summary["network"], measured(summary)),
         ),
     )
 
@@ -265,14 +267,14 @@ CLAIMS = (
         scaled("weight_scale"),
         scaled_verdict("weight_scale"),
     ),
-    *_of_both_networks(
+    *_of_all_networks(
         "stages",
         "linearizations of whole stages, beside those of units",
         "stage_spectra",
         stages,
         lambda summary: "measured",
     ),
-    *_of_both_networks(
+    *_of_all_networks(
         "projections",
         "perturbations projected on the units' singular vectors",
         "projections",

@@ -1,13 +1,16 @@
 """Why singular values are exactly 1: the claim on sparsity, for all networks."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from experiments._harness import Claim
+from experiments._harness.files import read_json
 from experiments.rothauge2019_linearization import judging
 
 Summary = dict[str, Any]
 Rows = dict[str, list[Summary]]
+OTHERS = Path(__file__).parent / "kept" / "other_networks.laptop.json"
 
 
 def _rows(summary: Summary, prefix: str) -> Rows:
@@ -49,9 +52,16 @@ def _verdict(prefix: str) -> Any:
     return judged
 
 
+def beside(weights: str, measured: str) -> str:
+    """What stands in the row of a net that was not run: one that was, with the accuracy that another script tells."""
+    known = (read_json(OTHERS) or {}).get("summary", {}).get("networks", {}).get(weights)
+    accuracy = f", accuracy {100 * known['accuracy']:.1f} %" if known else ""
+    return f"not run; beside it {weights}, one net of depth 20{accuracy}: {measured}"
+
+
 def _beside(summary: Summary) -> str | None:
-    words = _measured("resnet20-cifar10")(summary)
-    return words and f"not run; beside it, pre-activation ResNet-20: {words}"
+    known = [weights for weights in summary["networks"] if weights.startswith("resnet20-cifar10")]
+    return beside(known[0], _measured("resnet20-cifar10")(summary)) if known else None
 
 
 def _claim(key: str, network: str, prefix: str, presets: tuple[str, ...], beside: Any = "") -> Claim:

@@ -45,6 +45,7 @@ PRESETS = {
     ),
     "laptop": Config(),
     "preresnet20": Config("resnet20-cifar10-seed0"),
+    "resnet110": Config("resnet110-cifar10-seed0"),
     "paper": Config(images=100, units=9, k=20),
 }
 # gradients of attacks are in single precision, and their signs may differ between machines in single pixels

@@ -40,6 +40,7 @@ PRESETS = {
     "smoke": Config("resnet20-digits-seed0", images=(1, 1, 1), thresholds=12, probes=4, steps=20),
     "laptop": Config(),
     "preresnet20": Config("resnet20-cifar10-seed0"),
+    "resnet110": Config("resnet110-cifar10-seed0"),
     "paper": Config(images=(10, 10, 10), probes=10, steps=100),
 }
 # double precision; sizes of products of Jacobians vary with rounding by 1e-12 of the largest, shares by whole values
