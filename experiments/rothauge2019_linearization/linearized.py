@@ -92,14 +92,6 @@ def structure(linearized: Any, *, exact: bool) -> Array:
     return np.array([F.p, len(F.rows), n, forced], dtype=float)
 
 
-def needed_order(linearized: Any) -> int:
-    """The order of the matrix whose eigenvalues a complete spectrum needs: 2p or, if that is no less, s."""
-    F = linearized.factors
-    if F is None:
-        return min(linearized.shape)
-    return 2 * F.p if F.skip is None and 2 * F.p < len(F.rows) else len(F.rows)
-
-
 def firing(unit: Any, x: Array) -> tuple[int, int]:
     """p and s, counted in the network itself: the fewest ReLUs of a layer inside the branch that fire at a state, and
     how many after the addition do; all of these, where there is no ReLU.

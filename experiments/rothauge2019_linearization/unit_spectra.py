@@ -5,9 +5,8 @@ explains it: with p active inner units and s active outputs, s − 2p values are
 ``exact_stages`` have complete spectra; the others have exact counts at thresholds, beside the estimate by stochastic
 Lanczos quadrature, and at the first image the smallest singular value by bisection.
 
-A complete spectrum gets its exact ones from the rank, so that they are no evidence for what the rank forces. At the
-first image they are therefore found a second time, as a count by inertia that knows nothing of the rank, and set beside
-s − 2p with p and s counted in the running network.
+A complete spectrum gets its exact ones from the rank, so that they are no evidence for what the rank forces: that is
+the question of the script ``sparsity``.
 """
 
 from dataclasses import dataclass
@@ -36,10 +35,6 @@ class Config:
     images: int = 10
     """For complete spectra."""
     exact_stages: tuple[int, ...] = (2, 3)
-    large: int = 5000
-    """Complete spectra that need the eigenvalues of a matrix of a larger order take minutes each …"""
-    large_images: int = 2
-    """… so that there are fewer of them."""
     counted_images: int = 2
     """For exact counts, in the other stages."""
     thresholds: int = 60
@@ -53,7 +48,7 @@ class Config:
 PRESETS = {
     "smoke": Config("resnet20-digits-seed0", images=2, counted_images=1, thresholds=12, probes=2, steps=10),
     "laptop": Config(),
-    "paper": Config(exact_stages=(1, 2, 3), large_images=10, thresholds=120),
+    "paper": Config(exact_stages=(1, 2, 3), thresholds=120),
 }
 # States and Jacobians are in double precision: what differs between machines is rounding, and an activation that turns
 # over because of it would change shares by a thousandth of a percent of the units of these nets at least.
@@ -66,7 +61,6 @@ TOLERANCES = {
     "units.*.*.p_over_n": 1e-9,
     "units.*.*.s_over_n": 1e-9,
     "units.*.*.forced": 1e-9,
-    "units.*.*.checked.*": 0.0,
     "units.*.*.most.*": 0.0,
 }
 
@@ -91,14 +85,9 @@ def compute(config: Config, run: Run) -> dict[str, Array]:
     def linearized(r: int, k: int, i: int) -> Any:
         return resdyn.networks.linearize(network.units[k], states[k][i], reading=READINGS[r])
 
-    def images(r: int, k: int) -> range:
-        if not found["is_exact"][k]:
-            return range(min(config.images, config.counted_images))
-        is_large = of.needed_order(linearized(r, k, 0)) > config.large
-        return range(min(config.images, config.large_images) if is_large else config.images)
-
     places = list(np.ndindex(len(READINGS), len(network.units)))
-    jobs = [(*place, image) for place in places for image in images(*place)]
+    counted = min(config.images, config.counted_images)
+    jobs = [(r, k, i) for r, k in places for i in range(config.images if found["is_exact"][k] else counted)]
     for r, k, i in run.progress(jobs, "spectra"):
 
         def spectrum(r: int = r, k: int = k, i: int = i) -> dict[str, Array]:
@@ -111,18 +100,13 @@ def compute(config: Config, run: Run) -> dict[str, Array]:
         for name, value in described.items():
             size = (len(READINGS), len(network.units), config.images, *value.shape)
             found.setdefault(name, np.full(size, np.nan))[r, k, i] = value
-    for r, k in run.progress(places, "checks"):
-
-        def checked(r: int = r, k: int = k) -> dict[str, Array]:
-            unit, state = linearized(r, k, 0), states[k][0]
-            return _checked(unit, of.firing(network.units[k], state), complete=bool(found["is_exact"][k]))
-
-        for name, value in run.part(f"check-{READINGS[r]}-unit{k + 1}", checked).items():
-            size = (len(READINGS), len(network.units), *value.shape)
-            found.setdefault(name, np.full(size, np.nan))[r, k] = value
     # all that is known of the smallest where singular values were counted
-    missing = ~found["is_exact"]
-    found["smallest"][:, missing, 0] = found["smallest_counted"][:, missing]
+    for r, k in run.progress([place for place in places if not found["is_exact"][place[1]]], "smallest"):
+
+        def smallest(r: int = r, k: int = k) -> dict[str, Array]:
+            return {"smallest": np.array(of.smallest_nonzero(linearized(r, k, 0)))}
+
+        found["smallest"][r, k, 0] = run.part(f"smallest-{READINGS[r]}-unit{k + 1}", smallest)["smallest"]
     return found
 
 
@@ -148,19 +132,6 @@ def _described(unit: Any, config: Config, *, exact: bool) -> dict[str, Array]:
             "structure": of.structure(unit, exact=exact),
         }
     )
-
-
-def _checked(unit: Any, firing: tuple[int, int], *, complete: bool) -> dict[str, Array]:
-    """How many values are exactly a, and how many p and s of the running network force; the smallest if not known."""
-    p, s = firing
-    n, is_identity = min(unit.shape), unit.factors is not None and unit.factors.skip is None
-    return {
-        "ones_found": np.array(of.ones_without_rank(unit)),
-        "ones_forced": np.array(
-            float(max(0, (s if unit.reading == "after" else n) - 2 * p)) if is_identity else np.nan
-        ),
-        "smallest_counted": np.array(np.nan if complete else of.smallest_nonzero(unit)),
-    }
 
 
 def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
@@ -210,18 +181,10 @@ def _reading(arrays: dict[str, Array], r: int, k: int) -> dict[str, Any]:
         "p_over_n": np.median(p / n),
         "s_over_n": np.median(s / n),
         "forced": np.median(forced / n),
-        "checked": {
-            "found": _whole(arrays["ones_found"][r, k]),
-            "forced": _whole(arrays["ones_forced"][r, k]),
-        },
         # of a sample, since two images are few
         "spread_of_mass": np.std(within[:, 1], ddof=1) if several else None,
         "spread_of_largest": np.std(largest, ddof=1) / np.mean(largest) if several else None,
     }
-
-
-def _whole(number: float) -> int | None:
-    return int(number) if np.isfinite(number) else None
 
 
 def _medians(units: list[dict[str, Any]], reading: str) -> dict[str, Any]:
