@@ -152,7 +152,6 @@ def digits():
 
 def test_the_ones_of_the_check_do_not_come_from_the_rank(digits, monkeypatch):
     network, states = digits
-    firing = linearized.firing(network.units[8], states[8][0])
     dense = linearize(network.units[8], states[8][0]).to_dense()
     ones = (abs(np.linalg.svd(dense, compute_uv=False) - 1) < 1e-8).sum()
     # were there 20 more by the rank, neither the check nor singular_values() would follow: values are set to an atom
@@ -162,8 +161,7 @@ def test_the_ones_of_the_check_do_not_come_from_the_rank(digits, monkeypatch):
     unit = linearize(network.units[8], states[8][0])
     assert (abs(unit.singular_values() - 1) < 1e-9).sum() == ones
     assert unit.atoms[0].multiplicity >= 20
-    checked = unit_spectra._checked(unit, firing, complete=True)
-    assert checked["ones_found"] == ones == 22
+    assert linearized.ones_without_rank(unit) == ones == 22
 
 
 @pytest.mark.parametrize("k", [1, 4, 8])
@@ -194,14 +192,11 @@ def test_the_smallest_is_found_where_all_exceed_the_skip_path():
     assert linearized.smallest_nonzero(Counted()) == pytest.approx(3, rel=0.006)
 
 
-def test_few_images_are_taken_where_spectra_are_large(tmp_path):
-    config = dataclasses.replace(
-        unit_spectra.PRESETS["smoke"], exact_stages=(3,), counted_images=0, large=100, large_images=1
-    )
+def test_spectra_are_counted_at_fewer_images_than_they_are_computed(tmp_path):
+    config = dataclasses.replace(unit_spectra.PRESETS["smoke"], exact_stages=(2, 3), counted_images=1)
     arrays = unit_spectra.compute(config, Run(tmp_path, quiet=True))
     images = np.isfinite(arrays["exact"]).sum(axis=2)
-    assert images[:, :6].max() == 0
-    assert images[:, 6:].tolist() == [[1, 1, 1]] * 2
+    assert images.tolist() == [[1] * 3 + [config.images] * 6] * 2
 
 
 def test_estimated_stages_say_no_more_than_their_errors_allow(smoke):
@@ -259,7 +254,6 @@ def unit(**changes):
         "zero": 0.0,
         "p_over_n": 0.2,
         "s_over_n": 1.0,
-        "checked": {"found": 300, "forced": 300},
         "spread_of_mass": 0.01,
         "spread_of_largest": 0.1,
     }
