@@ -10,6 +10,7 @@ from experiments.rothauge2019_linearization import judging
 
 Summary = dict[str, Any]
 Rows = dict[str, list[Summary]]
+STATEMENT = "exact ones are those that few active inner units force (ours)"
 OTHERS = Path(__file__).parent / "kept" / "other_networks.laptop.json"
 
 
@@ -67,7 +68,7 @@ def _beside(summary: Summary) -> str | None:
 def _claim(key: str, network: str, prefix: str, presets: tuple[str, ...], beside: Any = "") -> Claim:
     return Claim(
         key,
-        f"{network}exact ones are those that few active inner units force (ours)",
+        f"{network}: {STATEMENT}" if network else STATEMENT.capitalize(),
         "not stated",
         "sparsity",
         _measured(prefix),
@@ -79,10 +80,10 @@ def _claim(key: str, network: str, prefix: str, presets: tuple[str, ...], beside
 
 SPARSITY = _claim("ones-come-from-sparsity", "", "resnet56", ("laptop",))
 OF_NETWORKS = (
-    _claim("preresnet20-ones-come-from-sparsity", "pre-activation ResNet-20: ", "resnet20-cifar10", ("laptop",)),
+    _claim("preresnet20-ones-come-from-sparsity", "pre-activation ResNet-20", "resnet20-cifar10", ("laptop",)),
     _claim(
         "preresnet110-ones-come-from-sparsity",
-        "pre-activation ResNet-110: ",
+        "pre-activation ResNet-110",
         "resnet110-cifar10",
         ("resnet110",),
         _beside,

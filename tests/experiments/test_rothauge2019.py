@@ -438,7 +438,8 @@ def test_no_row_of_stages_has_a_share_that_quadrature_cannot_give():
 def test_every_claim_can_be_said_from_a_smoke_run(smoke):
     for claim in (claim for claim in ours.CLAIMS if claim.script in SCRIPTS):
         summary = smoke(claim.script).summary
-        assert claim.measured(summary)
+        # rows on sparsity are of single networks, and no row is of the one for smoke runs
+        assert bool(claim.measured(summary)) == (claim.script != "sparsity")
         assert claim.verdict(summary)
     assert {experiment.name for experiment in experiments_in(PAPER)} >= set(SCRIPTS)
 
