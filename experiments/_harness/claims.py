@@ -14,6 +14,9 @@ from resdyn._storage import written_whole
 
 Summary = dict[str, Any]
 NOT_RUN = "not run"
+# what the paper gives where it gives no number
+IN_WORDS = "in words only"
+BEYOND = "beyond the paper"
 CANNOT_BE_JUDGED = "cannot be judged"
 OUT_OF_DATE = "out of date"
 # it shows that the script works, on a network for which the paper claims nothing

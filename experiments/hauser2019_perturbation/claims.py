@@ -8,12 +8,13 @@ from collections.abc import Callable
 from typing import Any
 
 from experiments._harness import Claim
+from experiments._harness.claims import BEYOND
+from experiments._harness.spreads import between
 from experiments.hauser2019_perturbation import judging
 
 Summary = dict[str, Any]
 INVERSE = "in words only: roughly inversely proportional"
 MEASURED = "measured there, numbers not known"
-BEYOND = "beyond the paper"
 NETS = {
     "mnist": ("MNIST", ("laptop", "paper")),
     "cifar10": ("CIFAR-10", ("laptop-cifar10", "paper-cifar10")),
@@ -27,7 +28,7 @@ NETS = {
 
 def _nets(summary: Summary) -> str:
     seeds = f"{summary['seeds']} net" + ("s" if summary["seeds"] > 1 else "")
-    accuracy = judging.between(summary["accuracy"], 1, 100)
+    accuracy = between(summary["accuracy"], 1, 100)
     return f"{seeds} per depth, {summary['images']} test images, {accuracy} % right"
 
 
@@ -101,9 +102,7 @@ def _decided(summary: Summary, way: str) -> str:
     rows = zip(summary["thresholds"], summary[way]["depths"], summary[way]["accuracy"], strict=True)
     for threshold, depths, accuracy in rows:
         known = [value for value in accuracy if value is not None]
-        found = (
-            f"{judging.between([d for d in depths if d])} blocks, {judging.between(known, 1, 100)} %" if known else ""
-        )
+        found = f"{between([d for d in depths if d])} blocks, {between(known, 1, 100)} %" if known else ""
         missing = f"none in {len(depths) - len(known)} of {len(depths)}" if len(known) < len(depths) else ""
         words.append(f"ε = {threshold:g}: " + ", ".join(part for part in (found, missing) if part))
     return "; ".join(words)
@@ -171,7 +170,7 @@ def callback(summary: Summary) -> str:
     """Epochs with and without giving up early."""
     whole, fewer = summary["function"]["epochs"], summary["callback"]["epochs"]
     rows = zip(summary["thresholds"], whole, fewer, strict=True)
-    words = [f"ε = {t:g}: {judging.between(b)} of {judging.between(a)}" for t, a, b in rows]
+    words = [f"ε = {t:g}: {between(b)} of {between(a)}" for t, a, b in rows]
     differing = judging.same(summary["thresholds"], summary["function"]["depths"], summary["callback"]["depths"])
     end = f"other depths for ε = {judging.listed(differing)}" if differing else "the same depths"
     return f"epochs trained if a net is given up after {summary['patience']} epochs above ε: {'; '.join(words)}; {end}"

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments._harness.claims import NOT_RUN as NOT_RUN
+from experiments._harness.spreads import ENOUGH_SEEDS
 
 Law = dict[str, Any]
 Table = Sequence[Sequence[Any]]
@@ -24,8 +25,6 @@ EVEN = 0.25
 NO_LOSS = 0.005
 """As accurate: within half a point. Two nets of 95 % that err independently on 10,000 images differ by 0.3 of a point
 (one standard error); ours err on the same images in part, so by less."""
-FEWEST_SEEDS = 3
-"""Two seeds have no spread to speak of."""
 THIRDS = ("first", "middle", "last")
 
 
@@ -108,7 +107,7 @@ def accurate(thresholds: Sequence[float], losses: Table) -> str:
     if bad:
         return "not confirmed" if len(bad) == len(known) else f"qualified: not for ε = {listed(bad)}"
     seeds = len(losses[0])
-    return "confirmed" if seeds >= FEWEST_SEEDS else f"qualified: {seeds} seed{'s' * (seeds > 1)}"
+    return "confirmed" if seeds >= ENOUGH_SEEDS else f"qualified: {seeds} seed{'s' * (seeds > 1)}"
 
 
 def same(thresholds: Sequence[float], one: Table, other: Table) -> list[float]:
@@ -146,9 +145,3 @@ def over_depths(depths: Sequence[int], law: Law) -> str:
         f"{mean:.3g}" + (f" [{low:.3g}, {high:.3g}]" if several else "") + f" (L = {depth})"
         for depth, mean, low, high in zip(depths, law["means"], law["least"], law["most"], strict=True)
     )
-
-
-def between(values: Sequence[float], digits: int = 0, factor: float = 1) -> str:
-    """The least and the most, one number where they agree: "95.2–96.0"."""
-    low, high = (f"{factor * value:.{digits}f}" for value in (min(values), max(values)))
-    return low if low == high else f"{low}–{high}"

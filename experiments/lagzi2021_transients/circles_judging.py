@@ -2,8 +2,6 @@
 
 from typing import Any
 
-import numpy as np
-
 MOST = 0.5
 """What the paper found in one network is typical if more than half of the networks show it."""
 PERFECT = 0.9995
@@ -15,15 +13,6 @@ def typical(share: float, why: str) -> str:
     if share > MOST:
         return "confirmed"
     return f"qualified: {why}" if share > 0 else "not confirmed"
-
-
-def spread(values: Any, digits: int = 3, scale: float = 1.0) -> str:
-    """The median and the smallest and largest."""
-    known = np.asarray(values, dtype=float).ravel() * scale
-    known = known[np.isfinite(known)]
-    if not len(known):
-        return "not known"
-    return f"{np.median(known):.{digits}f} [{known.min():.{digits}f}, {known.max():.{digits}f}]"
 
 
 def numbers(values: Any, digits: int = 2) -> str:

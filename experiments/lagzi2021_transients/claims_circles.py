@@ -5,8 +5,10 @@ from typing import Any
 import numpy as np
 
 from experiments._harness import Claim
+from experiments._harness.claims import BEYOND, IN_WORDS
+from experiments._harness.spreads import spread
 from experiments.lagzi2021_transients import claims_depth
-from experiments.lagzi2021_transients.circles_judging import MOST, PERFECT, numbers, spread, typical
+from experiments.lagzi2021_transients.circles_judging import MOST, PERFECT, numbers, typical
 
 Summary = dict[str, Any]
 
@@ -253,7 +255,7 @@ CLAIMS = (
     Claim(
         "circles-flow",
         "Mean residuals follow the integrated flow",
-        "in words only",
+        IN_WORDS,
         "circles",
         tracking,
         tracking_verdict,
@@ -261,7 +263,7 @@ CLAIMS = (
     Claim(
         "circles-transients",
         "Classes differ in the sum of the transients alone",
-        "in words only",
+        IN_WORDS,
         "circles",
         transients,
         transients_verdict,
@@ -269,7 +271,7 @@ CLAIMS = (
     Claim(
         "circles-seeds",
         "How often one attractor, several, none",
-        "beyond the paper",
+        BEYOND,
         "circles",
         over_seeds,
         lambda summary: "measured",
@@ -277,7 +279,7 @@ CLAIMS = (
     Claim(
         "circles-structure",
         "Lyapunov functions, cooperation and competition in W",
-        "beyond the paper",
+        BEYOND,
         "circles",
         certificate,
         lambda summary: "measured",

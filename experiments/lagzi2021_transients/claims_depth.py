@@ -5,7 +5,9 @@ from typing import Any
 import numpy as np
 
 from experiments._harness import Claim
-from experiments.lagzi2021_transients.circles_judging import MOST, PERFECT, spread, typical
+from experiments._harness.claims import BEYOND
+from experiments._harness.spreads import spread
+from experiments.lagzi2021_transients.circles_judging import MOST, PERFECT, typical
 
 Summary = dict[str, Any]
 
@@ -142,7 +144,7 @@ CLAIMS = (
     Claim(
         "depth-images",
         "Depth rule on images: depth and accuracy against the threshold",
-        "beyond the paper",
+        BEYOND,
         "depth",
         image_depth,
         image_depth_verdict,

@@ -6,13 +6,12 @@ Of separability the abstract alone was at hand: in words. What the paper does no
 from typing import Any
 
 from experiments._harness import Claim
+from experiments._harness.claims import BEYOND, IN_WORDS
 from experiments.lagzi2021_transients import claims_noise
 from experiments.lagzi2021_transients import judging_dynamics as judging
 from experiments.lagzi2021_transients.judging_dynamics import over_seeds, ranges
 
 Summary = dict[str, Any]
-WORDS = "in words only"
-BEYOND = "beyond the paper"
 
 
 # --- integration -------------------------------------------------------------------------------------
@@ -194,7 +193,7 @@ CLAIMS = (
     Claim(
         "sum-classifies",
         "The classes are told apart by the sum of the transients, better than by the residuals of the last layer",
-        WORDS,
+        IN_WORDS,
         "integration",
         sums,
         sums_verdict,
@@ -226,7 +225,7 @@ CLAIMS = (
     Claim(
         "separable-without-attractor",
         "Without an attractor the internal dynamics are separable per class",
-        WORDS,
+        IN_WORDS,
         "separability",
         separable,
         separable_verdict,

@@ -3,6 +3,7 @@
 from typing import Any
 
 from experiments._harness import Claim
+from experiments._harness.claims import BEYOND, IN_WORDS
 
 Summary = dict[str, Any]
 
@@ -80,7 +81,7 @@ CLAIMS = (
     Claim(
         "common-features",
         "Steady residuals of attractor networks show features common to the input dimensions",
-        "in words only",
+        IN_WORDS,
         "features",
         common_features,
         common_features_verdict,
@@ -88,7 +89,7 @@ CLAIMS = (
     Claim(
         "common-pattern",
         "The mean steady residual of the units that began as pixels, beside the mean image",
-        "beyond the paper",
+        BEYOND,
         "features",
         pattern,
         lambda summary: "measured",

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from experiments._harness import Claim
+from experiments._harness.claims import IN_WORDS
 from experiments.lagzi2021_transients.mnist_judging import NO_SPREAD, error, error_verdict, listed
 
 Summary = dict[str, Any]
@@ -109,7 +110,7 @@ CLAIMS = (
     Claim(
         "mnist-variable-matrices",
         "The last matrices converge to one matrix",
-        "in words only",
+        IN_WORDS,
         "mnist_variable",
         matrices,
         matrices_verdict,
@@ -117,7 +118,7 @@ CLAIMS = (
     Claim(
         "mnist-variable-saturation",
         "With 15 matrices more residuals saturate at 1",
-        "in words only",
+        IN_WORDS,
         "mnist_variable",
         saturation,
         saturation_verdict,

@@ -5,12 +5,11 @@ from typing import Any
 import numpy as np
 
 from experiments._harness import Claim
+from experiments._harness.claims import BEYOND, IN_WORDS
 from experiments.lagzi2021_transients import judging_dynamics as judging
 from experiments.lagzi2021_transients.judging_dynamics import over_seeds, ranges
 
 Summary = dict[str, Any]
-WORDS = "in words only"
-BEYOND = "beyond the paper"
 
 
 def _pairs(summary: Summary, of: Any) -> tuple[list[float], list[float]]:
@@ -148,7 +147,7 @@ CLAIMS = (
     Claim(
         "more-robust-to-noise",
         "A residual net is more robust to noisy inputs than an MLP of equal size",
-        WORDS,
+        IN_WORDS,
         "noise",
         robust,
         robust_verdict,
@@ -164,7 +163,7 @@ CLAIMS = (
     Claim(
         "noise-evolves-differently",
         "Noise evolves differently in the layers of a residual net and of an MLP",
-        WORDS,
+        IN_WORDS,
         "noise",
         evolution,
         evolution_verdict,

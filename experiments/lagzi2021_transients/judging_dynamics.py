@@ -5,6 +5,8 @@ from typing import Any
 
 import numpy as np
 
+from experiments._harness.spreads import spread, student_interval
+
 Net = dict[str, Any]
 KINDS = ("residual", "plain")
 UNTRAINED = " untrained"
@@ -143,21 +145,9 @@ def through_training(nets: Sequence[Net], window: str) -> dict[str, list[float]]
 # --- differences over seeds --------------------------------------------------------------------------
 
 
-def interval(differences: Sequence[float]) -> tuple[float, float] | None:
-    """Student's 95 % interval of the mean; None for one seed."""
-    from scipy.stats import t
-
-    n = len(differences)
-    if n < 2:
-        return None
-    half = float(t.ppf(0.975, n - 1) * np.std(differences, ddof=1) / np.sqrt(n))
-    mean = float(np.mean(differences))
-    return mean - half, mean + half
-
-
 def sign(differences: Sequence[float]) -> str:
     """Of the mean where the interval allows it, "positive" or "negative", else "open"; or "one seed"."""
-    bounds = interval(differences)
+    bounds = student_interval(differences)
     if bounds is None:
         return "one seed"
     if bounds[0] > 0:
@@ -218,12 +208,12 @@ def ranges(values: Sequence[float], digits: int = 2) -> str:
     """The median and the smallest and largest; one number for one seed."""
     if len(values) == 1:
         return f"{values[0]:.{digits}f}"
-    return f"{np.median(values):.{digits}f} [{min(values):.{digits}f}, {max(values):.{digits}f}]"
+    return spread(values, digits)
 
 
 def over_seeds(differences: Sequence[float], digits: int = 3) -> str:
     """Mean and interval."""
-    bounds = interval(differences)
+    bounds = student_interval(differences)
     if bounds is None:
         return f"{differences[0]:+.{digits}f} (one seed)"
     return f"{np.mean(differences):+.{digits}f} [{bounds[0]:+.{digits}f}, {bounds[1]:+.{digits}f}]"

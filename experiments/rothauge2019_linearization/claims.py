@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from experiments._harness import Claim
+from experiments._harness.claims import IN_WORDS
 from experiments.rothauge2019_linearization import claims_networks, claims_sparsity, judging
 from experiments.rothauge2019_linearization.judging import spread
 
@@ -229,7 +230,7 @@ CLAIMS = (
     Claim(
         "most-values-are-one",
         "Most singular values of the units' linearizations are 1",
-        "in words only",
+        IN_WORDS,
         "unit_spectra",
         ones,
         ones_verdict,
@@ -237,7 +238,7 @@ CLAIMS = (
     Claim(
         "most-values-are-near-one",
         "The same, where near 1 counts as 1",
-        "in words only",
+        IN_WORDS,
         "unit_spectra",
         near_ones,
         near_ones_verdict,
@@ -246,7 +247,7 @@ CLAIMS = (
     Claim(
         "images-differ-slightly",
         "Spectra differ only slightly between images",
-        "in words only",
+        IN_WORDS,
         "unit_spectra",
         spread_between_images,
         spread_verdict,
@@ -254,7 +255,7 @@ CLAIMS = (
     Claim(
         "skip-scaling",
         "Scaling the skip connection changes the distributions markedly",
-        "in words only",
+        IN_WORDS,
         "scaling",
         scaled("skip_scale"),
         scaled_verdict("skip_scale"),
@@ -262,7 +263,7 @@ CLAIMS = (
     Claim(
         "weight-scaling",
         "Scaling the weights changes the distributions markedly",
-        "in words only",
+        IN_WORDS,
         "scaling",
         scaled("weight_scale"),
         scaled_verdict("weight_scale"),

@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 
 from experiments._harness import Claim
-from experiments._harness.claims import NOT_RUN
+from experiments._harness.claims import BEYOND, IN_WORDS, NOT_RUN
+from experiments._harness.spreads import between
 from experiments.rothauge2019_linearization import judging, judging_perturbations
 
 Summary = dict[str, Any]
@@ -18,16 +19,6 @@ Summary = dict[str, Any]
 BOTH = ("laptop", "paper")
 # the nets of the laptop stand beside one that was not run
 RESNET110 = ("laptop", "resnet110")
-BEYOND = "beyond the paper"
-IN_WORDS = "in words only"
-
-
-def _range(values: Sequence[float], digits: int = 2) -> str:
-    """The smallest and the largest, or one number where both look alike."""
-    if not len(values):
-        return "not known"
-    low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
-    return low if low == high else f"{low}–{high}"
 
 
 def _percent(shares: Sequence[float | None], digits: int = 0) -> str:
@@ -100,7 +91,7 @@ def _nets(summary: Summary, prefix: str) -> Nets:
 def _card(nets: Nets) -> str:
     depth = " and ".join(str(d) for d in sorted({n["depth"] for n in nets.values()}))
     count = f"{len(nets)} nets of" if len(nets) > 1 else "one net of"
-    return f"{count} depth {depth}, accuracy {_range([100 * n['accuracy'] for n in nets.values()], 1)} %"
+    return f"{count} depth {depth}, accuracy {between([100 * n['accuracy'] for n in nets.values()], 1)} %"
 
 
 def _units(nets: Nets) -> list[Summary]:
@@ -108,7 +99,7 @@ def _units(nets: Nets) -> list[Summary]:
 
 
 def _images(units: list[Summary]) -> str:
-    return f"{_range([u['images'] for u in units], 0)} images"
+    return f"{between([u['images'] for u in units])} images"
 
 
 def _ones_measured(nets: Nets) -> str:
@@ -168,9 +159,9 @@ def _scaling(what: str) -> tuple[Callable[[Nets], str], Callable[[Nets], str]]:
         if not rows:
             return f"the skip path is scaled already; {_card(nets)}"
         scales = ", ".join(
-            f"{_range([row[scale]['distance'] for row in rows])} (×{scale}; exactly "
-            f"{_range([row[scale]['at'] for row in rows], 1)}: {_range([100 * row[scale]['atom'] for row in rows], 0)} "
-            f"%, largest {_range([row[scale]['largest'] for row in rows], 1)})"
+            f"{between([row[scale]['distance'] for row in rows], 2)} (×{scale}; exactly "
+            f"{between([row[scale]['at'] for row in rows], 1)}: {between([100 * row[scale]['atom'] for row in rows])} "
+            f"%, largest {between([row[scale]['largest'] for row in rows], 1)})"
             for scale in rows[0]
             if scale != "1"
         )
@@ -372,8 +363,8 @@ def _transformer_measured(summary: Summary) -> str:
         rows = [row for name, row in trained["units"].items() if name.endswith(kind)]
         near, nearer = ([row[f"within_{width}"] for row in rows] for width in ("0.1", "0.001"))
         return (
-            f"{kind}: rank {_range([row['rank'] for row in rows])} n, within 0.1 of 1 {_percent(near)}, within 0.001 "
-            f"{_percent(nearer, 1)}, largest {judging.spread([row['largest'] for row in rows], 1)}"
+            f"{kind}: rank {between([row['rank'] for row in rows], 2)} n, within 0.1 of 1 {_percent(near)}, "
+            f"within 0.001 {_percent(nearer, 1)}, largest {judging.spread([row['largest'] for row in rows], 1)}"
         )
 
     low, high = trained["within_0.1_quartiles"]

@@ -1,4 +1,4 @@
-"""How statements are judged, with the same rules for every network, and how numbers are put in words.
+"""How statements are judged, with the same rules for every network.
 
 Needs neither torch nor the modules that compute. Where there is nothing to judge the verdict is "not run".
 """
@@ -9,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from experiments._harness.claims import NOT_RUN as NOT_RUN
+from experiments._harness.spreads import quartiles as quartiles
+from experiments._harness.spreads import spread as spread
 
-Known = Sequence[float | None]
 Spreads = Sequence[tuple[float | None, float | None]]
 
 MOST = 0.5
@@ -118,27 +119,3 @@ def forced(found: Sequence[int], forced: Sequence[int], of_all: float = ALMOST_A
     if sum(forced) < of_all * sum(found):
         return "not confirmed"
     return f"qualified: {100 * sum(forced) / sum(found):.2f} %, with more in {(surplus > 2).sum()} of {len(found)}"
-
-
-# --- words -------------------------------------------------------------------------------------------
-
-
-def spread(values: Known, digits: int = 2) -> str:
-    """The median and the smallest and largest, "0.52 [0.31, 0.84]"."""
-    known = _known(values)
-    if not known:
-        return "not known"
-    return f"{np.median(known):.{digits}f} [{min(known):.{digits}f}, {max(known):.{digits}f}]"
-
-
-def quartiles(values: Known, digits: int = 2) -> str:
-    """The median and the quartiles, "0.52 [0.47, 0.61]"."""
-    known = _known(values)
-    if not known:
-        return "not known"
-    low, middle, high = np.quantile(known, (0.25, 0.5, 0.75))
-    return f"{middle:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def _known(values: Known) -> list[float]:
-    return [value for value in values if value is not None and np.isfinite(value)]

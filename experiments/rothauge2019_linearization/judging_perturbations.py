@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from experiments._harness.claims import NOT_RUN
+from experiments._harness.spreads import between
 
 Attacks = Mapping[str, Mapping[str, Any]]
 
@@ -97,11 +98,6 @@ def _each(attacks: Attacks, words: Callable[[Mapping[str, Any]], str]) -> str:
     return "; ".join(f"{name}: {words(n)}" for name, n in attacks.items())
 
 
-def _range(values: list[float], digits: int = 0) -> str:
-    low, high = f"{min(values):.{digits}f}", f"{max(values):.{digits}f}"
-    return low if low == high else f"{low}–{high}"
-
-
 def last_units(attacks: Attacks) -> list[int]:
     """They are those of the network, whatever the attack."""
     units: list[int] = next(iter(attacks.values()))["last_units"]
@@ -131,15 +127,15 @@ def jump_measured(attacks: Attacks, images: int) -> str:
     elsewhere = sorted({n["adversarial"]["largest_gain_at"] for n in rows} - set(units))
     # the largest of all gains, where it is not among the last units
     other = [n["adversarial"]["largest_gain"] for n in rows if n["adversarial"]["largest_gain_at"] in elsewhere]
-    there = f"; unit {', '.join(map(str, elsewhere))} has {_range(other, 2)}" if elsewhere else ""
+    there = f"; unit {', '.join(map(str, elsewhere))} has {between(other, 2)}" if elsewhere else ""
     parts = {name: [100 * n["excess"]["parts"][name]["share"] for n in rows] for name in rows[0]["excess"]["parts"]}
     return (
         f"unit {units[-1]}, adversarial against random, median over {images} images [quartiles]: "
-        f"{_each(attacks, of)}. The largest gain of the stage is in {last} for {_range(largest[:k])} % of the images, "
-        f"{_range(largest[k:])} % at random; the largest ratio for {_range(ratio)} % "
+        f"{_each(attacks, of)}. The largest gain of the stage is in {last} for {between(largest[:k])} % of the images, "
+        f"{between(largest[k:])} % at random; the largest ratio for {between(ratio)} % "
         f"({100 * rows[0]['jump']['by_chance']:.0f} % by chance){there}. Of the excess at the "
-        f"pooled features (logarithm) {_range(parts['stem'])} % come from the stem, {_range(parts['before_last'])} % "
-        f"from the units up to {units[0] - 1}, {_range(parts['last'])} % from {last}, {_range(parts['pooling'])} % "
+        f"pooled features (logarithm) {between(parts['stem'])} % come from the stem, {between(parts['before_last'])} % "
+        f"from the units up to {units[0] - 1}, {between(parts['last'])} % from {last}, {between(parts['pooling'])} % "
         "from pooling"
     )
 

@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 
 from experiments._harness import Claim
-from experiments._harness.claims import NOT_RUN
-from experiments.yang2020_interpolation.claims_toy import BEYOND, BOTH, IN_WORDS, TOY
+from experiments._harness.claims import BEYOND, IN_WORDS, NOT_RUN
+from experiments._harness.spreads import ENOUGH_SEEDS
+from experiments.yang2020_interpolation.claims_toy import BOTH, TOY
 from experiments.yang2020_interpolation.lyapunov_summary import KINDS, titles
 
 Summary = dict[str, Any]
@@ -96,8 +97,6 @@ def _known(pairs: Pairs) -> list[tuple[float, float]]:
 
 MARGINS = {"above": 2e-3, "largest": 1e-3, "exponent": 1e-3}
 """What a number is known to on other machines (the tolerances of ``lyapunov``): lower by less is not lower."""
-FEWEST_SEEDS = 3
-"""Kinds that do not differ are apart, in this order, in one of 20 draws of three seeds each; of two, in one of 6."""
 
 
 def fewer(pairs: Pairs, margin: float, nets: int) -> str:
@@ -109,10 +108,10 @@ def fewer(pairs: Pairs, margin: float, nets: int) -> str:
     # a statement that fails in more than a quarter of the units is no rule of them
     if share < 0.75:
         return "not confirmed"
-    if share == 1 and nets >= FEWEST_SEEDS:
+    if share == 1 and nets >= ENOUGH_SEEDS:
         return "confirmed"
     units = "same weights" if share == 1 else "not in all units"
-    return f"qualified: {units}" + (f", {_seeds(nets)}" if nets < FEWEST_SEEDS else "")
+    return f"qualified: {units}" + (f", {_seeds(nets)}" if nets < ENOUGH_SEEDS else "")
 
 
 def _seeds(number: int) -> str:
@@ -228,7 +227,7 @@ def _plain_verdict(summary: Summary) -> str:
     said = set(found.values())
     if said == {NOT_RUN}:
         return NOT_RUN
-    if said == {"lower"} and seeds >= FEWEST_SEEDS:
+    if said == {"lower"} and seeds >= ENOUGH_SEEDS:
         return "confirmed"
     named = "; ".join(
         f"{title} in {', '.join(what for what, own in found.items() if own == word)}"

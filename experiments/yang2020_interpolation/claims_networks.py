@@ -5,6 +5,7 @@ where the spread over three seeds or more allows it (:func:`comparing.improvemen
 """
 
 from experiments._harness import Claim
+from experiments._harness.claims import BEYOND, IN_WORDS
 from experiments.yang2020_interpolation.judging_networks import (
     Words,
     attacks,
@@ -23,7 +24,6 @@ from experiments.yang2020_interpolation.judging_networks import (
     other_data_verdict,
 )
 
-IN_WORDS = "in words only"
 RESNETS = ("smoke", "laptop", "paper", "paper-110")
 RESNEXTS = ("laptop-resnext", "paper-resnext")
 TITLES = {"in": "In-ResNet", "lambda-in": "λ-In-ResNet"}
@@ -110,7 +110,7 @@ CLAIMS: tuple[Claim, ...] = (
     Claim(
         "attack-direction",
         "the loss rises far more along the attack direction than along a random one (control)",
-        "beyond the paper",
+        BEYOND,
         "landscape",
         directions,
         directions_verdict,

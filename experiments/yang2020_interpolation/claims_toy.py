@@ -9,14 +9,12 @@ from typing import Any
 import numpy as np
 
 from experiments._harness import Claim
-from experiments._harness.claims import NOT_RUN
+from experiments._harness.claims import BEYOND, IN_WORDS, NOT_RUN
 
 Summary = dict[str, Any]
 
 BOTH = ("laptop", "paper")
-IN_WORDS = "in words only"
 CODE = "read off the authors' code"
-BEYOND = "beyond the paper"
 
 # a method of order p shows p − 1/4 to p + 1/2 at finite steps: the next term of its error adds to the first
 ORDER_BELOW, ORDER_ABOVE = 0.25, 0.5

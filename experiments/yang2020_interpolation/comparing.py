@@ -4,14 +4,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.stats import t as student
+
+from experiments._harness.spreads import ENOUGH_SEEDS, student_interval
 
 Array = NDArray[Any]
 Summary = dict[str, Any]
 
-CONFIDENCE = 0.95
-# with two seeds a t-interval is thirteen times as wide as their standard error: it says nothing
-ENOUGH_SEEDS = 3
 # of standard errors over images: 95 in 100 that a difference of this size is none of the choice of images
 CLEAR = 2.0
 CONFIRMED, NOT_CONFIRMED, QUALIFIED = "confirmed", "not confirmed", "qualified"
@@ -34,14 +32,14 @@ def paired(values: Array, baseline: Array) -> Summary:
     each = differences.mean(axis=1)
     seeds = len(each)
     deviation = float(each.std(ddof=1)) if seeds > 1 else None
-    half = None if deviation is None else student.ppf((1 + CONFIDENCE) / 2, seeds - 1) * deviation / np.sqrt(seeds)
+    interval = student_interval(each)
     return {
         "each": each.tolist(),
         "errors": [_error(row) for row in differences],
         "mean": float(each.mean()),
         "error": _error(differences.mean(axis=0)),
         "deviation": deviation,
-        "interval": None if half is None else [float(each.mean() - half), float(each.mean() + half)],
+        "interval": None if interval is None else list(interval),
     }
 
 

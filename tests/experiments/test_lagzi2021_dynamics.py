@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import resdyn
-from experiments._harness import keeping
+from experiments._harness import keeping, spreads
 from experiments._harness.experiment import ROOT, Experiment
 from experiments.lagzi2021_transients import (
     antisymmetric,
@@ -567,7 +567,7 @@ def test_tangents_predict_within_a_tenth():
 
 
 def test_intervals_are_those_of_student():
-    low, high = judging.interval([1.0, 2.0, 3.0])
+    low, high = spreads.student_interval([1.0, 2.0, 3.0])
     assert (low, high) == pytest.approx((2 - 2.484, 2 + 2.484), abs=1e-3)  # 4.303 · 1 / √3
     assert judging.sign([1.0, 2.0, 3.0]) == "open"
     assert judging.sign([-2.0, -2.1, -2.05]) == "negative"

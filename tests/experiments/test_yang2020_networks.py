@@ -10,6 +10,7 @@ from scipy.stats import ttest_rel
 
 from experiments._harness import Run, keeping
 from experiments._harness.experiment import ROOT, Experiment
+from experiments._harness.spreads import ENOUGH_SEEDS
 from experiments.yang2020_interpolation import claims_networks as ours
 from experiments.yang2020_interpolation import comparing
 from experiments.yang2020_interpolation import judging_networks as judging
@@ -106,7 +107,7 @@ def test_all_three_kinds_are_compared_at_the_depths_of_the_paper():
     for module in SCRIPTS.values():
         for preset in ("paper", "paper-110"):
             assert module.PRESETS[preset].kinds == trained_nets.KINDS
-            assert len(module.PRESETS[preset].seeds) >= comparing.ENOUGH_SEEDS
+            assert len(module.PRESETS[preset].seeds) >= ENOUGH_SEEDS
 
 
 def test_words_on_the_landscape_name_the_images_of_the_preset():
