@@ -1,14 +1,12 @@
 """The smoke presets on the sum of transients, separability and noise, against closed forms and kept numbers."""
 
 import dataclasses
-import json
 
 import numpy as np
 import pytest
 
 import resdyn
-from experiments._harness import keeping, spreads
-from experiments._harness.experiment import ROOT, Experiment
+from experiments._harness import spreads
 from experiments.lagzi2021_transients import (
     antisymmetric,
     claims_dynamics,
@@ -25,26 +23,6 @@ torch = pytest.importorskip("torch")
 
 PAPER = "lagzi2021_transients"
 SCRIPTS = {module.__name__.rpartition(".")[2]: module for module in (integration, separability, noise)}
-
-
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_the_smoke_run_gives_the_numbers_that_are_expected(smoke, name):
-    expected = json.loads((ROOT / PAPER / "expected.json").read_text())[name]["smoke"]
-    assert len(expected) > 5
-    assert keeping.differences(expected, smoke(name).summary) == []
-    assert (smoke(name).folder / "figure.png").stat().st_size > 10_000
-
-
-@pytest.mark.parametrize("name", SCRIPTS)
-def test_what_is_kept_is_what_is_expected_and_tells_nothing_about_a_machine(name, smoke):
-    keeping.refuse_paths(smoke(name).summary, name)
-    experiment = Experiment(SCRIPTS[name])
-    expected = json.loads((ROOT / PAPER / "expected.json").read_text())[name]
-    for preset in experiment.presets:
-        if experiment.kept(preset, ".json").is_file():
-            kept = json.loads(experiment.kept(preset, ".json").read_text())
-            keeping.refuse_paths(kept, name)
-            assert keeping.differences(expected[preset], kept["summary"]) == []
 
 
 def test_every_claim_can_be_said_from_a_smoke_run(smoke):
