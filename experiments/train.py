@@ -26,10 +26,10 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from experiments._harness.nets import LARGE, SHIPPED
+
 ROOT = Path(__file__).parents[1]
 RUNNING = ROOT / "results" / "training"
-SHIPPED = ROOT / "resdyn" / "networks" / "weights"
-LARGE = ROOT / "results" / "networks"
 CURVES = "curves.png"
 # exit codes of a worker
 OUT_OF_TIME = 75
@@ -202,6 +202,7 @@ PLANS: Mapping[str, list[Net]] = {
         *[net for seed in (1, 2) for net in _residual_mlps((6, 12, 25, 50, 100), 24, seed=seed, changes={"epochs": 3})],
         # a quarter of the channels of xie2017 between units, since their projections alone cost 84 million products
         *_resnexts(4, 4, "laptop", [64, 128, 256]),
+        *_residual_cnns((6, 12, 25, 40), 16, "laptop", seed=1, changes={"epochs": 4}),
     ],
     "gpu": [
         *_interpolated(56, 0, "yang2020", (None, "in"), **_GPU),
@@ -457,12 +458,12 @@ def store(net: Net, module: Any) -> None:
     """Write the net in float16, with the accuracy that it has when read from there, and its log."""
     import torch
 
+    from resdyn.data import image_set
     from resdyn.networks import accuracy, load, save
-    from resdyn.networks.training.sources import named
 
     net.target.parent.mkdir(parents=True, exist_ok=True)
     module.cpu()
-    test = named(net.data, "test")
+    test = image_set(net.data, "test")
     temporary = net.folder / "float16.safetensors"
     save(module, temporary, dtype=torch.float16)
     # the card says what the file gives, not what the net gave before it was rounded

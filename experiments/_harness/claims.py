@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from experiments._harness.experiment import RESULTS, ROOT, Experiment, experiments_in, papers_named
 from experiments._harness.files import read_json
 from experiments._harness.fingerprints import fingerprint
+from experiments._harness.nets import replaced
 from resdyn._storage import written_whole
 
 Summary = dict[str, Any]
@@ -153,7 +154,7 @@ def summary_of(experiment: Experiment, preset: str, results: Path | None) -> Fou
 
 
 def is_out_of_date(experiment: Experiment, preset: str, origin: Summary | None) -> bool:
-    """Whether results with this provenance would be computed anew.
+    """Whether results with this provenance would be computed anew: settings, code or trained nets are others.
 
     By the code alone where the settings of the preset are not known: it is the name of a folder beside those of presets
     ("smoke+images=6"), or the script cannot be imported here.
@@ -161,7 +162,7 @@ def is_out_of_date(experiment: Experiment, preset: str, origin: Summary | None) 
     if origin is None:
         return True
     config = experiment.presets.get(preset) or origin.get("config")
-    return origin.get("key") != fingerprint(experiment, config)
+    return origin.get("key") != fingerprint(experiment, config) or bool(replaced(origin.get("nets", {})))
 
 
 def markdown(table: list[Row]) -> str:

@@ -29,12 +29,15 @@ class Origin:
     ----------
     commits : list of str
         Of this process, and of earlier ones whose parts are used.
+    nets : dict
+        Digests of the files of trained nets that were read, by name, here and for these parts.
     """
 
     def __init__(self) -> None:
         now = commit()
         self.now = now
         self.commits = [] if now is None else [now]
+        self.nets: dict[str, str] = {}
         self._sources = Sources()
         self._mixed: set[str] = set()
 
@@ -46,6 +49,7 @@ class Origin:
         """What another process made is used."""
         if other.get("commit") is not None and other["commit"] not in self.commits:
             self.commits.append(other["commit"])
+        self.nets |= other.get("nets", {})
         stored = other.get("resdyn", {})
         here = self._sources.digests(stored)
         self._mixed |= {name for name, value in stored.items() if here.get(name) != value}
@@ -94,6 +98,7 @@ def provenance(config: Any, *, key: str, seconds: float, origin: Origin) -> dict
         "config": settings,
         "seed": settings.get("seed"),
         "commit": ", ".join(origin.commits) or None,
+        "nets": dict(sorted(origin.nets.items())),
         "resdyn": origin.resdyn(),
         "versions": {"python": platform.python_version()} | versions(),
         "seconds": round(seconds, 1),

@@ -18,8 +18,10 @@ from numpy.typing import NDArray
 from experiments._harness.experiment import RESULTS, Experiment
 from experiments._harness.files import plain, read_json, write_json
 from experiments._harness.fingerprints import Code, digest, fingerprint, settings_of
+from experiments._harness.nets import replaced
 from experiments._harness.provenance import Origin, provenance
 from resdyn._storage import read_npz, write_npz, written_whole
+from resdyn._weights_read import weights_read
 
 Array = NDArray[Any]
 # until all is done, and those that outlast it
@@ -91,13 +93,19 @@ class Run:
         except ValueError as error:
             self.log(f"computing {name} again: {error}")
         else:
-            self.earlier_seconds += meta.get("seconds", 0.0)
-            self.origin.add(meta.get("origin", {}))
-            return arrays
-        origin, start = self.origin, time.perf_counter()
-        arrays = make()
+            origin = meta.get("origin", {})
+            others = replaced(origin.get("nets", {}))
+            if not others:
+                self.earlier_seconds += meta.get("seconds", 0.0)
+                self.origin.add(origin)
+                return arrays
+            self.log(f"computing {name} again: {_trained_anew(others)}")
+        here, start = self.origin, time.perf_counter()
+        with weights_read() as nets:
+            arrays = make()
         path.parent.mkdir(parents=True, exist_ok=True)
-        write_npz(path, arrays, {"kind": "part", "seconds": time.perf_counter() - start, "origin": origin.here()})
+        origin = here.here() | {"nets": nets}
+        write_npz(path, arrays, {"kind": "part", "seconds": time.perf_counter() - start, "origin": origin})
         return arrays
 
     def _key_of(self, make: Callable[[], Any]) -> str:
@@ -263,6 +271,10 @@ def _stored(run: Run) -> tuple[dict[str, Array], dict[str, Any]] | None:
     if meta.get("key") != key or origin is None or origin.get("key") != key:
         run.log("computing again: the stored arrays are of other settings or of other code")
         return None
+    others = replaced(origin.get("nets", {}))
+    if others:
+        run.log(f"computing again: {_trained_anew(others)}")
+        return None
     return arrays, origin
 
 
@@ -271,12 +283,18 @@ def _computed(experiment: Experiment, config: Any, run: Run) -> tuple[dict[str, 
     origin, start = run.origin, time.perf_counter()
     run.results.mkdir(parents=True, exist_ok=True)
     try:
-        arrays = experiment.module.compute(config, run)
+        with weights_read() as nets:
+            arrays = experiment.module.compute(config, run)
     except BaseException:
         _remove_empty(run.results)
         raise
+    origin.nets |= nets
     seconds = run.earlier_seconds + time.perf_counter() - start
     return arrays, provenance(config, key=run.key, seconds=seconds, origin=origin)
+
+
+def _trained_anew(nets: list[str]) -> str:
+    return f"{', '.join(nets)} {'was' if len(nets) == 1 else 'were'} trained anew since"
 
 
 def _remove_empty(folder: Path) -> None:

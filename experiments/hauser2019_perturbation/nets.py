@@ -8,8 +8,8 @@ from numpy.typing import NDArray
 
 import resdyn
 from experiments._harness import Run
+from experiments._harness.nets import stored
 from experiments.public_weights import trained_net
-from experiments.train import LARGE
 
 Array = NDArray[Any]
 
@@ -20,7 +20,7 @@ SETTLING = 1024
 """Images that settle the averages of batch norm in a net that was not trained."""
 
 
-def stored(pattern: str, depth: int, seed: int, plan: str) -> Any:
+def trained(pattern: str, depth: int, seed: int) -> Any:
     """A trained net of a plan, or the public one of this depth.
 
     Raises
@@ -30,18 +30,17 @@ def stored(pattern: str, depth: int, seed: int, plan: str) -> Any:
     """
     if pattern == "public":
         return trained_net(PUBLIC[depth])
-    name = pattern.format(depth=depth, seed=seed)
-    large = LARGE / f"{name}.safetensors"
-    try:
-        return trained_net(str(large) if large.is_file() else name)
-    except FileNotFoundError:
-        command = f"python -m experiments.train --plan {plan} --only {name}"
-        raise SystemExit(f"the net {name} is not trained yet; train it with: {command}") from None
+    return trained_net(str(stored(name_of(pattern, depth, seed))))
+
+
+def name_of(pattern: str, depth: int, seed: int) -> str:
+    """Of the file of a net, without its ending."""
+    return pattern.format(depth=depth, seed=seed)
 
 
 def small(config: Any, blocks: int, seed: int) -> Any:
     """A residual MLP before its training, which normalises images as the training set asks for."""
-    pixels = images_of(config.data, "train").images
+    pixels = resdyn.data.image_set(config.data, "train").images
     architecture = {
         "name": "residual_mlp",
         "blocks": blocks,
@@ -98,7 +97,7 @@ def settled(net: Any, data: str) -> Any:
 
     norms = [module for module in net.modules() if isinstance(module, torch.nn.BatchNorm2d)]
     if norms:
-        pixels = images_of(data, "train").subset(slice(0, SETTLING)).pixels()
+        pixels = resdyn.data.image_set(data, "train").subset(slice(0, SETTLING)).pixels()
         inputs = torch.as_tensor(np.asarray(net.preprocessing(pixels), dtype=np.float32))
         for norm in norms:
             norm.momentum = None  # the mean over batches
@@ -107,8 +106,3 @@ def settled(net: Any, data: str) -> Any:
             for batch in inputs.split(128):
                 net(batch)
     return net.eval()
-
-
-def images_of(data: str, split: str) -> Any:
-    """MNIST, CIFAR-10, or the digits of scikit-learn."""
-    return {"mnist": resdyn.data.mnist, "cifar10": resdyn.data.cifar10, "digits": resdyn.data.digit_images}[data](split)

@@ -10,6 +10,7 @@ magnitude nor how depths are tried. The nets are narrow residual MLPs, on MNIST 
 scikit-learn. Each is trained once with a watch on its states, and all ε are judged from that.
 """
 
+import itertools
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +21,7 @@ import resdyn
 from experiments._harness import Run, main
 from experiments.hauser2019_perturbation.deciding import after_training, judge, while_training
 from experiments.hauser2019_perturbation.growing import grown
-from experiments.hauser2019_perturbation.nets import NAMES, images_of, settings, small
+from experiments.hauser2019_perturbation.nets import NAMES, settings, small
 from experiments.hauser2019_perturbation.power_laws import exponent
 
 Array = NDArray[Any]
@@ -65,7 +66,9 @@ TOLERANCES = {"magnitudes.*": 0.03, "accuracy.*": 0.02}
 
 def compute(config: Config, run: Run) -> dict[str, Array]:
     """Mean scaled perturbations and accuracies: "anew" (depths, seeds, epochs), "growing" (depths, seeds)."""
-    watched = images_of(config.data, "train").subset(slice(0, config.images))
+    if any(after != 2 * before for before, after in itertools.pairwise(config.depths)):
+        raise SystemExit(f"depths are {config.depths}, but a net grows by doubling; each must be twice the one before.")
+    watched = resdyn.data.image_set(config.data, "train").subset(slice(0, config.images))
     sizes = len(config.depths), len(config.seeds)
     found = {f"anew_{name}": np.empty((*sizes, config.epochs)) for name in ("magnitudes", "accuracy")}
     found |= {f"growing_{name}": np.empty(sizes) for name in ("magnitudes", "accuracy")}

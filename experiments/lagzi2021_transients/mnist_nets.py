@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 
 import resdyn
-from experiments._harness.experiment import RESULTS
+from experiments._harness.nets import stored
 from experiments.public_weights import trained_net
 
 Array = NDArray[Any]
@@ -19,14 +19,14 @@ CLASSES = 10
 
 
 def net_named(weights: str) -> Any:
-    """A net that ships, or one too large for that, which ``experiments.train`` leaves in the folder of results."""
-    large = RESULTS / "networks" / f"{weights}.safetensors"
-    try:
-        return trained_net(str(large) if large.is_file() else weights)
-    except FileNotFoundError:
-        raise SystemExit(
-            f"there is no net {weights!r} yet; train it: python -m experiments.train --plan laptop --only {weights}"
-        ) from None
+    """A net of the plans of training.
+
+    Raises
+    ------
+    SystemExit
+        If it is not trained yet, with the command that trains it.
+    """
+    return trained_net(str(stored(weights)))
 
 
 def untrained(net: Any) -> Any:

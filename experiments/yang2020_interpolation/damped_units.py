@@ -10,10 +10,11 @@ from numpy.typing import NDArray
 import resdyn
 from experiments.rothauge2019_linearization.linearized import states_between
 from experiments.rothauge2019_linearization.material import net_and_images
-from experiments.rothauge2019_linearization.other_networks import EXACT
 
 Array = NDArray[Any]
 
+ABOVE = 1.0 + 1e-6
+"""Units without damping have many singular values that are 1 but for rounding, 1e-13: they are not above it."""
 UNTRAINED = "untrained "
 """Nets that are built and not loaded: "untrained in", "untrained lambda-in", "untrained resnet"."""
 
@@ -59,7 +60,7 @@ def blocks(network: Any) -> list[tuple[int, int]]:
 def gains(unit: Any, x: Array, *, counted: bool) -> dict[str, Array]:
     """The largest singular value of a unit at a state, and the share above 1; NaN where it is not counted."""
     J = resdyn.networks.linearize(unit, x)
-    above = J.count_above(1.0 + EXACT) / min(J.shape) if counted else np.nan
+    above = J.count_above(ABOVE) / min(J.shape) if counted else np.nan
     return {"largest": np.array(J.triplets(1).values[0]), "above": np.array(above)}
 
 

@@ -70,17 +70,19 @@ def proven(ratio: float, steps: Array) -> Array:
 
 
 def contraction_rates(
-    W: Array, b: Array, *, damping: float, step: float, pairs: int, depth: int, seed: Any
+    W: Array, b: Array, *, damping: float, step: float, pairs: int, depth: int, seed: Any, rest: Array | None = None
 ) -> dict[str, Array]:
     """The largest rates at which distances of pairs of orbits grow: of the flow per unit t, of the map per layer.
 
-    Half of the pairs are neighbours, which feel the slopes where they are.
+    Half of the pairs are neighbours, which feel the slopes where they are; one of these begins at ``rest``.
     """
     system = logistic(W, b, damping=damping, step=step)
     rng = np.random.default_rng(seed)
     n = len(b)
     # the attractor lies in [0, 1/λ]ⁿ
     x = rng.uniform(0.0, 1 / damping, size=(pairs, n))
+    if rest is not None:
+        x[1] = rest
     shift = rng.normal(size=(pairs, n))
     shift *= np.where(np.arange(pairs) % 2, 1e-3, 1.0)[:, None] / np.linalg.norm(shift, axis=1, keepdims=True)
 
@@ -102,8 +104,8 @@ def contraction_rates(
 def trained_map(name: str, n: int) -> tuple[resdyn.ResidualMap, int, Array]:
     """A trained net with shared weights as a map, its depth, and the states in which so many test images begin."""
     net = trained_net(name)
-    data = resdyn.data.mnist if net.architecture["inputs"] == 784 else resdyn.data.digit_images
-    pixels = data("test").subset(slice(0, n)).pixels()
+    data = "mnist" if net.architecture["inputs"] == 784 else "digits"
+    pixels = resdyn.data.image_set(data).subset(slice(0, n)).pixels()
     inputs = np.asarray(net.preprocessing(pixels), dtype=np.float64)
     network = resdyn.networks.unroll(net.double(), inputs[:1])
     starts = np.asarray(network.stem(inputs)).reshape(n, -1)

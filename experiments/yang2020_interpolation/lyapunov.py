@@ -25,8 +25,9 @@ from numpy.typing import NDArray
 
 import resdyn
 from experiments._harness import Run, main
+from experiments._harness.nets import require
 from experiments.yang2020_interpolation import logistic_flows
-from experiments.yang2020_interpolation.damped_units import Pair, blocks
+from experiments.yang2020_interpolation.damped_units import UNTRAINED, Pair, blocks
 from experiments.yang2020_interpolation.lyapunov_figure import drawn
 from experiments.yang2020_interpolation.lyapunov_summary import of_trained_nets
 
@@ -90,7 +91,8 @@ TOLERANCES = {
 def compute(config: Config, run: Run) -> dict[str, Array]:
     """Of each question its arrays; of trained nets rows (unit, image), NaN where nothing is counted."""
     arrays: dict[str, Array] = {}
-    # nets first: one that is missing is not found after minutes
+    # a missing one is named before the work begins
+    require(*config.shared, *(name for name in config.weights if not name.startswith(UNTRAINED)))
     for k, name in enumerate(config.shared):
         arrays |= _numbered(f"shared{k}", run.part(name, lambda name=name: _shared(config, name)))  # type: ignore[misc]
     arrays |= _numbered("unit", run.part("one-unit", lambda: _one_unit(config)))
@@ -122,8 +124,8 @@ def _one_unit(config: Config) -> dict[str, Array]:
 def _random_nets(config: Config) -> dict[str, Array]:
     """Rates and bounds, shape (ratios, nets): λ = 1; the last two nets are ±I.
 
-    For +I the flow's bound is sharp, for −I that of the map (here hλ ≥ 1), both for neighbours of the resting state.
-    Orbits do not begin there: they come to it, and to the bound, where it attracts.
+    For +I the flow's bound is sharp, for −I that of the map (here hλ ≥ 1), both for neighbours of the resting state,
+    where one pair of these two begins.
     """
     rates: dict[str, list[list[Any]]] = {"flow": [], "map": [], "flow_bound": [], "map_bound": []}
     steps = (1.0, 1.4)
@@ -135,13 +137,14 @@ def _random_nets(config: Config) -> dict[str, Array]:
             if net < config.nets:
                 W = rng.normal(size=(config.units, config.units))
                 W *= norm / np.linalg.norm(W, 2)
-                b = rng.normal(size=config.units)
+                b, rest = rng.normal(size=config.units), None
             else:
                 W = norm * np.eye(config.units) * (1 if net == config.nets else -1)
-                b = -W @ np.full(config.units, logistic_flows.REST)
+                rest = np.full(config.units, logistic_flows.REST)
+                b = -W @ rest
             step = steps[net % 2]
             found = logistic_flows.contraction_rates(
-                W, b, damping=1.0, step=step, pairs=config.pairs, depth=config.depth, seed=[config.seed, net]
+                W, b, damping=1.0, step=step, pairs=config.pairs, depth=config.depth, seed=[config.seed, net], rest=rest
             )
             rows["flow"].append(found["flow"])
             rows["map"].append(found["map"])

@@ -14,26 +14,24 @@ import torch
 from numpy.typing import NDArray
 
 import resdyn
-from resdyn.networks.checkpoints.places import locate
+from experiments._harness.nets import require, stored
 
 Array = NDArray[Any]
 
 BASE = "resnet"
 KINDS = (BASE, "in", "lambda-in")
 PREFIXES = {BASE: "", "in": "in-", "lambda-in": "lambda-in-"}
-READERS = {
-    "cifar10": resdyn.data.cifar10,
-    "cifar100": resdyn.data.cifar100,
-    "digits": resdyn.data.digit_images,
-}
-# nets too large to travel with the package
-LARGE = Path(__file__).parents[2] / "results" / "networks"
 BATCH = 128
 
 
 def named(family: str, kind: str, seed: int) -> str:
-    """The name of a net's file, without its ending."""
+    """The name of a net."""
     return f"{PREFIXES[kind]}{family}-seed{seed}"
+
+
+def file_name(family: str, kind: str, seed: int) -> str:
+    """Of the net that has the weights: on digits they are those of the net without damping."""
+    return named(family, BASE if data_of(family) == "digits" else kind, seed)
 
 
 def title(family: str, kind: str) -> str:
@@ -43,13 +41,13 @@ def title(family: str, kind: str) -> str:
 
 
 def data_of(family: str) -> str:
-    """What it was trained on: a key of ``READERS``."""
+    """What it was trained on: a name for :func:`resdyn.data.image_set`."""
     return family.rpartition("-")[2]
 
 
 def test_images(family: str, n: int) -> Any:
     """So many first images of the test set."""
-    images = READERS[data_of(family)]("test")
+    images = resdyn.data.image_set(data_of(family))
     if n > len(images):
         raise SystemExit(f"{n} images are asked for, but the test set of {family} has {len(images)}.")
     return images.subset(slice(0, n))
@@ -70,39 +68,20 @@ def all_nets(config: Any) -> dict[tuple[str, int], Any]:
     SystemExit
         If nets are not trained yet: which, and the command that trains them.
     """
-    nets, missing = {}, []
-    for _, _, kind, seed in grid_of(config.kinds, config.seeds):
-        try:
-            nets[kind, seed] = trained(config.family, kind, seed, device=config.device)
-        except FileNotFoundError:
-            missing.append(named(config.family, kind, seed))
-    if missing:
-        plan = "laptop" if any(word in config.family for word in ("20-", "4x4")) else "gpu"
-        plan += "-cifar100" if data_of(config.family) == "cifar100" else ""
-        raise SystemExit(
-            f"not trained yet: {', '.join(missing)}; train them with\n"
-            f"    python -m experiments.train --plan {plan} --budget 600 --only {' '.join(missing)}"
-        )
-    return nets
+    pairs = [(kind, seed) for _, _, kind, seed in grid_of(config.kinds, config.seeds)]
+    require(*(file_name(config.family, kind, seed) for kind, seed in pairs))
+    return {(kind, seed): trained(config.family, kind, seed, device=config.device) for kind, seed in pairs}
 
 
 def trained(family: str, kind: str, seed: int, *, device: str = "cpu") -> Any:
     """One net, in eval mode."""
-    if data_of(family) == "digits" and kind != BASE:
-        return _damped(resdyn.networks.load(named(family, BASE, seed), device=device), kind, seed)
-    return resdyn.networks.load(_place(named(family, kind, seed)), device=device)
+    net = resdyn.networks.load(stored(file_name(family, kind, seed)), device=device)
+    return net if named(family, kind, seed) == file_name(family, kind, seed) else _damped(net, kind, seed)
 
 
 def log_file(family: str, kind: str, seed: int) -> Path:
     """Where the log of a training lies; there is none for nets that were not trained."""
-    if data_of(family) == "digits":
-        kind = BASE
-    return Path(locate(_place(named(family, kind, seed)))).with_suffix(".log.jsonl")
-
-
-def _place(name: str) -> str:
-    large = LARGE / f"{name}.safetensors"
-    return str(large) if large.is_file() else name
+    return stored(file_name(family, kind, seed)).with_suffix(".log.jsonl")
 
 
 def _damped(net: Any, kind: str, seed: int) -> Any:

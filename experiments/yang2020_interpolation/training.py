@@ -22,12 +22,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+import resdyn
 from experiments._harness import Run, main
 from experiments.yang2020_interpolation.comparing import paired
 from experiments.yang2020_interpolation.trained_nets import (
     BASE,
     KINDS,
-    READERS,
     all_nets,
     coefficients,
     data_of,
@@ -113,7 +113,7 @@ def curves_of(family: str, kind: str, seed: int) -> Array:
 def _test_images_there(name: str) -> int:
     """How many test images of a data set lie in the data folder; 0 where its files do not."""
     try:
-        return len(READERS[name]("test"))
+        return len(resdyn.data.image_set(name))
     except FileNotFoundError:
         return 0
 

@@ -437,7 +437,7 @@ def test_a_named_folder_without_the_files_is_not_replaced_by_another(tmp_path, m
 
 
 def test_the_public_names():
-    names = ["ImageSet", "cifar10", "cifar100", "circles", "digit_images", "digits", "download", "mnist"]
+    names = ["ImageSet", "cifar10", "cifar100", "circles", "digit_images", "digits", "download", "image_set", "mnist"]
     assert resdyn.data.__all__ == names
     assert all(hasattr(resdyn.data, name) for name in resdyn.data.__all__)
 

@@ -17,6 +17,17 @@ def test_digit_images_are_the_digits_each_once():
     assert found == sorted(map(tuple, np.column_stack([pixels, labels])))
 
 
+def test_an_image_set_by_its_name_is_that_of_its_reader(tmp_path):
+    for split in ("train", "test"):
+        assert np.array_equal(data.image_set("digits", split).images, data.digit_images(split).images)
+    with pytest.raises(FileNotFoundError, match="MNIST"):
+        data.image_set("mnist", folder=tmp_path)
+    with pytest.raises(ValueError, match="'digit'; there are 'cifar10', 'cifar100', 'mnist', 'digits'"):
+        data.image_set("digit")
+    with pytest.raises(ValueError, match="there are"):
+        data.image_set(["digits"])
+
+
 def test_digit_images_have_two_splits():
     with pytest.raises(ValueError, match="'test' or 'train'"):
         data.digit_images("validation")

@@ -9,7 +9,7 @@ import pytest
 import scipy.stats
 
 import resdyn
-from experiments._harness import claims
+from experiments._harness import Run, claims
 from experiments._harness.experiment import experiments_in
 from experiments.hauser2019_perturbation import claims as ours
 from experiments.hauser2019_perturbation import deciding, judging, magnitudes, nets, stopping
@@ -128,17 +128,28 @@ def test_batch_norm_is_settled_on_training_images(monkeypatch):
     assert seen[0].var(dim=(0, 2, 3)).numpy() == pytest.approx(np.ones(4), rel=0.05)
 
 
-def test_a_net_that_is_not_trained_is_named_with_the_command_that_trains_it():
-    with pytest.raises(SystemExit, match=r"--plan gpu --only residual-mlp7x24-mnist-seed9$"):
-        nets.stored("residual-mlp{depth}x24-mnist-seed{seed}", 7, 9, "gpu")
+def test_nets_that_are_not_trained_are_all_named_before_the_work(tmp_path, monkeypatch):
+    monkeypatch.setattr("experiments._harness.nets.LARGE", tmp_path)
+    monkeypatch.setattr("experiments._harness.nets.SHIPPED", tmp_path)
+    config = replace(magnitudes.PRESETS["laptop"], data="digits", seeds=(0, 1))
+    with pytest.raises(
+        SystemExit, match=r"--plan laptop .*residual-mlp6x24-mnist-seed0.*residual-mlp100x24-mnist-seed1$"
+    ):
+        magnitudes.compute(config, Run(tmp_path, quiet=True))
+
+
+def test_depths_that_are_not_doubled_are_refused(tmp_path):
+    config = replace(stopping.PRESETS["smoke"], depths=(2, 6, 12))
+    with pytest.raises(SystemExit, match=r"depths are \(2, 6, 12\).*twice"):
+        stopping.compute(config, Run(tmp_path, quiet=True))
 
 
 def test_presets_ask_for_nets_of_the_plans():
     from experiments.train import PLANS
 
-    for config in magnitudes.PRESETS.values():
+    for name, config in magnitudes.PRESETS.items():
         if config.nets not in ("here", "public"):
-            names = {net.file_name for net in PLANS[config.plan]}
+            names = {net.file_name for net in PLANS["laptop" if "laptop" in name else "gpu"]}
             assert {config.nets.format(depth=d, seed=s) for d in config.depths for s in config.seeds} <= names
     assert set(nets.PUBLIC) == set(magnitudes.PRESETS["public"].depths)
 
@@ -218,7 +229,7 @@ def test_a_run_that_is_given_up_ends_where_the_replay_says(smoke):
     arrays, config = smoke("stopping").arrays, stopping.PRESETS["smoke"]
     course = arrays["anew_magnitudes"][:, 0]
     threshold = float(course[0].min()) * 0.99  # one block is never deep enough
-    images = nets.images_of(config.data, "train").subset(slice(config.images))
+    images = resdyn.data.image_set(config.data, "train").subset(slice(config.images))
     net = nets.small(config, config.depths[0], config.seeds[0])
     watch = resdyn.networks.StateWatch(images, deciding.judge(threshold), stop=deciding.too_shallow(config.patience))
     training = nets.settings(resdyn.networks.PRESETS[config.data], config.epochs, config.seeds[0])

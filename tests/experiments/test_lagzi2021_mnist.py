@@ -77,11 +77,6 @@ def test_samples_are_equally_many_of_each_class(smoke):
         mnist_nets.equally_many(resdyn.data.digit_images("test"), 5)
 
 
-def test_a_net_that_is_missing_says_how_it_is_trained():
-    with pytest.raises(SystemExit, match="experiments.train --plan laptop --only dense-nowhere"):
-        mnist_nets.net_named("dense-nowhere-seed0")
-
-
 def test_states_at_the_read_out_are_those_that_the_net_classifies(smoke):
     arrays = smoke("mnist_shared").arrays
     net = mnist_nets.net_named("dense-shared-digits-seed0")

@@ -17,8 +17,8 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from experiments import train, train_one
 from experiments.train import PLANS, Arguments, Net, RunningElsewhere, _locked, main
+from resdyn.data import image_set
 from resdyn.networks import PRESETS, TrainingRun, accuracy, build, load, save
-from resdyn.networks.training.sources import named
 
 ROOT = Path(__file__).parents[2]
 ENVIRONMENT = os.environ | {"PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'theory'}"}
@@ -140,7 +140,7 @@ def test_a_run_that_is_out_of_time_goes_on_and_is_stored_in_half_precision(place
     assert train._state(net) == "done"
     assert [path.name for path in net.folder.iterdir()] == ["curves.png"]
     stored = load(net.target)
-    assert stored.card["accuracy"] == accuracy(stored, named("digits", "test"))._asdict()
+    assert stored.card["accuracy"] == accuracy(stored, image_set("digits", "test"))._asdict()
     assert stored.card["epochs"] == 2
     assert stored.card["accuracy_before_rounding"]["total"] == 360
     lines = [json.loads(line) for line in net.target.with_suffix(".log.jsonl").read_text().splitlines()]

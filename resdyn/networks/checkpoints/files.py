@@ -12,6 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from resdyn._weights_read import note
 from resdyn.networks.checkpoints.writing import CARD, FORMAT
 from resdyn.networks.digests import sha256_of
 from resdyn.networks.requirements import require
@@ -56,6 +57,7 @@ def read(path: Path) -> Stored:
         tensors, card = _unwrapped(_read_pickle(path), path), None
     if not tensors:
         raise ValueError(f"{str(path)!r} holds no tensors.")
+    note(path)
     if card is None:
         tensors = _without_prefixes({name: t for name, t in tensors.items() if not _COUNTERS.fullmatch(name)})
     return Stored(path, tensors, card)

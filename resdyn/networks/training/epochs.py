@@ -10,11 +10,12 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from resdyn._validation import count
+from resdyn.data import image_set
 from resdyn.networks.devices import named_device
 from resdyn.networks.training.augmentation import cut_out, draw_places, order_of
 from resdyn.networks.training.config import TrainingConfig
 from resdyn.networks.training.schedules import learning_rate
-from resdyn.networks.training.sources import Samples, check_range, named, samples
+from resdyn.networks.training.sources import Samples, check_range, samples
 
 Prepare = Callable[[Tensor], Tensor]
 
@@ -66,7 +67,7 @@ def accuracy(net: nn.Module, data: Any, *, batch_size: int = 500, device: Any = 
     RuntimeError
         If CUDA is asked for and absent.
     """
-    of = samples(named(data, "test") if isinstance(data, str) else data)
+    of = samples(image_set(data, "test") if isinstance(data, str) else data)
     if not len(of):
         raise ValueError(f"{of.name!r} holds no samples; pass at least one.")
     parameter = next(net.parameters(), torch.empty(0))

@@ -1,7 +1,6 @@
 """What can be trained on, as tensors: images with labels, or any inputs with labels."""
 
 import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from resdyn.data import ImageSet, cifar10, cifar100, digit_images, mnist
+from resdyn.data import ImageSet, image_set
 
 # far beyond any normalised pixel, and below the brightest byte of all but black images
 _LARGEST = 50.0
@@ -90,7 +89,7 @@ def splits(data: Any) -> tuple[Samples, Samples | None]:
         If it is none of these, or a set is empty.
     """
     if isinstance(data, str):
-        data = named(data, "train"), named(data, "test")
+        data = image_set(data, "train"), image_set(data, "test")
     is_pair_of_sets = isinstance(data, tuple | list) and len(data) == 2 and not _is_array(data[0])
     train, test = data if is_pair_of_sets else (data, None)
     found = samples(train, "training data"), None if test is None else samples(test, "test data")
@@ -98,19 +97,6 @@ def splits(data: Any) -> tuple[Samples, Samples | None]:
         if part is not None and not len(part):
             raise ValueError(f"{part.name!r} holds no samples; pass at least one.")
     return found
-
-
-def named(name: str, split: str) -> ImageSet:
-    """The "train" or "test" images of a data set that resdyn reads; files of the other are not looked for.
-
-    Raises
-    ------
-    ValueError
-        If there is none of this name.
-    """
-    if name not in NAMES:
-        raise ValueError(f"data is {name!r}; there are {', '.join(map(repr, NAMES))}. Others go in as ImageSet.")
-    return NAMES[name](split)
 
 
 def check_range(of: Samples, preprocessing: Any) -> None:
@@ -149,14 +135,6 @@ def _largest_normalised(preprocessing: Any) -> float:
 
 def _changes_pixels(preprocessing: Any) -> bool:
     return preprocessing is not None and (set(preprocessing.mean), set(preprocessing.std)) != ({0.0}, {1.0})
-
-
-NAMES: dict[str, Callable[[str], ImageSet]] = {
-    "cifar10": cifar10,
-    "cifar100": cifar100,
-    "mnist": mnist,
-    "digits": digit_images,
-}
 
 
 def _tensors(inputs: Any, labels: Any, name: str) -> Samples:
