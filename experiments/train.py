@@ -27,6 +27,7 @@ from typing import Annotated, Any, Literal
 import tyro
 
 from experiments._harness.nets import LARGE, SHIPPED
+from resdyn._locks import is_locked, locked
 
 ROOT = Path(__file__).parents[1]
 RUNNING = ROOT / "results" / "training"
@@ -200,9 +201,9 @@ PLANS: Mapping[str, list[Net]] = {
         *_residual_cnns((6, 12, 25, 40), 16, "laptop", changes={"epochs": 4}),
         # a slope over depth without other seeds would have no spread
         *[net for seed in (1, 2) for net in _residual_mlps((6, 12, 25, 50, 100), 24, seed=seed, changes={"epochs": 3})],
+        *_residual_cnns((6, 12, 25, 40), 16, "laptop", seed=1, changes={"epochs": 4}),
         # a quarter of the channels of xie2017 between units, since their projections alone cost 84 million products
         *_resnexts(4, 4, "laptop", [64, 128, 256]),
-        *_residual_cnns((6, 12, 25, 40), 16, "laptop", seed=1, changes={"epochs": 4}),
     ],
     "gpu": [
         *_interpolated(56, 0, "yang2020", (None, "in"), **_GPU),
@@ -264,7 +265,7 @@ def main(arguments: Arguments) -> int:
     waiting = [net for net in nets if not net.target.exists()]
     if not arguments.resume:
         for net in waiting:
-            with _locked(net) as free:
+            with _held(net) as free:
                 if free and net.folder.exists():
                     shutil.rmtree(net.folder)
     code = 0
@@ -363,8 +364,7 @@ def _state(net: Net) -> str:
         return "done"
     log = net.folder / "log.jsonl"
     done = len(log.read_text().splitlines()) if log.exists() else 0
-    with _locked(net, make=False) as free:
-        word = "open" if free else "running"
+    word = "running" if is_locked(net.lock) else "open"
     return f"{word}, {done} of {epochs_of(net)} epochs done" if done else word
 
 
@@ -376,22 +376,11 @@ def epochs_of(net: Net) -> int:
 
 
 @contextmanager
-def _locked(net: Net, *, make: bool = True) -> Iterator[bool]:
-    """Hold the run; False if another process does. The system frees the lock when its holder dies."""
-    import fcntl
-
-    if make:
-        net.lock.parent.mkdir(parents=True, exist_ok=True)
-    elif not net.lock.exists():
-        yield True
-        return
-    with net.lock.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
+def _held(net: Net) -> Iterator[bool]:
+    """Hold the run; False if another process does."""
+    net.lock.parent.mkdir(parents=True, exist_ok=True)
+    with locked(net.lock) as free:
+        yield free
 
 
 def train(net: Net, deadline: float, device: str | None = None) -> bool:
@@ -416,7 +405,7 @@ def train(net: Net, deadline: float, device: str | None = None) -> bool:
         if epoch < config.epochs and time.time() + metrics["seconds"] > deadline:
             raise OutOfTime
 
-    with _locked(net) as free:
+    with _held(net) as free:
         if not free:
             raise RunningElsewhere(net.file_name)
         torch.manual_seed(net.seed)

@@ -1,7 +1,6 @@
 """Computing or reloading: arrays.npz, summary.json, figure.png and .pdf, provenance.json in one folder."""
 
 import errno
-import os
 import shutil
 import sys
 import time
@@ -20,6 +19,7 @@ from experiments._harness.files import plain, read_json, write_json
 from experiments._harness.fingerprints import Code, digest, fingerprint, settings_of
 from experiments._harness.nets import replaced
 from experiments._harness.provenance import Origin, provenance
+from resdyn._locks import is_locked, locked
 from resdyn._storage import read_npz, write_npz, written_whole
 from resdyn._weights_read import weights_read
 
@@ -189,40 +189,18 @@ def finished(
 
 @contextmanager
 def held(folder: Path) -> Iterator[bool]:
-    """Hold the folder of a run; False if another process does. The system frees it when its holder dies.
+    """Hold the folder of a run; False if another process does.
 
-    Where the system has no such locks (Windows) it is always free: do not run the same settings twice at a time there.
+    Where the system has no locks (Windows) it is always free: do not run the same settings twice at a time there.
     """
-    try:
-        import fcntl
-    except ImportError:
-        yield True
-        return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    path = _lock(folder)
-    while True:
-        with path.open("w") as handle:
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                yield False
-                return
-            # its last holder may have removed it between the two lines above
-            if not path.exists() or not os.path.samestat(os.fstat(handle.fileno()), path.stat()):
-                continue
-            try:
-                yield True
-            finally:
-                path.unlink(missing_ok=True)
-            return
+    with locked(_lock(folder), stays=False) as free:
+        yield free
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a process runs these settings; nothing is written where none does."""
-    if not _lock(folder).exists():
-        return False
-    with held(folder) as free:
-        return not free
+    """Whether a process runs these settings; nothing is written."""
+    return is_locked(_lock(folder))
 
 
 def _lock(folder: Path) -> Path:

@@ -16,7 +16,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from experiments import train, train_one
-from experiments.train import PLANS, Arguments, Net, RunningElsewhere, _locked, main
+from experiments.train import PLANS, Arguments, Net, RunningElsewhere, _held, main
 from resdyn.data import image_set
 from resdyn.networks import PRESETS, TrainingRun, accuracy, build, load, save
 
@@ -77,8 +77,8 @@ def test_nets_of_many_blocks_ship_in_half_a_megabyte(net, tmp_path):
 
 @pytest.mark.parametrize("plan", ["laptop", "gpu"])
 def test_the_depths_of_hauser2019_and_a_pair_of_resnexts_come_last(plan):
-    nets = PLANS[plan][-(3 * 5 + 4 + 2 if plan == "laptop" else 7 + 7 + 2) :]
-    blocks = {"residual_mlp": 3 * [6, 12, 25, 50, 100], "residual_cnn": [6, 12, 25, 40]}
+    nets = PLANS[plan][-(3 * 5 + 2 * 4 + 2 if plan == "laptop" else 7 + 7 + 2) :]
+    blocks = {"residual_mlp": 3 * [6, 12, 25, 50, 100], "residual_cnn": 2 * [6, 12, 25, 40]}
     if plan == "gpu":
         blocks = {name: [6, 12, 25, 50, 100, 200, 300] for name in blocks}
     for name, expected in blocks.items():
@@ -161,7 +161,7 @@ def test_the_same_seed_gives_the_same_net_however_it_was_interrupted(places):
 
 def test_a_run_is_trained_by_one_process_at_a_time(places):
     net = PLANS["smoke"][0]
-    with _locked(net) as free:
+    with _held(net) as free:
         assert free
         assert train._state(net) == "running"
         with pytest.raises(RunningElsewhere, match=net.file_name):
@@ -175,7 +175,7 @@ def test_a_net_that_another_process_trains_is_no_failure(places, monkeypatch, ca
     assert main(Arguments(plan="smoke", budget=1)) == 0
     assert "smoke-digits-seed0: is being trained by another process" in capsys.readouterr().out
     net = PLANS["smoke"][0]
-    with _locked(net):
+    with _held(net):
         monkeypatch.setattr(train_one, "end_with_parent", lambda: None)
         assert train_one.main("smoke", net.file_name, "0") == train.RUNNING_ELSEWHERE
 

@@ -1,10 +1,10 @@
 """The folder of a run: held by one process at a time, and free of what a killed one left half written."""
 
-import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+
+from resdyn._locks import locked
 
 LOCK = "lock"
 
@@ -38,28 +38,6 @@ def held(folder: Path) -> Iterator[None]:
             )
         _remove_half_written(folder)
         yield
-
-
-@contextmanager
-def locked(path: Path) -> Iterator[bool]:
-    """Hold a lock file, which stays where it is; False if another process holds it."""
-    if os.name != "posix":
-        yield True
-        return
-    import fcntl
-
-    with path.open("w") as handle:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        except OSError as error:
-            warnings.warn(
-                f"{str(path)!r} cannot be locked ({error}); take care that no other process trains in this folder.",
-                stacklevel=4,
-            )
-        yield True
 
 
 def _remove_half_written(folder: Path) -> None:
