@@ -45,14 +45,16 @@ class Claim:
     script : str
         Whose summary is read.
     measured : callable
-        Our numbers with their spread, from the summary; None if it has nothing on this claim, such as another network:
-        then a smaller preset is asked.
+        The numbers that decide, with their spread, from the summary, in at most ``LONGEST`` letters; None if it has
+        nothing on this claim, such as another network: then a smaller preset is asked.
     verdict : callable
         "confirmed", "qualified", "not confirmed" or another short judgement, from the numbers; thresholds have their
         reason beside them. It is not asked about a smoke run.
     presets : tuple of str
         That count, from the smallest to the largest; the row shows the largest that was run. They need not be presets
         of all scripts: one network alone, which takes a GPU, may be a preset of its own ("resnet110").
+    details : callable
+        All numbers, with controls and sizes of samples: they stand below the table.
     beside : str or callable
         What stands in the row where none of them was run: words, or words from the summary of the largest other preset
         of the script that was ("not run" alone where there is none, or where they are empty).
@@ -66,13 +68,18 @@ class Claim:
     verdict: Callable[[Summary], str]
     presets: tuple[str, ...] = ("smoke", "laptop", "paper")
     beside: str | Callable[[Summary], str | None] = ""
+    details: Callable[[Summary], str] | None = None
 
 
 NOTHING = "—"
+BELOW = "All numbers, commands and runs"
+LONGEST = 200
+"""Letters of our numbers in a row: what one look takes in."""
 
 
-class Row(NamedTuple):
-    """One line of the table."""
+@dataclass(frozen=True)
+class Row:
+    """One line of the table, and what stands below it."""
 
     claim: str
     statement: str
@@ -80,11 +87,26 @@ class Row(NamedTuple):
     ours: str
     preset: str
     verdict: str
+    details: str = ""
+    command: str = ""
+    """Makes the numbers again, or for the first time."""
+    origin: str = ""
+    """Commit, date, time and machine of the run."""
+
+    @property
+    def cells(self) -> tuple[str, ...]:
+        """As in ``HEADER``."""
+        return self.claim, self.statement, self.paper, self.ours, self.preset, self.verdict
 
     def __str__(self) -> str:
         """Beginning with the paper's key."""
         ours = self.ours if self.preset == NOTHING else f"ours ({self.preset}): {self.ours}"
         return f"{self.claim} · {self.statement} · paper: {self.paper} · {ours} · {self.verdict}"
+
+    @property
+    def below(self) -> list[str]:
+        """All numbers, the command, the run: what there is of them."""
+        return [part for part in (self.details, self.command, self.origin) if part]
 
 
 def claims_of(paper: str, root: Path = ROOT) -> tuple[Claim, ...]:
@@ -104,6 +126,7 @@ def _row(claim: Claim, scripts: dict[str, Experiment], key: str, results: Path |
         raise ValueError(f"claim {claim.key!r} reads {claim.script!r}, but there are only {', '.join(scripts)}.")
     head = (f"{key} {claim.key}", claim.statement, claim.paper)
     experiment = scripts[claim.script]
+    command = f"python -m experiments.{experiment.paper}.{experiment.name} --preset {{}}".format
     for preset in reversed(claim.presets):
         found = summary_of(experiment, preset, results)
         if found is None:
@@ -112,11 +135,23 @@ def _row(claim: Claim, scripts: dict[str, Experiment], key: str, results: Path |
         # one claim that fails on one summary leaves the others to be read
         try:
             ours = claim.measured(summary)
-            if ours is not None:
-                return Row(*head, ours, words, NO_VERDICT if preset == "smoke" else claim.verdict(summary))
+            if ours is None:
+                continue
+            verdict = NO_VERDICT if preset == "smoke" else claim.verdict(summary)
+            details = claim.details(summary) if claim.details else ""
         except Exception as error:
-            return Row(*head, f"{type(error).__name__}: {error}", words, CANNOT_BE_JUDGED)
-    return Row(*head, _beside(claim, experiment, results) or NOTHING, NOTHING, NOT_RUN)
+            ours, verdict, details = f"{type(error).__name__}: {error}", CANNOT_BE_JUDGED, ""
+        return Row(*head, ours, words, verdict, details, command(preset), run_in_words(found.origin))
+    first = next(preset for preset in (*claim.presets[1:], *claim.presets) if preset != "smoke")
+    return Row(*head, _beside(claim, experiment, results) or NOTHING, NOTHING, NOT_RUN, command=command(first))
+
+
+def run_in_words(origin: Summary) -> str:
+    """Where, when and from which commit, from the provenance."""
+    known = [f"commit {origin['commit']}"] if origin.get("commit") else []
+    known += [str(origin["date"])] if "date" in origin else []
+    known += [f"{origin['seconds']:.0f} s"] if "seconds" in origin else []
+    return ", ".join([*known, *filter(None, [origin.get("device")])])
 
 
 def _beside(claim: Claim, experiment: Experiment, results: Path | None) -> str | None:
@@ -133,10 +168,11 @@ def _beside(claim: Claim, experiment: Experiment, results: Path | None) -> str |
 
 
 class Found(NamedTuple):
-    """A summary, and whether settings or code were changed since it was made."""
+    """A summary with its provenance, and whether settings, code or nets were changed since it was made."""
 
     summary: Summary
     out_of_date: bool
+    origin: Summary
 
 
 def summary_of(experiment: Experiment, preset: str, results: Path | None) -> Found | None:
@@ -149,7 +185,9 @@ def summary_of(experiment: Experiment, preset: str, results: Path | None) -> Fou
     found = [(kept.get("summary"), kept.get("provenance"))]
     if folder is not None:
         found.insert(0, (read_json(folder / "summary.json"), read_json(folder / "provenance.json")))
-    known = [Found(summary, is_out_of_date(experiment, preset, origin)) for summary, origin in found if summary]
+    known = [
+        Found(summary, is_out_of_date(experiment, preset, origin), origin or {}) for summary, origin in found if summary
+    ]
     return min(known, key=lambda one: one.out_of_date, default=None)
 
 
@@ -166,18 +204,29 @@ def is_out_of_date(experiment: Experiment, preset: str, origin: Summary | None) 
 
 
 def markdown(table: list[Row]) -> str:
-    """The rows as a table of a README."""
-    lines = [HEADER, ("---",) * len(HEADER), *table]
-    return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
+    """The rows as a table of a README, and the command that says the rest."""
+    lines = [HEADER, ("---",) * len(HEADER), *(row.cells for row in table)]
+    cells = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
+    papers = {row.claim.partition(" ")[0] for row in table}
+    only = f" --paper {papers.pop()}" if len(papers) == 1 else ""
+    return "\n".join([*cells, "", f"{BELOW}: `python -m experiments report --details{only}`."])
 
 
 def restructured(table: list[Row]) -> str:
-    """The rows as a table of a page of the docs."""
+    """The rows as a table of a page of the docs, and below it what belongs to each."""
     lines = [".. list-table::", "   :header-rows: 1", ""]
-    for line in [HEADER, *table]:
-        cells = [re.sub(r"([\\*`|_])", r"\\\1", cell) for cell in line]
-        lines += [f"   {'  ' if k else '* '}- {cell}" for k, cell in enumerate(cells)]
+    for line in [HEADER, *(row.cells for row in table)]:
+        lines += [f"   {'  ' if k else '* '}- {_escaped(cell)}" for k, cell in enumerate(line)]
+    lines += ["", f".. rubric:: {BELOW}"]
+    for row in table:
+        lines += ["", f"``{row.claim.partition(' ')[2]}``"]
+        lines += [f"   {_escaped(row.details)}", ""] if row.details else []
+        lines += [f"   ``{row.command}``" + f" ({_escaped(row.origin)})" * bool(row.origin)]
     return "\n".join(lines)
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\*`|_])", r"\\\1", text)
 
 
 FORMS = {".md": markdown, ".rst": restructured}

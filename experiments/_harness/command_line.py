@@ -165,13 +165,19 @@ def all_experiments(arguments: Sequence[str] | None = None, *, root: Path = ROOT
             run_script(experiment, ["--preset", preset, "--out", str(out), *["--force"] * force])
 
     def report(
-        paper: str | None = None, kept: bool = False, markdown: bool = False, write: bool = False, out: Out = RESULTS
+        paper: str | None = None,
+        kept: bool = False,
+        details: bool = False,
+        markdown: bool = False,
+        write: bool = False,
+        out: Out = RESULTS,
     ) -> None:
         """One line per claim, at the largest preset that was run.
 
         Args:
             paper: Only this one, by its folder or its key.
             kept: Read only what is kept in the repository.
+            details: Below each line all numbers, the command that makes them, and where and when it ran.
             markdown: As a table.
             write: Write the tables of what is kept into the README files and pages of the docs.
         """
@@ -180,7 +186,11 @@ def all_experiments(arguments: Sequence[str] | None = None, *, root: Path = ROOT
             print("\n".join(str(path.relative_to(root.parent)) for path in changed) or "all tables were up to date")
             return
         table = claims.report(paper, root=root, results=None if kept else out)
-        print(claims.markdown(table) if markdown else "\n".join(map(str, table)))
+        if markdown:
+            print(claims.markdown(table))
+            return
+        for row in table:
+            print(row, *(row.below if details else []), sep="\n    ")
 
     def keep(paper: tyro.conf.Positional[str], /, out: Out = RESULTS) -> None:
         """Copy summaries and figures of all finished presets but smoke into the repository."""

@@ -70,6 +70,7 @@ CLAIMS = """
             "squares",
             lambda summary: f"{summary['largest']}",
             lambda summary: "confirmed" if summary["largest"] > 20 else "not confirmed",
+            details=lambda summary: f"all of them: {summary['each']}",
         ),
         Claim("elsewhere", "Of others", "so | so", "squares", str, str, presets=("gpu",)),
     )
@@ -555,7 +556,7 @@ def test_what_is_kept_is_read_without_the_packages_that_made_it(root):
     del sys.modules["package_of_nobody"]
     with pytest.raises(ModuleNotFoundError):
         script(root)
-    assert claims.rows("toy1999_squares", root=root, results=None)[0][3:] == ("16", "laptop", "not confirmed")
+    assert claims.rows("toy1999_squares", root=root, results=None)[0].cells[3:] == ("16", "laptop", "not confirmed")
     assert "laptop: not run, kept" in command_line.listing(root, root / "elsewhere")
     change(root / "helpers.py", "k**2", "k**3")
     assert claims.rows("toy1999_squares", root=root, results=None)[0].preset == "laptop (out of date)"
@@ -584,8 +585,8 @@ def test_a_claim_that_fails_on_a_summary_leaves_the_others(root):
         "Claim('a', 'A', 'so', 'squares', lambda s: s['missing'], lambda s: 'confirmed'),"
         "Claim('b', 'B', 'so', 'squares', lambda s: 'two', lambda s: 'confirmed')",
     )
-    assert broken[3:] == ("KeyError: 'missing'", "laptop", "cannot be judged")
-    assert other[3:] == ("two", "laptop", "confirmed")
+    assert broken.cells[3:] == ("KeyError: 'missing'", "laptop", "cannot be judged")
+    assert other.cells[3:] == ("two", "laptop", "confirmed")
     (verdict,) = judged(root, "Claim('a', 'A', 'so', 'squares', lambda s: 'x', lambda s: min([]))")
     assert verdict.verdict == "cannot be judged"
 
@@ -594,9 +595,9 @@ def test_a_summary_that_says_nothing_on_a_claim_leaves_it_to_a_smaller_one(root)
     experiment = script(root)
     text = "Claim('a', 'A', 'so', 'squares', lambda s: '16' if s['largest'] == 16 else None, lambda s: 'confirmed')"
     finished(experiment, "paper")
-    assert judged(root, text)[0][3:] == ("—", "—", "not run")
+    assert judged(root, text)[0].cells[3:] == ("—", "—", "not run")
     finished(experiment, "laptop")
-    assert judged(root, text)[0][3:] == ("16", "laptop", "confirmed")
+    assert judged(root, text)[0].cells[3:] == ("16", "laptop", "confirmed")
 
 
 def test_a_row_that_was_not_run_says_what_stands_beside_it(root):
@@ -604,13 +605,13 @@ def test_a_row_that_was_not_run_says_what_stands_beside_it(root):
     change(experiment.source, '"paper": Config', '"huge": Config(count=7), "paper": Config')
     text = "Claim('a', 'A', 'so', 'squares', lambda s: str(s['largest']), str, presets=('huge',), beside={})"
     asked = text.format("lambda s: f\"beside it: {s['largest']}\"")
-    assert judged(root, text.format("'a smaller one'"))[0][3:] == ("a smaller one", "—", "not run")
+    assert judged(root, text.format("'a smaller one'"))[0].cells[3:] == ("a smaller one", "—", "not run")
     finished(script(root), "smoke")
     assert str(judged(root, asked)[0]).endswith("so · — · not run")  # a smoke run stands beside nothing
     finished(script(root), "laptop")
     assert str(judged(root, asked)[0]).endswith("so · beside it: 16 · not run")
     command_line.all_experiments(["run", "toy1999", "--preset", "huge"], root=root)
-    assert judged(root, asked)[0][3:5] == ("36", "huge")
+    assert judged(root, asked)[0].cells[3:5] == ("36", "huge")
 
 
 def test_commands_take_keys_of_papers_and_refuse_what_is_not_there(root, capsys):
@@ -746,8 +747,31 @@ def test_the_page_of_the_docs_has_the_same_rows(root):
     read = docutils.publish_doctree(page.read_text(), settings_overrides={"halt_level": 2})
     (table,) = [node for node in read.findall() if node.tagname == "table"]
     found = [[entry.astext() for entry in row.children] for row in table.findall() if row.tagname == "row"]
-    assert found == [list(claims.HEADER), *map(list, claims.rows("toy1999_squares", root=root, results=None))]
+    rows = claims.rows("toy1999_squares", root=root, results=None)
+    assert found == [list(claims.HEADER), *(list(row.cells) for row in rows)]
     assert found[1][1] == "Squares *grow_ without` bound"
+    (below,) = [node for node in read.findall() if node.tagname == "definition_list"]
+    first, second = [[part.astext() for part in item.children] for item in below.children]
+    assert first[0] == "growth"
+    assert first[1].startswith("all of them: [[0, 0], [1, 1], [2, 4], [3, 9], [4, 16]]")
+    assert f"python -m experiments.toy1999_squares.squares --preset laptop ({rows[0].origin})" in first[1]
+    assert second == ["elsewhere", "python -m experiments.toy1999_squares.squares --preset gpu"]
+
+
+def test_below_a_row_stand_all_numbers_the_command_and_the_run(root, capsys, monkeypatch):
+    monkeypatch.setattr(provenance, "commit", lambda: "abc")
+    experiment = script(root)
+    finished(experiment, "laptop")
+    capsys.readouterr()
+    command_line.all_experiments(["report", "--details"], root=root)
+    growth, numbers, command, run, elsewhere, other = capsys.readouterr().out.splitlines()
+    assert growth.startswith("toy1999 growth · ")
+    assert numbers == "    all of them: [[0, 0], [1, 1], [2, 4], [3, 9], [4, 16]]"
+    assert command == "    python -m experiments.toy1999_squares.squares --preset laptop"
+    origin = json.loads((experiment.folder("laptop") / "provenance.json").read_text())
+    assert run == f"    commit abc, {origin['date']}, {origin['seconds']:.0f} s, {origin['device']}"
+    assert elsewhere.endswith("not run")
+    assert other == "    python -m experiments.toy1999_squares.squares --preset gpu"
 
 
 def test_a_readme_without_markers_is_refused(root):
