@@ -19,6 +19,8 @@ ALL_LAYERS = 0.95
 KEPT = 0.02
 """Nothing is lost if a loss, with two errors, stays below two samples of a hundred: what 360 samples can tell, and far
 less than parts the nets from chance."""
+THERE = 0.5
+"""A difference of which at least half was there before training is more of the layers than of training."""
 PREDICTED = 1.1
 """A variance within a tenth: that from 40 draws for each of 40 images has errors of a few hundredths."""
 
@@ -182,14 +184,28 @@ def robust(accuracy: str, drop: str = "negative") -> str:
     return "not confirmed: no difference beyond the spread over seeds"
 
 
-def apart(values: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> str:
-    """Whether the ranges over seeds of residual and plain nets do not meet."""
-    if min(len(one) for pair in values.values() for one in pair) < 2:
+def evolves(after: Mapping[str, Sequence[float]], before: Mapping[str, Sequence[float]]) -> str:
+    """Which numbers differ between the kinds, and whether they did before training.
+
+    Differences seed by seed, residual less plain. One that had the same sign before training was there if it had, in
+    the mean, at least half its size, and grew if it had less. ``before``: empty if untrained nets were not run.
+    """
+    signs = {name: sign(found) for name, found in after.items()}
+    if "one seed" in signs.values():
         return "not judged: one seed"
-    right = [name for name, (one, other) in values.items() if min(one) > max(other) or max(one) < min(other)]
-    if len(right) == len(values):
-        return "confirmed"
-    return f"qualified: by {', '.join(right)}" if right else "not confirmed"
+    different = [name for name, one in signs.items() if one != "open"]
+    if not different:
+        return "not confirmed: no difference beyond the spread over seeds"
+    verdict = "confirmed" if len(different) == len(after) else f"qualified: by {', '.join(different)} alone"
+    if not before:
+        return f"{verdict}; untrained: not run"
+    parts: dict[str, list[str]] = {"there before training": [], "grown in training": [], "of training alone": []}
+    for name in different:
+        same = sign(before[name]) == signs[name]
+        most = abs(np.mean(before[name])) >= THERE * abs(np.mean(after[name]))
+        where = "of training alone" if not same else "there before training" if most else "grown in training"
+        parts[where].append(name)
+    return "; ".join([verdict, *(f"{words}: {', '.join(names)}" for words, names in parts.items() if names)])
 
 
 def predicted(ratios: Mapping[str, Sequence[float]]) -> str:

@@ -233,6 +233,46 @@ def test_a_net_of_a_pair_is_found_again_by_its_parameters(monkeypatch):
     assert np.abs(noisy.net.readout(run.final) - logits).max() < 1e-9
 
 
+@pytest.mark.parametrize("kind", noise.KINDS)
+def test_untrained_pairs_have_the_weights_that_training_begins_with(kind, monkeypatch):
+    sizes = {"units": 24, "depth": 5, "shared": True, "seed": 3}
+    monkeypatch.setattr(resdyn.networks, "fit", lambda *args, **options: None)
+    state = torch.random.get_rng_state()
+    beginning = pairs.beginning(kind, **sizes)
+    # nothing else that draws numbers is disturbed
+    assert torch.equal(torch.random.get_rng_state(), state)
+    trained = pairs.training(kind, epochs=1, device="cpu", **sizes)
+    assert beginning.keys() == trained.keys()
+    assert all((beginning[name] == trained[name]).all() for name in trained)
+    other = pairs.beginning(kind, **{**sizes, "seed": 4})
+    assert any((beginning[name] != other[name]).any() for name in trained)
+
+
+def test_what_is_said_of_untrained_nets_is_of_the_weights_of_their_seed(smoke):
+    done = smoke("noise")
+    net = resdyn.networks.load("dense-shared-digits-seed0")
+    torch.manual_seed(net.card["seed"])
+    fresh = resdyn.networks.build(dict(net.architecture)).double()
+    W = fresh.units[0].weight.detach().numpy()
+    b = fresh.units[0].bias.detach().numpy()
+    system = resdyn.ResidualMap.residual(W, b)
+    states = pairs.shipped("dense-shared-digits-seed0", 200).net.states
+    run = resdyn.simulate(system, states, depth=15)
+    assert done.arrays["untrained-residual.0.signal"] == pytest.approx(run.x.var(axis=1).sum(axis=-1))
+    y = run.activations[:-1, 0]
+    logs = [np.linalg.slogdet(np.eye(64) + (v * (1 - v))[:, None] * W)[1] for v in y]
+    assert done.arrays["untrained-residual.0.exponents"][0].sum() * 15 == pytest.approx(sum(logs), abs=1e-6)
+    # slopes of logistic units are at most a quarter: no more than the norm of I + W/4 or W/4
+    norms = {"residual": np.linalg.norm(np.eye(64) + W / 4, 2)}
+    plain = resdyn.networks.load("mlp-digits-seed0")
+    torch.manual_seed(plain.card["seed"])
+    layers = resdyn.networks.build(dict(plain.architecture)).units
+    norms["plain"] = max(np.linalg.norm(layer.weight.detach().numpy() / 4, 2) for layer in layers)
+    for found in done.summary["untrained"]:
+        assert found["exponent"] <= np.log(norms[found["kind"]])
+        assert "accuracy" not in found
+
+
 def test_noise_of_size_zero_changes_nothing(digits):
     config = noise.Config(levels=(0.0,), layer_level=0.0)
     run = resdyn.simulate(digits.net.system, digits.net.states, depth=15)
@@ -521,12 +561,43 @@ def test_robustness_at_layers_is_judged_layer_by_layer():
     assert claims_noise.robust_at_layers_verdict(summary) == "qualified: for layer 0; the opposite for layer 7"
 
 
-def test_evolution_differs_where_no_seeds_meet():
-    pair = noisy([0.8, 0.8], [0.7, 0.7])
-    assert claims_noise.evolution_verdict(pair) == "confirmed"
-    pair["nets"][0]["growing"] = -0.3
-    assert claims_noise.evolution_verdict(pair) == "qualified: by relative variance, median exponent"
-    assert claims_noise.evolution_verdict(noisy([0.8, 0.8], [0.7, 0.7], gain=-0.2)) == "not confirmed"
+def of_evolution(summary, residual, plain):
+    """The same with these numbers before training, seed by seed."""
+    before = [of_pair("residual", k, 0.1, gain=gain) for k, gain in enumerate(residual)]
+    before += [of_pair("plain", k, 0.1, gain=gain) for k, gain in enumerate(plain)]
+    return {**summary, "untrained": before}
+
+
+NAMES = "variance of pixel noise over signal, that of noise half way, median exponent, share of growing directions"
+
+
+@pytest.mark.parametrize(
+    ("residual", "plain", "where"),
+    [
+        # trained pairs differ by 0.3
+        ([0.1, 0.11, 0.12], [-0.1, -0.09, -0.08], "there before training"),
+        ([0.1, 0.11, 0.12], [0.0, 0.01, 0.02], "grown in training"),
+        ([0.1, 0.15, 0.12], [0.12, 0.1, 0.15], "of training alone"),
+        # the other way round before
+        ([-0.2, -0.21, -0.22], [0.1, 0.11, 0.12], "of training alone"),
+    ],
+)
+def test_what_was_there_before_training_is_not_of_training(residual, plain, where):
+    pair = noisy([0.8, 0.8, 0.8], [0.7, 0.7, 0.7])
+    assert claims_noise.evolution_verdict(pair) == "confirmed; untrained: not run"
+    assert claims_noise.evolution(pair).endswith("untrained: not run")
+    pair = of_evolution(pair, residual, plain)
+    assert claims_noise.evolution_verdict(pair) == f"confirmed; {where}: {NAMES}"
+    assert f"(before training {np.median(residual):.2f} [" in claims_noise.evolution(pair)
+
+
+def test_evolution_differs_beyond_the_spread_over_seeds():
+    pair = of_evolution(noisy([0.8, 0.8, 0.8], [0.7, 0.7, 0.7]), [0.0, 0.1, 0.2], [0.0, 0.2, 0.1])
+    pair["nets"][0]["growing"] = -0.9
+    names = NAMES.removesuffix(", share of growing directions")
+    assert claims_noise.evolution_verdict(pair) == f"qualified: by {names} alone; of training alone: {names}"
+    alike = noisy([0.8, 0.8, 0.8], [0.7, 0.7, 0.7], gain=-0.2)
+    assert claims_noise.evolution_verdict(alike) == "not confirmed: no difference beyond the spread over seeds"
     assert claims_noise.evolution_verdict(noisy([0.8], [0.7])) == "not judged: one seed"
 
 
