@@ -1,4 +1,6 @@
-r"""Small nets trained with and without a constraint that takes attractors away.
+r"""Small nets trained alike with and without a constraint that takes attractors away.
+
+On digits both begin with the same matrix A, and W is A or :math:`A - A^{\mathsf T}`; on circles see ``CIRCLES``.
 
 With :math:`W = A - A^{\mathsf T}` the flow conserves :math:`E = \sum_i \log(1 + e^{z_i})`, because
 :math:`\dot E = y^{\mathsf T} W y = 0`, and volumes of z, because :math:`w_{ii} = 0`; so no bounded set of z attracts

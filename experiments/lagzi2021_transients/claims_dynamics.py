@@ -7,6 +7,7 @@ from typing import Any
 
 from experiments._harness import Claim
 from experiments._harness.claims import BEYOND, IN_WORDS
+from experiments._harness.spreads import between
 from experiments.lagzi2021_transients import claims_noise
 from experiments.lagzi2021_transients import judging_dynamics as judging
 from experiments.lagzi2021_transients.judging_dynamics import over_seeds, ranges
@@ -116,30 +117,77 @@ def _samples(nets: Any) -> str:
 def separable(summary: Summary) -> str:
     """Probes on y of nets without rest, beside their controls, and of those at rest."""
     nets = summary["nets"]
-    words = []
+    groups = []
     for name, restless in (("not at rest", True), ("at rest", False)):
+        words = []
         chosen = [net for net in judging.trained(nets) if judging.is_restless(net) == restless]
         for kind, those in judging.by_kind(chosen, trained=True).items():
             twins = [twin for net in those if (twin := judging.untrained_twin(net, nets)) is not None]
             parts = [_separable(window, those, twins) for window in ("trained", "late")]
-            given = f"x(0) {ranges([net['input'] for net in those])}"
-            words.append(f"{name}, {kind}, {judging.number(those)}: {given}, {', '.join(parts)}")
+            words.append(f"{_kind(kind, those)} {ranges([net['input'] for net in those])}, {', '.join(parts)}")
+        groups += [f"{name}: {'; '.join(words)}"] * bool(words)
+    constrained = [f"{data} {over_seeds(found)}" for data, found in judging.by_constraint(nets).items()]
+    less = f". Late, antisymmetric less free, over seeds: {', '.join(constrained)}" if constrained else ""
     return (
-        f"probe on y(t), {_samples(nets)} samples per net, mean over the layers of training and over late ones, median "
-        "over nets [least, most]: " + "; ".join(words)
+        f"probe on x(0) and on y(t) in layers of training and late ones, {_samples(nets)} samples, median over nets "
+        f"[least, most] (shuffled labels at most; untrained). {'. '.join(groups)}{less}"
     )
 
 
+def _kind(kind: str, nets: list[Summary]) -> str:
+    return kind if len(nets) == 1 else f"{kind} ({len(nets)} nets)"
+
+
 def _separable(window: str, nets: list[Summary], twins: list[Summary]) -> str:
-    untrained = f", untrained {ranges([net[window]['probe'] for net in twins])}" if twins else ""
+    untrained = f"; {ranges([net[window]['probe'] for net in twins])}" if twins else ""
     null = max(net[window]["largest_null"] for net in nets)
     probe = ranges([net[window]["probe"] for net in nets])
-    return f"{window} {probe} (shuffled labels at most {null:.2f}{untrained})"
+    return f"{window} {probe} ({null:.2f}{untrained})"
 
 
 def separable_verdict(summary: Summary) -> str:
     """Whether residuals of nets without rest are separable, beyond their controls."""
-    return judging.separable(summary["nets"])
+    signs = {data: judging.sign(found) for data, found in judging.by_constraint(summary["nets"]).items()}
+    return judging.separable(summary["nets"]) + judging.with_constraint(signs)
+
+
+def alone(summary: Summary) -> str:
+    """Samples that move, and those at rest, each without the other."""
+    words = []
+    for kind, nets in judging.by_kind(summary["nets"], trained=True).items():
+        parts = [
+            f"{name} {_alone(nets, group)}" for group, name in judging.GROUPS.items() if any(_members(nets, group))
+        ]
+        words.append(f"{_kind(kind, nets)}: {', '.join(parts)}")
+    if not any("groups" in net for net in summary["nets"]):
+        return "not run"
+    return (
+        "probe on y(t) in late layers (at most, of 99 shuffles of labels; layers shuffled), median over nets [least, "
+        "most], classes of fewer than 5 samples left out: " + "; ".join(words)
+    )
+
+
+def _members(nets: list[Summary], group: str) -> list[int]:
+    return [net["groups"][group]["in_group"] for net in nets if "groups" in net]
+
+
+def _alone(nets: list[Summary], group: str) -> str:
+    judged = judging.judged(nets, group)
+    count = between(_members(nets, group))
+    if not judged:
+        return f"{count} samples, too few"
+    found = [net["groups"][group] for net in judged]
+    true, in_time = (ranges([one[name] for one in found]) for name in ("true", "time_shuffled"))
+    left = sum(one["in_group"] - one["samples"] for one in found)
+    some = f" in {len(judged)} nets" if len(judged) < len(nets) else ""
+    out = f", {left} left out" if left else ""
+    null = max(one["largest_null"] for one in found)
+    return f"{count} samples{out} {true}{some} ({null:.2f}; {in_time})"
+
+
+def alone_verdict(summary: Summary) -> str:
+    """Whether samples that move tell their classes by themselves, and by more than their level."""
+    return judging.alone(summary["nets"])
 
 
 def in_time(summary: Summary) -> str:
@@ -148,8 +196,8 @@ def in_time(summary: Summary) -> str:
     words = []
     for kind, those in judging.by_kind(nets, trained=True).items():
         early, late = (ranges([_in_time(net, window) for net in those], 3) for window in ("trained", "late"))
-        words.append(f"{kind} {judging.number(those)}: layers of training {early}, late {late}")
-    return "probe on y(t) less the same with the layers of each sample shuffled: " + "; ".join(words)
+        words.append(f"{_kind(kind, those)} {early}, {late}")
+    return "probe on y(t) less the same with layers shuffled, in layers of training, in late ones: " + "; ".join(words)
 
 
 def _in_time(net: Summary, window: str) -> float:
@@ -159,7 +207,7 @@ def _in_time(net: Summary, window: str) -> float:
 def in_time_verdict(summary: Summary) -> str:
     """Whether more than the level that all layers share is separable, within the layers of training."""
     nets = [net for net in judging.trained(summary["nets"]) if judging.is_restless(net)]
-    return judging.of_nets(
+    return judging.of_seeds(
         {
             net["name"]: judging.larger(net["trained"]["probe"], net["trained"]["time_shuffled"], net["samples"])
             for net in nets
@@ -167,26 +215,26 @@ def in_time_verdict(summary: Summary) -> str:
     )
 
 
-def _through_training(summary: Summary) -> dict[str, list[float]]:
-    """Differences by kind and window, named in words."""
+def _through_training(summary: Summary) -> dict[str, dict[str, list[float]]]:
+    """Differences by window, named in words, and kind."""
     windows = {"trained": "layers of training", "late": "late layers"}
-    return {
-        f"{kind}, {words}": differences
-        for window, words in windows.items()
-        for kind, differences in judging.through_training(summary["nets"], window).items()
-    }
+    return {words: judging.through_training(summary["nets"], window) for window, words in windows.items()}
 
 
 def training(summary: Summary) -> str:
     """Trained less untrained, seed by seed, in the layers of training and in late ones."""
-    return "probe on y(t), trained less untrained, mean and 95 % interval over seeds: " + "; ".join(
-        f"{name} {over_seeds(differences)}" for name, differences in _through_training(summary).items()
-    )
+    words = [
+        f"{window}: {', '.join(f'{kind} {over_seeds(differences)}' for kind, differences in of_kinds.items())}"
+        for window, of_kinds in _through_training(summary).items()
+    ]
+    return "probe on y(t), trained less untrained, mean and 95 % interval over seeds; " + "; ".join(words)
 
 
 def training_verdict(summary: Summary) -> str:
     """Whether training makes residuals more separable."""
-    return judging.of_kinds({name: judging.sign(found) for name, found in _through_training(summary).items()})
+    windows = _through_training(summary).items()
+    signs = {f"{kind} in {window}": judging.sign(found) for window, kinds in windows for kind, found in kinds.items()}
+    return judging.of_kinds(signs)
 
 
 CLAIMS = (
@@ -237,6 +285,14 @@ CLAIMS = (
         "separability",
         in_time,
         in_time_verdict,
+    ),
+    Claim(
+        "separable-samples",
+        "In late layers samples that keep moving are separable per class without those at rest, in their course too",
+        BEYOND,
+        "separability",
+        alone,
+        alone_verdict,
     ),
     Claim(
         "separable-through-training",

@@ -12,9 +12,10 @@ from experiments.lagzi2021_transients.judging_dynamics import over_seeds, ranges
 Summary = dict[str, Any]
 
 
-def _pairs(summary: Summary, of: Any) -> tuple[list[float], list[float]]:
-    """A number of all residual nets, and of the plain ones, seed by seed."""
-    residual, plain = ([float(of(net)) for net in summary["nets"] if net["kind"] == kind] for kind in judging.KINDS)
+def _pairs(summary: Summary, of: Any, nets: str = "nets") -> tuple[list[float], list[float]]:
+    """A number of all residual nets, and of the plain ones, seed by seed; none where "untrained" nets were not run."""
+    found = summary.get(nets, [])
+    residual, plain = ([float(of(net)) for net in found if net["kind"] == kind] for kind in judging.KINDS)
     return residual, plain
 
 
@@ -22,9 +23,9 @@ def _under_noise(net: Summary) -> float:
     return float(np.mean(net["accuracy"]))
 
 
-def _against(summary: Summary, of: Any, digits: int = 3) -> str:
+def _against(summary: Summary, of: Any, digits: int = 3, nets: str = "nets") -> str:
     """A number of residual nets against that of plain ones, in words."""
-    return " against ".join(ranges(values, digits) for values in _pairs(summary, of))
+    return " against ".join(ranges(values, digits) for values in _pairs(summary, of, nets))
 
 
 def robust(summary: Summary) -> str:
@@ -51,8 +52,8 @@ def _nets(summary: Summary) -> str:
     return f"{summary['seeds']} {'seed' if summary['seeds'] == 1 else 'seeds'}, {', '.join(words)}"
 
 
-def _difference(summary: Summary, of: Any) -> list[float]:
-    return np.subtract(*_pairs(summary, of)).tolist()
+def _difference(summary: Summary, of: Any, nets: str = "nets") -> list[float]:
+    return np.subtract(*_pairs(summary, of, nets)).tolist()
 
 
 def robust_verdict(summary: Summary) -> str:
@@ -90,30 +91,37 @@ def robust_at_layers_verdict(summary: Summary) -> str:
     return judging.of_kinds({layer: judging.sign(found) for layer, found in _at_layers(summary).items()})
 
 
-def evolution(summary: Summary) -> str:
-    """Gains of noise, signal and tangents."""
+def _of_evolution(summary: Summary) -> dict[str, Any]:
+    """What is looked at, by its name in words."""
     small = next(iter(summary["nets"][0]["input"]))
-    rows = {
-        f"variance of pixel noise {small}, end over start": lambda net: net["input"][small]["gain"],
-        "of that between images": lambda net: net["signal_gain"],
-        "log10 of their ratio": lambda net: net["input"][small]["log10_relative_gain"],
-        "leading exponent per layer": lambda net: net["exponent"],
+    middle = len(summary["nets"][0]["layer"]) // 2
+    return {
+        "variance of pixel noise over signal": lambda net: net["input"][small]["log10_relative_gain"],
+        "that of noise half way": lambda net: list(net["layer"].values())[middle]["log10_relative_gain"],
         "median exponent": lambda net: net["median_exponent"],
         "share of growing directions": lambda net: net["growing"],
     }
-    words = [f"{name} {_against(summary, of)}" for name, of in rows.items()]
-    return f"{_nets(summary)}; residual against plain, median over seeds [least, most]: " + "; ".join(words)
+
+
+def evolution(summary: Summary) -> str:
+    """Gains of noise over those of signal, and exponents, after and before training."""
+    words = []
+    for name, of in _of_evolution(summary).items():
+        before = f" (before training {_against(summary, of, 2, 'untrained')})" if summary.get("untrained") else ""
+        words.append(f"{name} {_against(summary, of, 2)}{before}")
+    missing = "" if summary.get("untrained") else "; untrained: not run"
+    return (
+        f"{summary['seeds']} {'pair' if summary['seeds'] == 1 else 'pairs'}, residual against plain, median over seeds "
+        f"[least, most], variances as log10 of end over start: {'; '.join(words)}{missing}"
+    )
 
 
 def evolution_verdict(summary: Summary) -> str:
-    """Whether nets of the two kinds can be told apart by all three numbers."""
-    small = next(iter(summary["nets"][0]["input"]))
-    rows = {
-        "relative variance": lambda net: net["input"][small]["log10_relative_gain"],
-        "median exponent": lambda net: net["median_exponent"],
-        "growing directions": lambda net: net["growing"],
-    }
-    return judging.apart({name: _pairs(summary, of) for name, of in rows.items()})
+    """Which differences between the kinds there are, and which of them were there before training."""
+    rows = _of_evolution(summary)
+    after = {name: _difference(summary, of) for name, of in rows.items()}
+    before = {name: _difference(summary, of, "untrained") for name, of in rows.items()}
+    return judging.evolves(after, before if summary.get("untrained") else {})
 
 
 def tangents(summary: Summary) -> str:

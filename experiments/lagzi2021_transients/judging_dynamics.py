@@ -10,6 +10,9 @@ from experiments._harness.spreads import spread, student_interval
 Net = dict[str, Any]
 KINDS = ("residual", "plain")
 UNTRAINED = " untrained"
+FREE, CONSTRAINED = " free ", " antisymmetric "
+GROUPS = {"moving": "moving", "resting": "at rest"}
+"""Of samples, and what they are called."""
 TWO_ERRORS = 2.0
 """Two standard errors: what chance exceeds once in twenty."""
 RESTLESS = 0.5
@@ -19,6 +22,10 @@ ALL_LAYERS = 0.95
 KEPT = 0.02
 """Nothing is lost if a loss, with two errors, stays below two samples of a hundred: what 360 samples can tell, and far
 less than parts the nets from chance."""
+HALF_WAY = 0.5
+"""From chance to all samples right: what is told from chance and no more is a trace of the class."""
+THERE = 0.5
+"""A difference of which at least half was there before training is more of the layers than of training."""
 PREDICTED = 1.1
 """A variance within a tenth: that from 40 draws for each of 40 images has errors of a few hundredths."""
 
@@ -64,6 +71,17 @@ def of_nets(holds: Mapping[str, bool]) -> str:
     if len(right) == len(holds):
         return "confirmed"
     return f"qualified: in {', '.join(right)} alone" if right else "not confirmed"
+
+
+def of_seeds(holds: Mapping[str, bool]) -> str:
+    """The same in fewer words: of how many seeds of each kind."""
+    if not any(holds.values()) or all(holds.values()):
+        return of_nets(holds)
+    kinds: dict[str, list[bool]] = {}
+    for name, held in holds.items():
+        kinds.setdefault(kind_of({"name": name}), []).append(held)
+    words = [f"{kind}{f' ({sum(h)} of {len(h)})' * (len(h) > 1)}" for kind, h in kinds.items() if any(h)]
+    return f"qualified: in {', '.join(words)} alone"
 
 
 # --- separability ------------------------------------------------------------------------------------
@@ -132,6 +150,63 @@ def separable(nets: Sequence[Net]) -> str:
     return f"qualified: {found}, both in {len(both)} ({kinds})" if both else f"not confirmed: {found}, both in none"
 
 
+def by_constraint(nets: Sequence[Net], window: str = "late") -> dict[str, list[float]]:
+    """Probes in a window, trained nets with the constraint less those without it of the same data and seed."""
+    free = {net["name"]: net for net in trained(nets) if FREE in net["name"]}
+    found: dict[str, list[float]] = {}
+    for net in trained(nets):
+        twin = free.get(net["name"].replace(CONSTRAINED, FREE))
+        if CONSTRAINED in net["name"] and twin is not None:
+            data = net["name"].partition(CONSTRAINED)[0]
+            found.setdefault(data, []).append(float(net[window]["probe"] - twin[window]["probe"]))
+    return found
+
+
+def with_constraint(signs: Mapping[str, str]) -> str:
+    """Where late layers of nets that can have no attractor tell less, or more, than those of nets that can."""
+    words = {"negative": "less", "positive": "more"}
+    found = [f"{words[one]} in {data}" for data, one in signs.items() if one in words]
+    return f"; late, antisymmetric beside free: {', '.join(found)}" if found else ""
+
+
+def judged(nets: Sequence[Net], group: str) -> list[Net]:
+    """Nets in which one of the groups of samples is large enough."""
+    return [net for net in trained(nets) if "true" in net.get("groups", {}).get(group, {})]
+
+
+def is_told(net: Net, group: str) -> bool:
+    """Whether samples of a group tell their classes: above all shuffled labels, and at least half way from chance."""
+    found = net["groups"][group]
+    way = (found["true"] - found["labels_shuffled"]) / (1 - found["labels_shuffled"])
+    return bool(found["true"] > found["largest_null"] and way >= HALF_WAY)
+
+
+def beyond_level(net: Net, group: str) -> bool:
+    """Whether they do so better than with their layers shuffled."""
+    found = net["groups"][group]
+    return larger(found["true"], found["time_shuffled"], found["samples"])
+
+
+def alone(nets: Sequence[Net]) -> str:
+    """Whether samples that move are separable without the others, and by more than the level of their layers."""
+    if not any("groups" in net for net in nets):
+        return "not judged: not run"
+    moving, resting = (judged(nets, group) for group in GROUPS)
+    if not moving:
+        return "no net to judge"
+    told = [net for net in moving if is_told(net, "moving")]
+    both = [net for net in told if beyond_level(net, "moving")]
+    if len(both) == len(moving):
+        return "confirmed"
+    rest = sum(is_told(net, "resting") for net in resting)
+    beside = f"; those at rest in {rest} of {number(resting)}" if resting else ""
+    if not told:
+        return f"not confirmed: in none of {number(moving)}{beside}"
+    kinds = ", ".join(dict.fromkeys(map(kind_of, told)))
+    by_course = len(both) or "none"
+    return f"qualified: in {len(told)} of {number(moving)} ({kinds}), in {by_course} by their course too{beside}"
+
+
 def through_training(nets: Sequence[Net], window: str) -> dict[str, list[float]]:
     """Probes in a window of layers, trained less untrained, of the nets that were trained here."""
     found: dict[str, list[float]] = {}
@@ -182,14 +257,28 @@ def robust(accuracy: str, drop: str = "negative") -> str:
     return "not confirmed: no difference beyond the spread over seeds"
 
 
-def apart(values: Mapping[str, tuple[Sequence[float], Sequence[float]]]) -> str:
-    """Whether the ranges over seeds of residual and plain nets do not meet."""
-    if min(len(one) for pair in values.values() for one in pair) < 2:
+def evolves(after: Mapping[str, Sequence[float]], before: Mapping[str, Sequence[float]]) -> str:
+    """Which numbers differ between the kinds, and whether they did before training.
+
+    Differences seed by seed, residual less plain. One that had the same sign before training was there if it had, in
+    the mean, at least half its size, and grew if it had less. ``before``: empty if untrained nets were not run.
+    """
+    signs = {name: sign(found) for name, found in after.items()}
+    if "one seed" in signs.values():
         return "not judged: one seed"
-    right = [name for name, (one, other) in values.items() if min(one) > max(other) or max(one) < min(other)]
-    if len(right) == len(values):
-        return "confirmed"
-    return f"qualified: by {', '.join(right)}" if right else "not confirmed"
+    different = [name for name, one in signs.items() if one != "open"]
+    if not different:
+        return "not confirmed: no difference beyond the spread over seeds"
+    verdict = "confirmed" if len(different) == len(after) else f"qualified: by {', '.join(different)} alone"
+    if not before:
+        return f"{verdict}; untrained: not run"
+    parts: dict[str, list[str]] = {"there before training": [], "grown in training": [], "of training alone": []}
+    for name in different:
+        same = sign(before[name]) == signs[name]
+        most = abs(np.mean(before[name])) >= THERE * abs(np.mean(after[name]))
+        where = "of training alone" if not same else "there before training" if most else "grown in training"
+        parts[where].append(name)
+    return "; ".join([verdict, *(f"{words}: {', '.join(names)}" for words, names in parts.items() if names)])
 
 
 def predicted(ratios: Mapping[str, Sequence[float]]) -> str:

@@ -2,13 +2,15 @@
 
 Noise of the input, and noise that enters at one layer, followed layer by layer: its variance in samples, what the
 tangent maps predict, and both beside the variance between images at that layer, so that nets whose states differ in
-size can be compared. Finite-time exponents of the same layers. Accuracy under noise of several sizes at the input, and
-at single layers.
+size can be compared. Finite-time exponents of the same layers. Both also before training, to tell what the layers of
+each kind do by themselves. Accuracy under noise of several sizes at the input, and at single layers.
 
 Our choices: the nets have logistic units, one matrix for all layers, a learned linear layer from pixels to fewer units
 than there are pixels, and are trained alike on MNIST (Adam, few epochs). Noise of the input is
 Gaussian in pixels from 0 to 1 and is not clipped; that of a layer is Gaussian, a given fraction of the root mean square
-deviation between images of a unit there. Both nets of a pair meet the same noise in pixels.
+deviation between images of a unit there. Both nets of a pair meet the same noise in pixels. Before training nets have
+the weights that their seed gives, spread as the package does for their kind (W of plain nets more widely): so what is
+there before training is of the layers and of how they begin.
 """
 
 from collections.abc import Iterator
@@ -22,10 +24,12 @@ import resdyn
 from experiments._harness import Run, main
 from experiments.lagzi2021_transients.followed import right
 from experiments.lagzi2021_transients.noise_figure import LOWEST, figure
-from experiments.lagzi2021_transients.pairs import Noisy, retold, shipped, training
+from experiments.lagzi2021_transients.pairs import Noisy, beginning, retold, shipped, shipped_untrained, training
 
 Array = NDArray[Any]
 KINDS = ("residual", "plain")
+UNTRAINED = "untrained-"
+"""Before the kind, in names of arrays."""
 
 
 @dataclass(frozen=True)
@@ -78,11 +82,16 @@ TOLERANCES = {
     "nets.*.accuracy.*": 0.011,
     "nets.*.exponent": 1e-6,
     "nets.*.input.*.log10_relative_gain": 1e-6,
+    "untrained.*.exponent": 1e-6,
+    "untrained.*.input.*.log10_relative_gain": 1e-6,
 }
 
 
 def compute(config: Config, run: Run) -> dict[str, Array]:
-    """Of each net: accuracies, variances layer by layer, exponents; named ``<kind>.<seed>.<what>``."""
+    """Of each net: accuracies, variances layer by layer, exponents; named ``<kind>.<seed>.<what>``.
+
+    Before training without accuracies; the kind is then "untrained-residual" or "untrained-plain".
+    """
     found: dict[str, Array] = {}
     for kind, seed, net in _nets(config, run):
 
@@ -91,6 +100,13 @@ def compute(config: Config, run: Run) -> dict[str, Array]:
 
         part = run.part(f"measured-{kind}{seed}", measured)
         found |= {f"{kind}.{seed}.{what}": value for what, value in part.items()}
+    for kind, seed, net in _untrained(config, run):
+
+        def evolved(net: Noisy = net, seed: int = seed) -> dict[str, Array]:
+            return _evolved(net, _states(net), config, config.seed + seed)
+
+        part = run.part(f"evolved-{kind}{seed}", evolved)
+        found |= {f"{UNTRAINED}{kind}.{seed}.{what}": value for what, value in part.items()}
     return found
 
 
@@ -116,22 +132,46 @@ def _nets(config: Config, run: Run) -> Iterator[tuple[str, int, Noisy]]:
             yield kind, seed, retold(kind, parameters, depth=config.depth, shared=config.shared, samples=config.tests)
 
 
+def _untrained(config: Config, run: Run) -> Iterator[tuple[str, int, Noisy]]:
+    """The same nets with the weights that their training began with."""
+    if config.ready:
+        for kind, name in zip(KINDS, config.ready, strict=True):
+            yield kind, 0, shipped_untrained(name, config.tests)
+        return
+    for seed in run.progress(range(config.seeds), "pairs before training"):
+        for kind in KINDS:
+            parameters = beginning(kind, units=config.units, depth=config.depth, shared=config.shared, seed=seed)
+            yield kind, seed, retold(kind, parameters, depth=config.depth, shared=config.shared, samples=config.tests)
+
+
 def _measured(noisy: Noisy, config: Config, seed: int) -> dict[str, Array]:
+    states = _states(noisy)
+    evolved = _evolved(noisy, states, config, seed)
+    return {
+        **evolved,
+        "parameters": np.array(noisy.parameters),
+        "clean": np.array(right(noisy.net, states[-1])),
+        "accuracy": _accuracy(noisy, config, seed),
+        "layer_accuracy": _layer_accuracy(noisy, states, evolved["starts"], config, seed),
+    }
+
+
+def _states(noisy: Noisy) -> Array:
+    """Of all images, layer by layer."""
+    return np.asarray(resdyn.simulate(noisy.net.system, noisy.net.states, depth=noisy.net.depth).x)
+
+
+def _evolved(noisy: Noisy, states: Array, config: Config, seed: int) -> dict[str, Array]:
+    """What becomes of noise, layer by layer, beside the signal; exponents."""
     net = noisy.net
-    run = resdyn.simulate(net.system, net.states, depth=net.depth)
     # of all units together, between images, layer by layer
-    signal = run.x.var(axis=1).sum(axis=-1)
+    signal = states.var(axis=1).sum(axis=-1)
     starts = np.array([round(share * net.depth) for share in config.starts])
     some = net.states[: config.images]
-    exponents = resdyn.finite_time_exponents(net.system, some, depth=net.depth).exponents
     return {
-        "parameters": np.array(noisy.parameters),
         "signal": signal,
-        "clean": np.array(right(net, run.final)),
-        "accuracy": _accuracy(noisy, config, seed),
         "starts": starts,
-        "layer_accuracy": _layer_accuracy(noisy, run.x, starts, config, seed),
-        "exponents": exponents,
+        "exponents": resdyn.finite_time_exponents(net.system, some, depth=net.depth).exponents,
         **_of_pixels(noisy, config, seed),
         **_of_layers(noisy, signal, starts, config, seed),
     }
@@ -201,15 +241,24 @@ def _of_layers(noisy: Noisy, signal: Array, starts: Array, config: Config, seed:
 
 
 def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
-    """Each kind and seed.
+    """Each kind and seed; ``untrained``: the same before training, without accuracies.
 
     ``log10_relative_gain``: how much the variance of noise grows from the input of the layers to their end, over how
     much that between images does; ``predicted`` by first order over what was found, at the last layer: of means over
     images, and ``of_images`` the smallest, middle and largest ratio of single ones.
     """
     seeds = 1 if config.ready else config.seeds
-    nets = [_summary(config, arrays, kind, seed) for seed in range(seeds) for kind in KINDS]
-    return {"levels": config.levels, "layer_level": config.layer_level, "seeds": seeds, "nets": nets}
+    pairs = [(kind, seed) for seed in range(seeds) for kind in KINDS]
+    return {
+        "levels": config.levels,
+        "layer_level": config.layer_level,
+        "seeds": seeds,
+        "nets": [_summary(config, arrays, kind, seed) for kind, seed in pairs],
+        "untrained": [
+            {"kind": kind, "seed": seed, **_evolutions(config, _of(arrays, UNTRAINED + kind, seed))}
+            for kind, seed in pairs
+        ],
+    }
 
 
 def _of(arrays: dict[str, Array], kind: str, seed: int) -> dict[str, Array]:
@@ -218,17 +267,22 @@ def _of(arrays: dict[str, Array], kind: str, seed: int) -> dict[str, Array]:
 
 def _summary(config: Config, arrays: dict[str, Array], kind: str, seed: int) -> dict[str, Any]:
     found = _of(arrays, kind, seed)
-    signal = found["signal"]
-    exponents = found["exponents"]
     return {
         "kind": kind,
         "seed": seed,
         "name": config.ready[KINDS.index(kind)] if config.ready else f"{kind} {seed}",
-        "layers": len(signal) - 1,
+        "layers": len(found["signal"]) - 1,
         "parameters": found["parameters"],
         "clean": found["clean"],
         "accuracy": found["accuracy"],
         "layer_accuracy": dict(zip(map(str, found["starts"].tolist()), found["layer_accuracy"].tolist(), strict=True)),
+        **_evolutions(config, found),
+    }
+
+
+def _evolutions(config: Config, found: dict[str, Array]) -> dict[str, Any]:
+    signal, exponents = found["signal"], found["exponents"]
+    return {
         "exponent": exponents[:, 0].mean(),
         # slopes of saturated units are 0 in double precision, and exponents −∞ then: no mean
         "median_exponent": np.median(np.maximum(exponents, LOWEST)),
@@ -261,8 +315,11 @@ def _evolution(variance: Array, predicted: Array, signal: Array) -> dict[str, An
 
 
 def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> Any:
-    """Noise beside signal, layer by layer; accuracy against noise; exponents."""
-    return figure([_of(arrays, net["kind"], net["seed"]) for net in summary["nets"]], summary)
+    """Noise beside signal, layer by layer; accuracy against noise; exponents; before training, too."""
+    trained, before = (
+        [_of(arrays, prefix + net["kind"], net["seed"]) for net in summary["nets"]] for prefix in ("", UNTRAINED)
+    )
+    return figure(trained, before, summary)
 
 
 if __name__ == "__main__":

@@ -51,6 +51,16 @@ def training(
     return {name: value.detach().cpu().numpy() for name, value in module.state_dict().items()}
 
 
+def beginning(kind: str, *, units: int, depth: int, shared: bool, seed: int) -> dict[str, Array]:
+    """The parameters with which :func:`training` begins."""
+    import torch
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        module = _built(kind, units, depth, shared)
+    return {name: value.detach().numpy() for name, value in module.state_dict().items()}
+
+
 def retold(kind: str, parameters: dict[str, Array], *, depth: int, shared: bool, samples: int) -> Noisy:
     """The net with these parameters, and so many test images of MNIST."""
     import torch
@@ -67,6 +77,13 @@ def retold(kind: str, parameters: dict[str, Array], *, depth: int, shared: bool,
 def shipped(name: str, samples: int) -> Noisy:
     """A net that ships."""
     return _noisy(name, resdyn.networks.load(name), name, samples)
+
+
+def shipped_untrained(name: str, samples: int) -> Noisy:
+    """The same with the weights that its training began with."""
+    from experiments.lagzi2021_transients.mnist_nets import untrained
+
+    return _noisy(name, untrained(resdyn.networks.load(name)), name, samples)
 
 
 def _built(kind: str, units: int, depth: int, shared: bool) -> Any:

@@ -6,11 +6,16 @@ layers of training and in the second half of the run, stand beside two nulls: sh
 sample at layers of the same window in an order of its own, so that what all layers have in common stays and what
 belongs to a layer goes).
 
+In late layers samples that keep moving are also probed without those at rest, and these without the others. A class
+takes part if it has as many samples as there are folds, so that every fold has one and every fit has seen one; smaller
+ones are left out. Labels are shuffled within folds, alike in all layers, so that the mean over layers has a null of its
+own, whatever the layers have in common.
+
 Our choices: which nets of the paper have no attractor is not known to us. Of ours, those for images still move after
 hundreds of layers, though ever more slowly: whether their samples would rest in the end no finite run tells. Nets for
 which a conservation law excludes attractors of the flow are made by a constraint, antisymmetric weights
-(:mod:`experiments.lagzi2021_transients.antisymmetric`); beside them stand small nets without it, and both before
-training. A layer-wise net uses its last matrix again beyond its end.
+(:mod:`experiments.lagzi2021_transients.antisymmetric`); beside them stand nets without it, trained on the same data
+from the same seeds, and both before training. A layer-wise net uses its last matrix again beyond its end.
 """
 
 from collections.abc import Iterator
@@ -23,13 +28,25 @@ from numpy.typing import NDArray
 from experiments._harness import Run, main
 from experiments.lagzi2021_transients.antisymmetric import trained, trainings
 from experiments.lagzi2021_transients.followed import Followed, followed, right
-from resdyn.analysis.layers.probes import probe_accuracy, stratified_folds
+from experiments.lagzi2021_transients.separability_figure import figure
+from resdyn.analysis.layers.probes import (
+    probe_accuracy,
+    separability,
+    shuffled_within_folds,
+    stratified_folds,
+)
 
 Array = NDArray[Any]
 AT_REST = 0.1
 """A tenth of the range of a residual: those that tend to 0 or 1 move less, however slowly, and a switch moves by 1."""
 WINDOWS = ("trained", "between", "late")
 COLUMNS = ("probe", "time_shuffled", "label_shuffled")
+GROUPS = ("moving", "resting")
+FOLDS = 5
+SHUFFLES = 99
+"""Of labels: chance exceeds all of them once in a hundred."""
+RIDGE = 1e-3
+"""That of all probes here."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +54,7 @@ class Config:
     """What is measured."""
 
     shipped: tuple[str, ...] = ("dense-shared-mnist-seed0", "dense-shared-digits-seed0", "dense-layerwise-digits-seed0")
-    made: tuple[str, ...] = ("circles free", "circles antisymmetric", "digits antisymmetric")
+    made: tuple[str, ...] = ("circles free", "circles antisymmetric", "digits free", "digits antisymmetric")
     """Data and constraint of nets that are trained here."""
     seeds: int = 5
     epochs: int = 60
@@ -65,6 +82,8 @@ TOLERANCES = {
     "nets.0.*.label_shuffled": 0.002,
     "nets.0.input": 0.011,
     "nets.0.at_rest": 0.011,
+    # one sample more in a group makes other folds
+    "nets.0.groups.*.true": 0.1,
 }
 
 
@@ -116,6 +135,11 @@ def _measured(net: Followed, config: Config, seed: int) -> dict[str, Array]:
         part = residuals[start : start + len(chosen)]
         start += len(chosen)
         found |= {f"{name}_layers": chosen, name: probed(part, net.labels, folds, np.random.default_rng(seed))}
+    moves = found["moving"] > 0
+    # the last of the windows
+    for group, members in zip(GROUPS, (moves, ~moves), strict=True):
+        apart = probed_alone(part[:, members], net.labels[members], seed)
+        found |= {f"{group}_{what}": value for what, value in apart.items()}
     return found
 
 
@@ -141,8 +165,7 @@ def residuals_at(net: Followed, layers: Array, depth: int) -> tuple[Array, Array
 
 def probed(residuals: Array, labels: Array, folds: Array, rng: np.random.Generator) -> Array:
     """Accuracies of probes at each layer, of the same with time shuffled, and with labels shuffled: (m, 3)."""
-    order = rng.permuted(np.tile(np.arange(len(residuals))[:, None], len(labels)), axis=0)
-    shuffled = residuals[order, np.arange(len(labels))]
+    shuffled = _in_other_order(residuals, rng)
     return np.array(
         [
             [
@@ -155,11 +178,52 @@ def probed(residuals: Array, labels: Array, folds: Array, rng: np.random.Generat
     )
 
 
+def _in_other_order(residuals: Array, rng: np.random.Generator) -> Array:
+    """The layers of each sample in an order of its own."""
+    m, n = residuals.shape[:2]
+    return residuals[rng.permuted(np.tile(np.arange(m)[:, None], n), axis=0), np.arange(n)]
+
+
+def probed_alone(residuals: Array, labels: Array, seed: int) -> dict[str, Array]:
+    """Some of the samples without the others, shape (m, n, N).
+
+    ``labels``: of those that are in classes large enough; ``table``, shape (m, 2): accuracies of probes, and with time
+    shuffled; ``null``: means over layers with labels shuffled. All empty where fewer than two classes are large enough.
+    """
+    kept = in_large_classes(labels)
+    residuals, labels = residuals[:, kept], labels[kept]
+    if not len(labels):
+        return {"labels": labels, "table": np.zeros((0, 2)), "null": np.zeros(0)}
+    rng = np.random.default_rng(seed)
+    classes, codes = np.unique(labels, return_inverse=True)
+    folds = stratified_folds(codes, FOLDS, rng=rng)
+    labellings = shuffled_within_folds(codes, folds, SHUFFLES, rng)
+    accuracies = np.array([separability(y, labellings, len(classes), folds, RIDGE)[1] for y in residuals])
+    in_time = [probe_accuracy(y, codes, folds, ridge=RIDGE) for y in _in_other_order(residuals, rng)]
+    return {
+        "labels": labels,
+        "table": np.column_stack([accuracies[:, 0], in_time]),
+        "null": accuracies[:, 1:].mean(axis=0),
+    }
+
+
+def in_large_classes(labels: Array) -> Array:
+    """Which samples are in classes with at least as many samples as folds; none if that is not so for two classes."""
+    _, codes, counts = np.unique(labels, return_inverse=True, return_counts=True)
+    large = counts >= FOLDS
+    return large[codes] if large.sum() >= 2 else np.zeros(len(codes), dtype=bool)
+
+
 def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
-    """Each net: the share of samples at rest, and means over the layers of each window."""
+    """Each net: the share of samples at rest, and means over the layers of each window.
+
+    ``groups``: samples that move and those at rest, each without the other, in late layers; ``true`` and so on where
+    there are enough of them.
+    """
     nets = []
     for i, name in enumerate(arrays["names"].tolist()):
         moving = arrays[f"{i}.moving"]
+        counts = [int((moving > 0).sum()), int((moving == 0).sum())]
         windows = {window: _window(arrays[f"{i}.{window}"]) for window in WINDOWS}
         nets.append(
             {
@@ -170,6 +234,9 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
                 "accuracy": arrays[f"{i}.accuracy"],
                 "input": arrays[f"{i}.input"],
                 **windows,
+                "groups": {
+                    group: _alone(arrays, f"{i}.{group}", count) for group, count in zip(GROUPS, counts, strict=True)
+                },
             }
         )
     return {"layers": config.layers, "nets": nets}
@@ -181,48 +248,24 @@ def _window(table: Array) -> dict[str, Any]:
     return {**means, "largest_null": table[:, 2].max(), "above_null": np.mean(table[:, 0] > table[:, 2].max())}
 
 
+def _alone(arrays: dict[str, Array], name: str, in_group: int) -> dict[str, Any]:
+    labels, table, null = (arrays[f"{name}_{what}"] for what in ("labels", "table", "null"))
+    found = {"in_group": in_group, "samples": len(labels), "classes": len(np.unique(labels))}
+    if not len(labels):
+        return found
+    true, in_time = table.mean(axis=0)
+    return {
+        **found,
+        "true": true,
+        "time_shuffled": in_time,
+        "labels_shuffled": null.mean(),
+        "largest_null": null.max(),
+    }
+
+
 def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> Any:
-    """Probes on the residuals layer by layer, one panel per kind of net; thin: untrained."""
-    from matplotlib.figure import Figure
-
-    from resdyn.plotting.canvas import COLOURS
-
-    kinds = [*config.shipped, *config.made]
-    columns = min(3, len(kinds))
-    rows = -(-len(kinds) // columns)
-    figure = Figure(figsize=(0.6 + 4.2 * columns, 0.8 + 3.2 * rows), layout="constrained")
-    axes = figure.subplots(rows, columns, sharey=True, squeeze=False).ravel()
-    styles = zip(COLUMNS, (COLOURS[0], COLOURS[1], "0.6"), ("o", "s", "^"), strict=True)
-    marks = list(styles)
-    for ax, kind in zip(axes, kinds, strict=False):
-        resting = []
-        for i, net in enumerate(summary["nets"]):
-            if not net["name"].startswith(kind):
-                continue
-            untrained = net["name"].endswith("untrained")
-            if not untrained:
-                resting.append(net["at_rest"])
-            for window in WINDOWS:
-                for z, (_, colour, marker) in enumerate(marks):
-                    if untrained and z:
-                        continue
-                    style = (
-                        {"color": COLOURS[2], "linewidth": 0.8} if untrained else {"color": colour, "marker": marker}
-                    )
-                    ax.plot(arrays[f"{i}.{window}_layers"], arrays[f"{i}.{window}"][:, z], markersize=3, **style)
-        ax.set_xscale("log")
-        ax.set_xlabel("layer")
-        ax.set_title(f"{kind}\nat rest: {', '.join(f'{share:.0%}' for share in resting)}", fontsize="medium")
-    for ax in axes[len(kinds) :]:
-        ax.set_visible(False)
-    for row in range(rows):
-        axes[row * columns].set_ylabel("probe on y: samples told right")
-    axes[0].set_ylim(0, 1.03)
-    words = ("true", "layers shuffled in each sample", "labels shuffled")
-    handles = [axes[0].plot([], [], color=c, marker=m, label=w)[0] for w, (_, c, m) in zip(words, marks, strict=True)]
-    handles += axes[0].plot([], [], color=COLOURS[2], linewidth=0.8, label="the same net before training")
-    figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize="small")
-    return figure
+    """What :func:`experiments.lagzi2021_transients.separability_figure.figure` draws."""
+    return figure([*config.shipped, *config.made], arrays, summary)
 
 
 if __name__ == "__main__":

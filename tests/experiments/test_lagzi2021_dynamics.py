@@ -162,6 +162,92 @@ def test_shuffled_time_takes_away_what_belongs_to_a_layer_and_nothing_else():
     assert (separability.probed(steady, labels, folds, rng)[:, :2] == 1).all()
 
 
+def made_course(n=60, layers=10):
+    """Half of the samples move: one unit of theirs tells the class by a sign that turns. The others tell nothing."""
+    rng = np.random.default_rng(0)
+    labels, moves = np.arange(n) % 2, np.arange(n) // 2 % 2 == 0
+    y = np.tile(0.01 * rng.normal(size=(n, 4)), (layers, 1, 1))
+    turning = np.where(np.arange(layers) % 2, 1.0, -1.0)
+    y[:, moves, 0] += 0.5 * turning[:, None] * (2 * labels[moves] - 1)
+    return y, labels, moves
+
+
+def in_summary(y, labels, moves):
+    arrays = {}
+    for group, members in zip(separability.GROUPS, (moves, ~moves), strict=True):
+        found = separability.probed_alone(y[:, members], labels[members], 0)
+        arrays |= {f"0.{group}_{what}": value for what, value in found.items()}
+    counts = (moves.sum(), (~moves).sum())
+    groups = {
+        group: separability._alone(arrays, f"0.{group}", int(count))
+        for group, count in zip(separability.GROUPS, counts, strict=True)
+    }
+    return {"name": "made 0", "at_rest": 0.5, "groups": groups}
+
+
+def test_samples_that_move_are_told_apart_where_those_at_rest_are_not():
+    y, labels, moves = made_course()
+    net = in_summary(y, labels, moves)
+    moving, resting = net["groups"].values()
+    assert (moving["samples"], resting["samples"], moving["classes"]) == (30, 30, 2)
+    assert moving["true"] == 1
+    # in each sample the sign of a layer drawn at random: a guess, but for what 30 samples can agree in by chance
+    assert abs(moving["time_shuffled"] - 0.5) < 0.15
+    assert abs(resting["true"] - 0.5) < 0.3
+    # of what does not move shuffled layers take nothing
+    assert resting["time_shuffled"] == resting["true"]
+    # folds are stratified: what is left out of one pulls its guess to neither side
+    assert moving["labels_shuffled"] == pytest.approx(0.5, abs=0.05)
+    assert judging.alone([net]) == "confirmed"
+    # the two groups change places
+    other = in_summary(y, labels, ~moves)
+    words = "not confirmed: in none of 1 net; those at rest in 1 of 1 net"
+    assert judging.alone([other]) == words
+    # all told together the sign of half of the samples is worth half
+    assert separability.probed_alone(y, labels, 0)["table"][:, 0].mean() < moving["true"]
+
+
+def test_a_level_that_all_layers_share_is_no_course():
+    y, labels, moves = made_course()
+    steady = np.tile(y[:1], (len(y), 1, 1))
+    net = in_summary(steady, labels, moves)
+    assert net["groups"]["moving"]["true"] == net["groups"]["moving"]["time_shuffled"] == 1
+    words = "qualified: in 1 of 1 net (made), in none by their course too; those at rest in 0 of 1 net"
+    assert judging.alone([net]) == words
+
+
+def test_labels_are_shuffled_alike_in_all_layers():
+    # layers that say the same have one null, not one each: its mean over layers spreads as that of a single layer
+    y, labels, moves = made_course()
+    one = separability.probed_alone(y[:1, moves], labels[moves], 0)
+    same = separability.probed_alone(np.tile(y[:1, moves], (7, 1, 1)), labels[moves], 0)
+    assert one["null"].tolist() == pytest.approx(same["null"].tolist())
+    assert len(one["null"]) == 99
+    assert one["null"].std() > 0.05  # of 30 samples: about a half over √30
+
+
+def test_classes_smaller_than_the_folds_are_left_out():
+    labels = np.repeat([0, 1, 2, 3], [5, 4, 9, 1])
+    assert separability.in_large_classes(labels).tolist() == np.isin(labels, [0, 2]).tolist()
+    assert not separability.in_large_classes(np.repeat([0, 1], [50, 4])).any()
+    assert separability.in_large_classes(np.zeros(0, dtype=int)).tolist() == []
+    y = np.random.default_rng(0).normal(size=(3, 19, 2))
+    found = separability.probed_alone(y, labels, 0)
+    assert found["labels"].tolist() == [0] * 5 + [2] * 9
+    few = separability.probed_alone(y[:, :9], labels[:9], 0)
+    assert few["table"].shape == (0, 2)
+    arrays = {f"0.moving_{what}": value for what, value in few.items()}
+    assert separability._alone(arrays, "0.moving", 9) == {"in_group": 9, "samples": 0, "classes": 0}
+
+
+def test_every_sample_is_in_one_group(smoke):
+    for net in smoke("separability").summary["nets"]:
+        groups = net["groups"]
+        assert sum(group["in_group"] for group in groups.values()) == net["samples"]
+        assert groups["resting"]["in_group"] == round(net["at_rest"] * net["samples"])
+        assert all(group["samples"] <= group["in_group"] for group in groups.values())
+
+
 @pytest.mark.parametrize("layerwise", [False, True])
 def test_residuals_are_those_of_the_run_and_the_last_matrix_is_used_again(layerwise):
     rng = np.random.default_rng(1)
@@ -204,6 +290,19 @@ def test_nets_without_the_constraint_are_not_antisymmetric():
     assert (arrays["states"][:, 2:] == 0).all()
 
 
+def test_nets_with_and_without_the_constraint_begin_alike_on_digits():
+    free, constrained = (antisymmetric.trainings("digits", kind, 0, 1, 40) for kind in ("free", "antisymmetric"))
+    W = free["before_W"]
+    # the parameter of the one is that of the other: W = A − Aᵀ
+    assert np.abs(constrained["before_W"] - (W - W.T)).max() < 1e-7  # single precision
+    assert np.abs(W + W.T).max() > 0.1
+    for name in ("before_b", "before_readout", "states", "labels"):
+        assert (free[name] == constrained[name]).all()
+    assert {f"{data} {kind}" for data in ("circles", "digits") for kind in ("free", "antisymmetric")} == set(
+        separability.PRESETS["laptop"].made
+    )
+
+
 # --- noise -------------------------------------------------------------------------------------------
 
 
@@ -231,6 +330,46 @@ def test_a_net_of_a_pair_is_found_again_by_its_parameters(monkeypatch):
     with torch.no_grad():
         logits = net.double()(torch.from_numpy((pixels[:6] - 0.1307) / 0.3081)).numpy()
     assert np.abs(noisy.net.readout(run.final) - logits).max() < 1e-9
+
+
+@pytest.mark.parametrize("kind", noise.KINDS)
+def test_untrained_pairs_have_the_weights_that_training_begins_with(kind, monkeypatch):
+    sizes = {"units": 24, "depth": 5, "shared": True, "seed": 3}
+    monkeypatch.setattr(resdyn.networks, "fit", lambda *args, **options: None)
+    state = torch.random.get_rng_state()
+    beginning = pairs.beginning(kind, **sizes)
+    # nothing else that draws numbers is disturbed
+    assert torch.equal(torch.random.get_rng_state(), state)
+    trained = pairs.training(kind, epochs=1, device="cpu", **sizes)
+    assert beginning.keys() == trained.keys()
+    assert all((beginning[name] == trained[name]).all() for name in trained)
+    other = pairs.beginning(kind, **{**sizes, "seed": 4})
+    assert any((beginning[name] != other[name]).any() for name in trained)
+
+
+def test_what_is_said_of_untrained_nets_is_of_the_weights_of_their_seed(smoke):
+    done = smoke("noise")
+    net = resdyn.networks.load("dense-shared-digits-seed0")
+    torch.manual_seed(net.card["seed"])
+    fresh = resdyn.networks.build(dict(net.architecture)).double()
+    W = fresh.units[0].weight.detach().numpy()
+    b = fresh.units[0].bias.detach().numpy()
+    system = resdyn.ResidualMap.residual(W, b)
+    states = pairs.shipped("dense-shared-digits-seed0", 200).net.states
+    run = resdyn.simulate(system, states, depth=15)
+    assert done.arrays["untrained-residual.0.signal"] == pytest.approx(run.x.var(axis=1).sum(axis=-1))
+    y = run.activations[:-1, 0]
+    logs = [np.linalg.slogdet(np.eye(64) + (v * (1 - v))[:, None] * W)[1] for v in y]
+    assert done.arrays["untrained-residual.0.exponents"][0].sum() * 15 == pytest.approx(sum(logs), abs=1e-6)
+    # slopes of logistic units are at most a quarter: no more than the norm of I + W/4 or W/4
+    norms = {"residual": np.linalg.norm(np.eye(64) + W / 4, 2)}
+    plain = resdyn.networks.load("mlp-digits-seed0")
+    torch.manual_seed(plain.card["seed"])
+    layers = resdyn.networks.build(dict(plain.architecture)).units
+    norms["plain"] = max(np.linalg.norm(layer.weight.detach().numpy() / 4, 2) for layer in layers)
+    for found in done.summary["untrained"]:
+        assert found["exponent"] <= np.log(norms[found["kind"]])
+        assert "accuracy" not in found
 
 
 def test_noise_of_size_zero_changes_nothing(digits):
@@ -393,11 +532,11 @@ def test_separability_is_judged_in_nets_without_rest_alone():
     assert claims_dynamics.in_time_verdict(summary) == "confirmed"
     assert claims_dynamics.resting_verdict(summary) == "measured: in 2 of 3 trained nets most samples are not at rest"
     words = claims_dynamics.separable(summary)
-    assert "not at rest, c anti, 2 nets: x(0) 0.50 [0.50, 0.50], trained 0.90 [0.90, 0.90]" in words
-    assert "at rest, c free, 1 net: " in words
-    assert "300 samples per net" in words
+    assert "not at rest: c anti (2 nets) 0.50 [0.50, 0.50], trained 0.90 [0.90, 0.90] (0.20), late" in words
+    assert ". at rest: c free 0.50, " in words
+    assert " 300 samples, " in words
     nets[1] = rested("c anti 0", 0.0, time=0.89)
-    assert claims_dynamics.in_time_verdict(summary) == "qualified: in c anti 1 alone"
+    assert claims_dynamics.in_time_verdict(summary) == "qualified: in c anti (1 of 2) alone"
     assert claims_dynamics.separable_verdict({"nets": nets[:1]}) == "no net to judge"
     assert claims_dynamics.in_time_verdict({"nets": nets[:1]}) == judging.of_nets({}) == "no net to judge"
 
@@ -426,7 +565,7 @@ def test_what_any_net_does_before_training_is_no_separability():
     nets = [rested("c anti 0", 0.0, trained=0.9), rested("c anti 0 untrained", 0.0, trained=0.89)]
     assert not judging.beyond_input(nets[0], nets)
     assert claims_dynamics.separable_verdict({"nets": nets}).startswith("not confirmed")
-    assert "untrained 0.89" in claims_dynamics.separable({"nets": nets})
+    assert "trained 0.90 (0.20; 0.89), late" in claims_dynamics.separable({"nets": nets})
     nets[1] = rested("c anti 0 untrained", 0.0, trained=0.6)
     assert claims_dynamics.separable_verdict({"nets": nets}) == "confirmed"
 
@@ -439,12 +578,67 @@ def test_training_is_judged_against_the_same_seeds_before_it_in_both_windows():
     assert judging.through_training(nets, "trained") == {"c anti": pytest.approx(list(gains.values()))}
     assert claims_dynamics.training_verdict({"nets": nets}) == "confirmed"
     taken = [{**net, "late": window(1.5 - net["late"]["probe"], 0.2)} for net in nets]
-    words = "qualified: for c anti, layers of training; the opposite for c anti, late layers"
+    words = "qualified: for c anti in layers of training; the opposite for c anti in late layers"
     assert claims_dynamics.training_verdict({"nets": taken}) == words
-    assert "c anti, late layers -0.110 [" in claims_dynamics.training({"nets": taken})
+    assert "; late layers: c anti -0.110 [" in claims_dynamics.training({"nets": taken})
     one_seed = [nets[0], nets[3]]
     assert claims_dynamics.training_verdict({"nets": one_seed}) == "not judged: one seed"
     assert len(judging.trained(nets)) == 4
+
+
+def test_late_layers_are_compared_with_the_same_seeds_without_the_constraint():
+    late = {"antisymmetric": [0.2, 0.22, 0.21], "free": [0.8, 0.81, 0.82]}
+    nets = [rested(f"d {kind} {k}", 0.0, late=value) for kind, values in late.items() for k, value in enumerate(values)]
+    nets += [rested(f"d {kind} {k} untrained", 0.0, late=0.4, trained=0.5) for kind in late for k in range(3)]
+    summary = {"nets": nets}
+    assert judging.by_constraint(nets) == {"d": pytest.approx([-0.6, -0.59, -0.61])}
+    assert claims_dynamics.separable_verdict(summary) == "confirmed; late, antisymmetric beside free: less in d"
+    assert "Late, antisymmetric less free, over seeds: d -0.600 [" in claims_dynamics.separable(summary)
+    swapped = [{**net, "late": window(1.0 - net["late"]["probe"], 0.2)} for net in nets]
+    assert claims_dynamics.separable_verdict({"nets": swapped}).endswith(": more in d")
+    open_ones = [{**net, "late": window(0.5, 0.2)} for net in nets]
+    assert claims_dynamics.separable_verdict({"nets": open_ones}) == "confirmed"
+    # without a twin there is nothing to compare
+    assert judging.by_constraint(nets[:3]) == {}
+    assert "antisymmetric less free" not in claims_dynamics.separable({"nets": nets[:3]})
+
+
+def grouped(name, moving=0.9, resting=0.9, time=0.5, null=0.3, n=200):
+    def group(true):
+        if true is None:
+            return {"in_group": 3, "samples": 0, "classes": 0}
+        found = {"in_group": n + 2, "samples": n, "classes": 9, "true": true, "time_shuffled": time}
+        return {**found, "labels_shuffled": 0.1, "largest_null": null}
+
+    return {"name": name, "groups": {"moving": group(moving), "resting": group(resting)}}
+
+
+@pytest.mark.parametrize(
+    ("changes", "verdict"),
+    [
+        ({}, "confirmed"),
+        ({"moving": None}, "confirmed"),
+        ({"resting": None, "time": 0.85}, "qualified: in 2 of 2 nets (c, d), in 1 by their course too; {}1 of 1 net"),
+        # above all nulls, and less than half way from chance: a trace
+        ({"moving": 0.5}, "qualified: in 1 of 2 nets (c), in 1 by their course too; {}2 of 2 nets"),
+        ({"null": 0.95}, "qualified: in 1 of 2 nets (c), in 1 by their course too; {}1 of 2 nets"),
+    ],
+)
+def test_samples_are_judged_by_both_nulls(changes, verdict):
+    nets = [grouped("c 0"), grouped("d 0", **changes), {**grouped("d 0", 0.2), "name": "d 0 untrained"}]
+    assert claims_dynamics.alone_verdict({"nets": nets}) == verdict.format("those at rest in ")
+    words = claims_dynamics.alone({"nets": nets})
+    assert "c: moving 202 samples, 2 left out 0.90 (0.30; 0.50), at rest 202 samples" in words
+    assert ("d: moving 3 samples, too few" in words) == (changes == {"moving": None})
+
+
+def test_without_groups_nothing_is_said_of_them():
+    nets = [rested("c 0", 0.0)]
+    assert claims_dynamics.alone({"nets": nets}) == "not run"
+    assert claims_dynamics.alone_verdict({"nets": nets}) == "not judged: not run"
+    assert claims_dynamics.alone_verdict({"nets": [grouped("c 0", None)]}) == "no net to judge"
+    trace = claims_dynamics.alone_verdict({"nets": [grouped("c 0", 0.4, None)]})
+    assert trace == "not confirmed: in none of 1 net"
 
 
 @pytest.mark.parametrize(
@@ -521,12 +715,43 @@ def test_robustness_at_layers_is_judged_layer_by_layer():
     assert claims_noise.robust_at_layers_verdict(summary) == "qualified: for layer 0; the opposite for layer 7"
 
 
-def test_evolution_differs_where_no_seeds_meet():
-    pair = noisy([0.8, 0.8], [0.7, 0.7])
-    assert claims_noise.evolution_verdict(pair) == "confirmed"
-    pair["nets"][0]["growing"] = -0.3
-    assert claims_noise.evolution_verdict(pair) == "qualified: by relative variance, median exponent"
-    assert claims_noise.evolution_verdict(noisy([0.8, 0.8], [0.7, 0.7], gain=-0.2)) == "not confirmed"
+def of_evolution(summary, residual, plain):
+    """The same with these numbers before training, seed by seed."""
+    before = [of_pair("residual", k, 0.1, gain=gain) for k, gain in enumerate(residual)]
+    before += [of_pair("plain", k, 0.1, gain=gain) for k, gain in enumerate(plain)]
+    return {**summary, "untrained": before}
+
+
+NAMES = "variance of pixel noise over signal, that of noise half way, median exponent, share of growing directions"
+
+
+@pytest.mark.parametrize(
+    ("residual", "plain", "where"),
+    [
+        # trained pairs differ by 0.3
+        ([0.1, 0.11, 0.12], [-0.1, -0.09, -0.08], "there before training"),
+        ([0.1, 0.11, 0.12], [0.0, 0.01, 0.02], "grown in training"),
+        ([0.1, 0.15, 0.12], [0.12, 0.1, 0.15], "of training alone"),
+        # the other way round before
+        ([-0.2, -0.21, -0.22], [0.1, 0.11, 0.12], "of training alone"),
+    ],
+)
+def test_what_was_there_before_training_is_not_of_training(residual, plain, where):
+    pair = noisy([0.8, 0.8, 0.8], [0.7, 0.7, 0.7])
+    assert claims_noise.evolution_verdict(pair) == "confirmed; untrained: not run"
+    assert claims_noise.evolution(pair).endswith("untrained: not run")
+    pair = of_evolution(pair, residual, plain)
+    assert claims_noise.evolution_verdict(pair) == f"confirmed; {where}: {NAMES}"
+    assert f"(before training {np.median(residual):.2f} [" in claims_noise.evolution(pair)
+
+
+def test_evolution_differs_beyond_the_spread_over_seeds():
+    pair = of_evolution(noisy([0.8, 0.8, 0.8], [0.7, 0.7, 0.7]), [0.0, 0.1, 0.2], [0.0, 0.2, 0.1])
+    pair["nets"][0]["growing"] = -0.9
+    names = NAMES.removesuffix(", share of growing directions")
+    assert claims_noise.evolution_verdict(pair) == f"qualified: by {names} alone; of training alone: {names}"
+    alike = noisy([0.8, 0.8, 0.8], [0.7, 0.7, 0.7], gain=-0.2)
+    assert claims_noise.evolution_verdict(alike) == "not confirmed: no difference beyond the spread over seeds"
     assert claims_noise.evolution_verdict(noisy([0.8], [0.7])) == "not judged: one seed"
 
 
