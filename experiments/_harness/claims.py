@@ -1,7 +1,6 @@
-"""Claims of papers beside our numbers: one row each, on the terminal, in README files and in pages of the docs."""
+"""Claims of papers beside our numbers: one row each."""
 
 import importlib
-import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +10,6 @@ from experiments._harness.experiment import RESULTS, ROOT, Experiment, experimen
 from experiments._harness.files import read_json
 from experiments._harness.fingerprints import fingerprint
 from experiments._harness.nets import replaced
-from resdyn._storage import written_whole
 
 Summary = dict[str, Any]
 NOT_RUN = "not run"
@@ -22,12 +20,6 @@ CANNOT_BE_JUDGED = "cannot be judged"
 OUT_OF_DATE = "out of date"
 # it shows that the script works, on a network for which the paper claims nothing
 NO_VERDICT = "no verdict from a smoke run"
-# by file name ending
-MARKERS = {
-    ".md": ("<!-- claims: begin -->", "<!-- claims: end -->"),
-    ".rst": (".. claims: begin", ".. claims: end"),
-}
-HEADER = ("Claim", "Statement", "Paper", "Ours", "Preset", "Verdict")
 
 
 @dataclass(frozen=True)
@@ -72,7 +64,6 @@ class Claim:
 
 
 NOTHING = "—"
-BELOW = "All numbers, commands and runs"
 LONGEST = 200
 """Letters of our numbers in a row: what one look takes in."""
 
@@ -95,7 +86,7 @@ class Row:
 
     @property
     def cells(self) -> tuple[str, ...]:
-        """As in ``HEADER``."""
+        """The columns of a table."""
         return self.claim, self.statement, self.paper, self.ours, self.preset, self.verdict
 
     def __str__(self) -> str:
@@ -201,70 +192,6 @@ def is_out_of_date(experiment: Experiment, preset: str, origin: Summary | None) 
         return True
     config = experiment.presets.get(preset) or origin.get("config")
     return origin.get("key") != fingerprint(experiment, config) or bool(replaced(origin.get("nets", {})))
-
-
-def markdown(table: list[Row]) -> str:
-    """The rows as a table of a README, and the command that says the rest."""
-    lines = [HEADER, ("---",) * len(HEADER), *(row.cells for row in table)]
-    cells = ["| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines]
-    papers = {row.claim.partition(" ")[0] for row in table}
-    only = f" --paper {papers.pop()}" if len(papers) == 1 else ""
-    return "\n".join([*cells, "", f"{BELOW}: `python -m experiments report --details{only}`."])
-
-
-def restructured(table: list[Row]) -> str:
-    """The rows as a table of a page of the docs, and below it what belongs to each."""
-    lines = [".. list-table::", "   :header-rows: 1", ""]
-    for line in [HEADER, *(row.cells for row in table)]:
-        lines += [f"   {'  ' if k else '* '}- {_escaped(cell)}" for k, cell in enumerate(line)]
-    lines += ["", f".. rubric:: {BELOW}"]
-    for row in table:
-        lines += ["", f"``{row.claim.partition(' ')[2]}``"]
-        lines += [f"   {_escaped(row.details)}", ""] if row.details else []
-        lines += [f"   ``{row.command}``" + f" ({_escaped(row.origin)})" * bool(row.origin)]
-    return "\n".join(lines)
-
-
-def _escaped(text: str) -> str:
-    return re.sub(r"([\\*`|_])", r"\\\1", text)
-
-
-FORMS = {".md": markdown, ".rst": restructured}
-
-
-def pages(paper: str, root: Path = ROOT) -> list[Path]:
-    """Where the table of a paper stands: its README, and its page in the docs if there is one."""
-    page = root.parent / "docs" / "experiments" / f"{paper}.rst"
-    return [root / paper / "README.md", *[page] * page.is_file()]
-
-
-def table_in(path: Path) -> str:
-    """What stands between the markers of a page."""
-    return _split(path)[1].strip("\n")
-
-
-def write_tables(paper: str, root: Path = ROOT) -> list[Path]:
-    """Write the table of the kept results into the pages of a paper; returns those that changed."""
-    table, changed = rows(paper, root=root, results=None), []
-    for path in pages(paper, root):
-        before, old, after = _split(path)
-        new = f"\n\n{FORMS[path.suffix](table)}\n\n"
-        if new != old:
-            with written_whole(path) as handle:
-                handle.write(f"{before}{new}{after}".encode())
-            changed.append(path)
-    return changed
-
-
-def _split(path: Path) -> tuple[str, str, str]:
-    """Up to the first marker and with it, between, and from the second one."""
-    text = path.read_text(encoding="utf-8")
-    begin, end = MARKERS[path.suffix]
-    if text.count(begin) != 1 or text.count(end) != 1:
-        raise ValueError(f"{path.name} needs the lines {begin} and {end}, once each, where the table is to stand.")
-    before, rest = text.split(begin)
-    table, after = rest.split(end)
-    return before + begin, table, end + after
 
 
 def report(paper: str | None = None, *, root: Path = ROOT, results: Path | None = RESULTS) -> list[Row]:

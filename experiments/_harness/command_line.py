@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from experiments._harness import claims
+from experiments._harness import claims, tables
 from experiments._harness.experiment import (
     RESULTS,
     ROOT,
@@ -182,12 +182,13 @@ def all_experiments(arguments: Sequence[str] | None = None, *, root: Path = ROOT
             write: Write the tables of what is kept into the README files and pages of the docs.
         """
         if write:
-            changed = [path for name in papers_named(paper, root) for path in claims.write_tables(name, root)]
+            changed = [path for name in papers_named(paper, root) for path in tables.write_tables(name, root)]
+            changed += tables.write_overview(root)
             print("\n".join(str(path.relative_to(root.parent)) for path in changed) or "all tables were up to date")
             return
         table = claims.report(paper, root=root, results=None if kept else out)
         if markdown:
-            print(claims.markdown(table))
+            print(tables.markdown(table))
             return
         for row in table:
             print(row, *(row.below if details else []), sep="\n    ")

@@ -9,7 +9,7 @@ import textwrap
 import numpy as np
 import pytest
 
-from experiments._harness import claims, command_line, finished, keeping, provenance, running
+from experiments._harness import claims, command_line, finished, keeping, provenance, running, tables
 from experiments._harness.experiment import ROOT, experiments_in, papers
 from experiments._harness.files import leaves, plain, refuse_paths
 from resdyn._storage import read_npz, write_npz
@@ -730,11 +730,11 @@ def test_a_fresh_clone_reports_what_is_kept_and_readme_says_the_same(root, capsy
     text = (root / "toy1999_squares" / "README.md").read_text()
     command_line.all_experiments(["report", "--kept", "--markdown"], root=root)
     table = capsys.readouterr().out
-    assert claims.table_in(root / "toy1999_squares" / "README.md") == table.strip("\n")
+    assert tables.table_in(root / "toy1999_squares" / "README.md") == table.strip("\n")
     assert "so \\| so" in table
     assert text.startswith("# Toy\n\nBefore.\n")
     assert text.endswith("\nAfter.\n")
-    assert claims.write_tables("toy1999_squares", root) == []
+    assert tables.write_tables("toy1999_squares", root) == []
 
 
 def test_the_page_of_the_docs_has_the_same_rows(root):
@@ -743,12 +743,12 @@ def test_the_page_of_the_docs_has_the_same_rows(root):
     finished(experiment, "laptop")
     keeping.keep(experiment, "laptop")
     page = root.parent / "docs" / "experiments" / "toy1999_squares.rst"
-    claims.write_tables("toy1999_squares", root)
+    tables.write_tables("toy1999_squares", root)
     read = docutils.publish_doctree(page.read_text(), settings_overrides={"halt_level": 2})
     (table,) = [node for node in read.findall() if node.tagname == "table"]
     found = [[entry.astext() for entry in row.children] for row in table.findall() if row.tagname == "row"]
     rows = claims.rows("toy1999_squares", root=root, results=None)
-    assert found == [list(claims.HEADER), *(list(row.cells) for row in rows)]
+    assert found == [list(tables.HEADER), *(list(row.cells) for row in rows)]
     assert found[1][1] == "Squares *grow_ without` bound"
     (below,) = [node for node in read.findall() if node.tagname == "definition_list"]
     first, second = [[part.astext() for part in item.children] for item in below.children]
@@ -774,10 +774,24 @@ def test_below_a_row_stand_all_numbers_the_command_and_the_run(root, capsys, mon
     assert other == "    python -m experiments.toy1999_squares.squares --preset gpu"
 
 
+def test_the_front_page_counts_the_verdicts(root):
+    experiment = script(root)
+    finished(experiment, "laptop")
+    keeping.keep(experiment, "laptop")
+    front = root.parent / "README.md"
+    front.write_text("Before.\n<!-- verdicts: begin -->\n<!-- verdicts: end -->\nAfter.\n")
+    assert tables.write_overview(root) == [front]
+    *_, counts = tables.table_in(front, "verdicts").splitlines()
+    # 16 is not larger than 20; the other claim asks for a preset that was not run
+    assert counts == "| toy1999 | 2 | 0 | 0 | 1 | 0 | 1 | 0 |"
+    assert front.read_text().startswith("Before.\n<!--")
+    assert tables.write_overview(root) == []
+
+
 def test_a_readme_without_markers_is_refused(root):
     (root / "toy1999_squares" / "README.md").write_text("# Toy\n")
     with pytest.raises(ValueError, match=r"README.md needs the lines <!-- claims: begin -->"):
-        claims.write_tables("toy1999_squares", root)
+        tables.write_tables("toy1999_squares", root)
 
 
 def test_nothing_about_the_machine_is_kept(root):

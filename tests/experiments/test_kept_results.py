@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from experiments._harness import claims, keeping
+from experiments._harness import claims, keeping, tables
 from experiments._harness.experiment import ROOT, experiments_in, papers
 
 pytest.importorskip("torch")
@@ -46,6 +46,12 @@ def test_what_is_kept_is_what_is_expected_and_is_of_the_settings_of_its_preset(n
 
 @pytest.mark.parametrize("paper", papers())
 def test_the_tables_say_what_the_report_says(paper):
-    for path in claims.pages(paper):
-        table = claims.FORMS[path.suffix](claims.rows(paper, results=None))
-        assert claims.table_in(path) == table, f"run: python -m experiments report --write ({path.name})"
+    for path in tables.pages(paper):
+        table = tables.FORMS[path.suffix](claims.rows(paper, results=None))
+        assert tables.table_in(path) == table, f"run: python -m experiments report --write ({path.name})"
+
+
+def test_the_front_pages_count_the_verdicts():
+    assert len(tables.front_pages()) == 2
+    for path in tables.front_pages():
+        assert tables.table_in(path, "verdicts") == tables.GRIDS[path.suffix](tables.overview())
