@@ -129,7 +129,7 @@ def on_circles(seeds: int, samples: int, epochs: int, layers: int, run: Run) -> 
 
 
 def _ends(nets: dict[str, Array], x: Array, layers: int, run: Run) -> dict[str, Array]:
-    found = {}
+    found: dict[str, Array] = {}
     for after, kind in (("", "trained"), ("_first", "untrained")):
         pairs = list(zip(nets[f"W{after}"], nets[f"b{after}"], strict=True))
         ends = [end_of(W, b, x, layers) for W, b in run.progress(pairs, f"{layers} layers, {kind}")]

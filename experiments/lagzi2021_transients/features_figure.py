@@ -22,7 +22,7 @@ def figure_of(arrays: dict[str, Array], summary: Summary) -> Figure:
     _attractors(axes[2], arrays, summary["attractors"])
     figure.suptitle(
         f"{summary['network']}: residuals at layer {summary['depth']} of {summary['samples']} samples, and "
-        f"{summary['dimensions']} pixels that vary"
+        f"{summary['dimensions']} pixels that vary; last row: nets on digits"
     )
     return figure
 
