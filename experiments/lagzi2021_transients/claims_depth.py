@@ -36,16 +36,20 @@ def _row(row: dict[str, np.ndarray]) -> str:
 
 def shared_depth(summary: Summary) -> str:
     """The rule against its controls."""
-    fixed = summary["fixed"]
-    short = "; ".join(
-        f"{depth} {spread(row, 1, 100)}" for depth, row in zip(fixed["depths"], fixed["accuracy"], strict=True)
-    )
     seeds = len(summary["circles"]["shared"]["layers"][0])
     return (
         f"threshold 0.01, median over {seeds} seeds [least, most]: {_row(_circles(summary, 'shared', 0.01))}; the rule "
         f"in the second half of the training alone: {_row(_circles(summary, 'late', 0.01))}; without it: "
-        f"{_row(_circles(summary, 'shared', 0.0))}; so many layers from the start, accuracy in %: {short}"
+        f"{_row(_circles(summary, 'shared', 0.0))}; so many layers from the start, accuracy in %: "
+        f"{_from_the_start(summary, 'shared')}"
     )
+
+
+def _from_the_start(summary: Summary, kind: str) -> str:
+    """Depths and accuracies of networks that kept the layers they had."""
+    fixed = summary["fixed"][kind]
+    rows = zip(fixed["depths"], fixed["accuracy"], strict=True)
+    return "; ".join(f"{depth} {spread(row, 1, 100)}" for depth, row in rows) or "not run"
 
 
 def shared_depth_verdict(summary: Summary) -> str:
@@ -72,35 +76,31 @@ def _short_of_the_paper(row: dict[str, np.ndarray]) -> list[str]:
 
 
 def layerwise_depth(summary: Summary) -> str:
-    """A matrix of its own for each layer; networks of one layer are the same with shared weights."""
-    one = _one_layer(summary)
-    short = "none" if one is None else f"one layer, where matrices are not many, {spread(one, 1, 100)} %"
+    """A matrix of its own for each layer, with the rule, without it, and with few layers from the start."""
     return (
         f"threshold 0.01: {_row(_circles(summary, 'layerwise', PAPER))}; without the rule: "
-        f"{_row(_circles(summary, 'layerwise', 0.0))}; with few layers from the start: {short} (2 to 14 of them, each "
-        "with its matrix: not run)"
+        f"{_row(_circles(summary, 'layerwise', 0.0))}; so many layers from the start, accuracy in %: "
+        f"{_from_the_start(summary, 'layerwise')}"
     )
 
 
-def _one_layer(summary: Summary) -> np.ndarray | None:
-    """Accuracies of networks that had one layer from the start, if they were trained."""
-    fixed = summary["fixed"]
-    if 1 not in fixed["depths"]:
-        return None
-    return np.asarray(fixed["accuracy"][list(fixed["depths"]).index(1)], dtype=float)
-
-
 def layerwise_depth_verdict(summary: Summary) -> str:
-    """The rule keeps all layers in more than half of the networks; and one layer from the start does worse."""
+    """The rule keeps all layers in more than half of the networks; and fewer layers from the start do worse.
+
+    Every depth that was run is compared with the networks of all layers, median with median.
+    """
     kept = _circles(summary, "layerwise", PAPER)["layers"] == summary["start"]
     if kept.mean() <= MOST:
         return typical(float(kept.mean()), f"in {int(kept.sum())} of {len(kept)} networks")
-    one, all_layers = _one_layer(summary), np.median(_circles(summary, "layerwise", 0.0)["accuracy"])
-    if one is None:
+    fixed = summary["fixed"]["layerwise"]
+    if not len(fixed["depths"]):
         return f"qualified: the rule keeps all {summary['start']}, whether they are needed was not run"
-    if np.median(one) >= all_layers - LOSS_OF_ACCURACY:
-        return f"qualified: the rule keeps all {summary['start']}, but one layer from the start does as well"
-    return "confirmed"
+    needed = np.median(_circles(summary, "layerwise", 0.0)["accuracy"]) - LOSS_OF_ACCURACY
+    enough = [depth for depth, row in zip(fixed["depths"], fixed["accuracy"], strict=True) if np.median(row) >= needed]
+    if not enough:
+        return "confirmed"
+    words = ", ".join(str(depth) for depth in sorted(enough))
+    return f"qualified: the rule keeps all {summary['start']}, but {words} from the start do as well"
 
 
 def image_depth(summary: Summary) -> str:

@@ -4,67 +4,106 @@ from typing import Any
 
 from experiments._harness import Claim
 from experiments._harness.claims import BEYOND, IN_WORDS
+from experiments._harness.spreads import spread
+from experiments.lagzi2021_transients.circles_judging import MOST
 
 Summary = dict[str, Any]
-
-ABOVE_CHANCE = 10
-"""Times the share of shuffled pairs: with tens of thousands of pairs the error of that share is far smaller."""
-VARYING = 0.1
-"""Of the units: with one attractor for all samples no residual would vary; a tenth leaves room for transients."""
+LEVEL = 0.05
+"""Of p-values, as in ``attracted``."""
 NO_ATTRACTOR = "not judged: no attractor network"
-
-
-def _median(row: Summary, name: str) -> float:
-    return float(row[name][1]) if row[name] else 0.0
+FEW = 0.2
+"""Of untrained nets: more than that, two of eight, exceed the null at a level of 5 % by chance once in 18 times."""
+READINGS = {"pattern": "as an image", "filter": "through W"}
 
 
 def common_features(summary: Summary) -> str:
-    """How many input dimensions a unit tells about, against all controls."""
-    rows = {kind: summary[kind] for kind in ("trained", "untrained", "pixels")}
-    above = ", ".join(f"{kind} {100 * row['above']:.1f} %" for kind, row in rows.items())
-    shared = ", ".join(f"{kind} {_spread(row['participation'])}" for kind, row in rows.items())
-    common = rows["trained"]["common"]
-    parts = (common["components"], common["one_pixel"], common["shuffled"])
-    medians = [f"{100 * part[1]:.0f} %" if part else "none" for part in parts]
+    """Vertices of attractor networks beside what input dimensions have in common; then the net that has none."""
+    found = summary["attractors"]
+    return "; ".join((_digits(found["digits"], found["layers"]), _circles(found["circles"]), _without(summary)))
+
+
+def _digits(found: Summary, layers: int) -> str:
+    each = found["nets"] // len(found["pulls"])
+    had, pulls = (", ".join(f"{n:g}" for n in found[name]) for name in ("one_vertex", "pulls"))
+    start = (
+        f"digits, penalty {pulls} on the spread of y(15): one stable vertex for all samples at layer {layers} in {had} "
+        f"of {each} nets"
+    )
+    if not sum(found["one_vertex"]):
+        return start
+    related = ", ".join(
+        f"{words} in {_of(found['trained'][name])} (untrained {_of(found['untrained'][name])}; mean |correlation| "
+        f"{found['trained'][name]['mean']:.2f}, shifts {found['trained'][name]['null']:.2f})"
+        for name, words in READINGS.items()
+    )
     return (
-        f"one seed; pairs of unit and pixel with more information than one shuffled pair in 1000: {above} (shuffled "
-        f"{100 * rows['trained']['shuffled_above']:.2f} %); such pixels that share a unit's information, median over "
-        f"units [quartiles]: {shared} (shuffled, mean {rows['trained']['shuffled_participation']:.1f}); "
-        f"of a trained unit's variance the leading components of the pixels explain {medians[0]}, the best pixel "
-        f"{medians[1]}, shuffled components {medians[2]} (medians); {summary['samples']} samples, "
-        f"layer {summary['depth']}, {rows['trained']['varying_units']} of "
-        f"{rows['trained']['units']} units vary (untrained: {rows['untrained']['varying_units']}); residuals moved by "
-        f"{summary['moved']['trained']:.3f} in the second half of the layers"
+        f"{start} (accuracy {spread(found['accuracy'], 1, 100)} %, units at 1 {spread(found['on'])}); related to mean, "
+        f"deviation or leading component of the images, beyond 95 % of their shifts: {related}"
     )
 
 
-def _spread(quartiles: list[float] | None) -> str:
-    if quartiles is None:
-        return "none"
-    low, median, high = quartiles
-    return f"{median:.0f} [{low:.0f}, {high:.0f}]"
+def _of(row: Summary) -> str:
+    return f"{row['beyond']} of {row['nets']}"
+
+
+def _circles(found: Summary) -> str:
+    start = f"circles: one vertex in {sum(found['one_vertex'])} of {found['nets']} networks"
+    row, before = found["trained"]["filter"], found["untrained"]["filter"]
+    if not row["nets"]:
+        return start
+    return (
+        f"{start}, related to the weights from the inputs with p = {row['p']:.2f} (untrained {before['p']:.2f}; mean "
+        f"|correlation| {row['mean']:.2f}, other orders of units {row['null']:.2f})"
+    )
+
+
+def _without(summary: Summary) -> str:
+    rows = {kind: summary[kind] for kind in ("trained", "untrained", "pixels")}
+    above = ", ".join(f"{kind} {100 * row['above']:.1f} %" for kind, row in rows.items())
+    shuffled = 100 * rows["trained"]["shuffled_above"]
+    trained = rows["trained"]
+    return (
+        f"besides, {summary['network']}, not attracted: {trained['varying_units']} of {trained['units']} units vary "
+        f"at layer {summary['depth']}, pairs of unit and pixel with information above chance {above} (shuffled "
+        f"{shuffled:.2f} %)"
+    )
 
 
 def common_features_verdict(summary: Summary) -> str:
-    """Above chance, and three units of four about more pixels than the typical pixel, or unit before training, is.
+    """Beyond the null on digits in most nets, in one of the readings, and over the networks on circles; not untrained.
 
-    The paper speaks of networks with one attractor; where residuals of many units vary, the net is none, and where none
-    does, they can tell nothing about the input.
+    Three units have six orders, so that a single network on circles cannot be beyond 95 % of them.
     """
-    trained = summary["trained"]
-    if trained["varying_units"] > VARYING * trained["units"]:
+    found = summary["attractors"]
+    judged = {name: judge(found[name]) for name, judge in (("digits", _in_most), ("circles", _together))}
+    judged = {name: word for name, word in judged.items() if word is not None}
+    shown = [name for name, word in judged.items() if word == "shown"]
+    if not judged:
         return NO_ATTRACTOR
-    if not trained["varying_units"]:
-        return "not judged: the same residuals for all inputs"
-    if trained["above"] <= ABOVE_CHANCE * max(trained["shuffled_above"], 0.001):
-        return "not confirmed"
-    low = trained["participation"][0]
-    also = [
-        words
-        for kind, words in (("pixels", "a single pixel"), ("untrained", "the net before training"))
-        if low <= _median(summary[kind], "participation")
-    ]
-    return f"qualified: not more than {' and '.join(also)}" if also else "confirmed"
+    if shown:
+        return "confirmed" if len(shown) == 2 else f"qualified: on {shown[0]} alone"
+    before = [name for name, word in judged.items() if word == "before"]
+    return f"not confirmed: before training, too, on {' and '.join(before)}" if before else "not confirmed"
+
+
+def _in_most(found: Summary) -> str | None:
+    words = []
+    for name in READINGS:
+        trained, untrained = found["trained"][name], found["untrained"][name]
+        if not trained["nets"]:
+            return None
+        if trained["beyond"] > MOST * trained["nets"]:
+            words.append("before" if untrained["beyond"] > FEW * untrained["nets"] else "shown")
+    return "shown" if "shown" in words else words[0] if words else "none"
+
+
+def _together(found: Summary) -> str | None:
+    trained, untrained = (found[kind]["filter"]["p"] for kind in ("trained", "untrained"))
+    if trained is None:
+        return None
+    if trained > LEVEL:
+        return "none"
+    return "before" if untrained <= LEVEL else "shown"
 
 
 def pattern(summary: Summary) -> str:

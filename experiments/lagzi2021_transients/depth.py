@@ -4,7 +4,8 @@ After each epoch the residuals of the last two layers are compared, per unit and
 where they differ by less than the threshold (0.01 in the paper), the last layer goes, and training goes on with what is
 left. The paper stops when the training loss is minimal; we train for a fixed number of epochs with a learning rate that
 ends at 0, so that the loss does not fall any more at the end. Threshold 0 never drops and is the control; so are
-networks that had few layers from the start.
+networks that had few layers from the start, with one matrix or with a matrix for each layer: whether all layers are
+needed is what they say, and the rule does not.
 
 Concentric circles: three units, as in ``circles``, with one matrix for all layers ("shared") or fifteen ("layerwise").
 "late" are networks with one matrix for which the rule acts in the second half of the training alone: what it sees in
@@ -40,7 +41,7 @@ class Config:
     samples: int = 1000
     epochs: int = 200
     fixed: tuple[int, ...] = (1, 2, 3, 5, 8)
-    """Depths of circles networks that keep all layers, beside 15."""
+    """Depths of circles networks that keep all layers, beside 15; of one layer there is but one kind."""
     images: str = "mnist"
     """Or "digits"."""
     pooled: bool = True
@@ -113,7 +114,19 @@ def compute(config: Config, run: Run) -> dict[str, Array]:
             return _images(config, run, threshold)
 
         each.append(run.part(f"images{threshold:g}", images, keep=True))
+
+    def layerwise() -> dict[str, Array]:
+        return _circles(config, run, shared=False, depths=_several(config))
+
+    found |= {
+        f"fixed_layerwise_{name}": value for name, value in run.part("fixed-layerwise", layerwise, keep=True).items()
+    }
     return found | {f"images_{name}": np.stack([one[name] for one in each]) for name in each[0]}
+
+
+def _several(config: Config) -> tuple[int, ...]:
+    """Depths at which a matrix for each layer is not the same as one matrix."""
+    return tuple(depth for depth in config.fixed if depth > 1)
 
 
 def _circles(
@@ -197,7 +210,7 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
             "samples": config.samples,
             **{kind: _numbers(arrays, kind) for kind in KINDS},
         },
-        "fixed": {"depths": config.fixed, "accuracy": arrays["fixed_test_accuracy"]},
+        "fixed": _from_the_start(config, arrays),
         "images": {
             "name": config.images,
             "units": config.units,
@@ -206,6 +219,19 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
             "epochs": config.image_epochs,
             "thresholds": config.image_thresholds,
             **_numbers(arrays, "images"),
+        },
+    }
+
+
+def _from_the_start(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
+    """Accuracy over depth and seed of networks that kept all their layers; those of one layer are in both kinds."""
+    shared, several = arrays["fixed_test_accuracy"], arrays["fixed_layerwise_test_accuracy"]
+    one = [k for k, depth in enumerate(config.fixed) if depth == 1]
+    return {
+        "shared": {"depths": config.fixed, "accuracy": shared},
+        "layerwise": {
+            "depths": (*(config.fixed[k] for k in one), *_several(config)),
+            "accuracy": np.concatenate([shared[one], several]),
         },
     }
 

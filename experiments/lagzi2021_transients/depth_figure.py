@@ -11,6 +11,13 @@ from resdyn.plotting.canvas import COLOURS
 
 Array = NDArray[Any]
 Summary = dict[str, Any]
+FIXED = ("shared", "layerwise")
+MARKS = {
+    "shared": (COLOURS[0], "o"),
+    "images": (COLOURS[0], "o"),
+    "late": (COLOURS[1], "s"),
+    "layerwise": (COLOURS[3], "D"),
+}
 
 
 def figure_of(arrays: dict[str, Array], summary: Summary) -> Figure:
@@ -38,14 +45,18 @@ def figure_of(arrays: dict[str, Array], summary: Summary) -> Figure:
 
 
 def _from_the_start(ax: Any, fixed: Summary) -> None:
-    """Accuracy of networks that had few layers all the time."""
-    depths, accuracy = fixed["depths"], 100 * np.asarray(fixed["accuracy"])
-    ax.plot(np.repeat(depths, accuracy.shape[1]), accuracy.ravel(), "o", color=COLOURS[2], ms=4, alpha=0.6)
-    ax.plot(depths, np.median(accuracy, axis=1), color=COLOURS[2])
-    ax.set_xticks(depths)
+    """Accuracy of networks that had few layers all the time, at equally distant places."""
+    depths = sorted({depth for kind in FIXED for depth in fixed[kind]["depths"]})
+    for k, kind in enumerate(FIXED):
+        accuracy = 100 * np.asarray(fixed[kind]["accuracy"], dtype=float)
+        places = np.array([depths.index(depth) for depth in fixed[kind]["depths"]]) + 0.16 * (k - 0.5)
+        colour, marker = MARKS[kind]
+        ax.plot(np.repeat(places, accuracy.shape[1]), accuracy.ravel(), marker, color=colour, ms=4, alpha=0.6)
+        ax.plot(places, np.median(accuracy, axis=1), color=colour, linewidth=1.5)
+    ax.set_xticks(np.arange(len(depths)), [str(depth) for depth in depths])
     ax.set_xlabel("layers from the start, no rule")
     ax.set_ylabel("test accuracy / %")
-    ax.set_title("circles, one W", fontsize="small")
+    ax.set_title("circles, few layers from the start", fontsize="small")
 
 
 def _course(ax: Any, arrays: dict[str, Array], images: Summary) -> None:
@@ -77,7 +88,7 @@ def _over_thresholds(ax: Any, tables: dict[str, Any], thresholds: Any, name: str
     for k, (kind, table) in enumerate(tables.items()):
         values = np.asarray(table, dtype=float) * (100 if name == "accuracy" else 1)
         shift = 0.16 * (k - (len(tables) - 1) / 2)
-        colour, marker = COLOURS[(0, 1, 3)[k]], "osD"[k]
+        colour, marker = MARKS[kind]
         ax.plot(np.repeat(places + shift, values.shape[1]), values.ravel(), marker, color=colour, ms=4, alpha=0.6)
         ax.plot(places + shift, np.median(values, axis=1), "-", color=colour, linewidth=1.5, label=labels[kind])
     ax.set_xticks(places, [f"{threshold:g}" if threshold else "0 (never)" for threshold in thresholds])

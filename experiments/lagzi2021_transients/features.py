@@ -6,6 +6,9 @@ principal components), and the mean residual of the units that began as pixels, 
 shuffled samples; the net before training, run just as long; and the pixels themselves, since one pixel tells about
 others too.
 
+That net has many attractors. What the paper says is said of networks with one, whose steady residuals are the same for
+all samples: for such nets, on digits and on circles, see ``attracted``.
+
 Ours: "features common to the input dimensions" as these numbers; two bins for residuals, and for pixels in their place,
 four for the pixels that they tell about; steady is after 200 layers; the number of pixels that a unit tells about is
 that of its participation, the squared sum of its information over the sum of squares, over the pixels about which it
@@ -20,7 +23,7 @@ from numpy.typing import NDArray
 
 import resdyn
 from experiments._harness import Run, main
-from experiments.lagzi2021_transients import information, mnist_nets
+from experiments.lagzi2021_transients import attracted, circles, information, mnist_nets
 
 Array = NDArray[Any]
 KINDS = ("trained", "untrained", "pixels")
@@ -44,12 +47,36 @@ class Config:
     """Leading principal components of the pixels: what they have in common."""
     shuffles: int = 10
     seed: int = 0
+    pulls: tuple[float, ...] = (0.0, 0.1, 1.0)
+    """Weights of the penalty that draws nets on digits to one vertex."""
+    nets: int = 8
+    """Seeds of each."""
+    net_epochs: int = 40
+    circles_seeds: int = 24
+    """For each beginning of b, as in ``circles``."""
+    circles_samples: int = 1000
+    circles_epochs: int = 300
+    layers: int = 2000
+    """Until samples of these nets count as at one vertex."""
 
 
 PRESETS = {
-    "smoke": Config("dense-shared-digits-seed0", samples=300, depth=100, batch=300, shuffles=10),
+    "smoke": Config(
+        "dense-shared-digits-seed0",
+        samples=300,
+        depth=100,
+        batch=300,
+        shuffles=10,
+        pulls=(1.0,),
+        nets=2,
+        net_epochs=20,
+        circles_seeds=2,
+        circles_samples=200,
+        circles_epochs=60,
+        layers=500,
+    ),
     "laptop": Config(),
-    "paper": Config(samples=8000, depth=1000, shuffles=50),
+    "paper": Config(samples=8000, depth=1000, shuffles=50, nets=24, circles_seeds=200),
 }
 # a unit in transit may fall into another bin where products are summed in another order
 TOLERANCES = {
@@ -60,6 +87,9 @@ TOLERANCES = {
     "*.shuffled_participation": 0.2,
     "*.common.*": 0.01,
     "pattern.*.correlation": 0.01,
+    # training multiplies rounding: samples change sides
+    "attractors.*.one_vertex.*": 1.0,
+    "attractors.*.accuracy.*": 0.05,
 }
 
 
@@ -97,6 +127,17 @@ def compute(config: Config, run: Run) -> dict[str, Array]:
             return _told(values[kind], values["pixels"], config, own=kind == "pixels")
 
         found |= {f"{kind}_{name}": value for name, value in run.part(f"told-{kind}", told).items()}
+
+    def on_digits() -> dict[str, Array]:
+        return attracted.on_digits(config.nets, config.pulls, config.net_epochs, config.layers, run)
+
+    def on_circles() -> dict[str, Array]:
+        return attracted.on_circles(
+            config.circles_seeds, config.circles_samples, config.circles_epochs, config.layers, run
+        )
+
+    for name, make in (("digits", on_digits), ("circles", on_circles)):
+        found |= {f"{name}_{key}": value for key, value in run.part(f"attracted-{name}", make).items()}
     return found
 
 
@@ -184,7 +225,7 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
     many of these share the unit's information, and the mean over units for shuffled samples; ``common`` the share of
     variance in the leading components of the pixels, the same for shuffled samples, and that which the best single
     pixel explains. ``pattern``: the mean residuals of the units that began as pixels, correlated with the mean image,
-    and the share of shifts of the image with at least this correlation in size.
+    and the share of shifts of the image with at least this correlation in size. ``attractors``: of :func:`_attractors`.
     """
     summary: dict[str, Any] = {
         "network": config.weights,
@@ -193,6 +234,7 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
         "dimensions": len(arrays["varying"]),
         "moved": {kind: arrays[f"{kind}_moved"].mean() for kind in KINDS[:2]},
         "pattern": {kind: _pattern(arrays, kind) for kind in KINDS[:2]},
+        "attractors": {"layers": config.layers, **_attractors(config, arrays)},
     }
     for kind in KINDS:
         vary = arrays[f"{kind}_entropy"] > 0
@@ -215,6 +257,53 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
             },
         }
     return summary
+
+
+def _attractors(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
+    """Nets of which all samples end in one vertex, and how its residuals are related to the input (``attracted``).
+
+    ``one_vertex``: how many of the nets, for each pull, or all; ``on``: the share of units at 1 in each of these.
+    "untrained" are the same nets before training, with the mean over samples of their late residuals.
+    """
+    found: dict[str, Any] = {}
+    for name, groups in (("digits", len(config.pulls)), ("circles", 1)):
+        one = one_vertex(arrays, name)
+        found[name] = {
+            "nets": len(one),
+            "one_vertex": one.reshape(groups, -1).sum(axis=1),
+            "one_vertex_untrained": int((arrays[f"{name}_there_first"] >= circles.MANY).sum()),
+            "accuracy": arrays[f"{name}_accuracy"][one],
+            "on": arrays[f"{name}_steady"][one].mean(axis=1),
+        }
+        for kind in KINDS[:2]:
+            draws = related(arrays, name, kind)
+            found[name][kind] = {reading: attracted.relation(each) for reading, each in draws.items()}
+    found["digits"]["pulls"] = config.pulls
+    return found
+
+
+def one_vertex(arrays: dict[str, Array], name: str) -> Array:
+    """Which nets have all samples at one vertex."""
+    return np.asarray(arrays[f"{name}_there"] >= circles.MANY)
+
+
+def related(arrays: dict[str, Array], name: str, kind: str) -> dict[str, list[Array]]:
+    """Per reading, and net with one vertex, the relation of its steady residuals and those of the null.
+
+    Untrained nets have no vertex as a rule: theirs are means over samples, to two digits.
+    """
+    rows = np.flatnonzero(one_vertex(arrays, name))
+    y, W = np.round(arrays[f"{name}_steady"]), arrays[f"{name}_W"]
+    if kind == "untrained":
+        rows = np.unique(arrays[f"{name}_first"][rows])
+        y, W = np.round(arrays[f"{name}_steady_first"], 2), arrays[f"{name}_W_first"]
+    if name == "circles":
+        return {"filter": [attracted.from_inputs(y[s], W[s]) for s in rows]}
+    images = arrays["digits_images"]
+    return {
+        "pattern": [attracted.pattern(y[s], images) for s in rows],
+        "filter": [attracted.filtered(y[s], W[s], images) for s in rows],
+    }
 
 
 def participation_above(arrays: dict[str, Array], kind: str) -> Array:

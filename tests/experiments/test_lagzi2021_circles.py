@@ -218,8 +218,31 @@ def test_depths_fall_and_thresholds_of_zero_keep_all(smoke):
     assert (arrays["late_depths"][..., : half + 2] == 15).all()
     assert (arrays["late_layers"][-1] < 15).all()
     assert (arrays["fixed_layers"] == 5).all()
+    assert (arrays["fixed_layerwise_layers"] == 5).all()
     # without the rule nothing differs
     assert arrays["late_test_accuracy"][0] == pytest.approx(arrays["shared_test_accuracy"][0])
+
+
+def test_networks_of_few_layers_have_a_matrix_for_each_and_those_of_one_layer_are_of_both_kinds():
+    config = depth.Config(fixed=(1, 2, 5))
+    arrays = {
+        "fixed_test_accuracy": np.array([[0.1], [0.2], [0.3]]),
+        "fixed_layerwise_test_accuracy": np.array([[0.4], [0.5]]),
+    }
+    found = depth._from_the_start(config, arrays)
+    assert found["shared"]["accuracy"].ravel() == pytest.approx([0.1, 0.2, 0.3])
+    assert found["layerwise"]["depths"] == (1, 2, 5)
+    assert found["layerwise"]["accuracy"].ravel() == pytest.approx([0.1, 0.4, 0.5])
+
+
+def test_matrices_of_layers_that_are_not_there_learn_nothing(points):
+    training = Training(3, 2, depth=6, shared=False, bias=-1.0, epochs=2, batch=20, learning_rate=0.05)
+    found = trained(training, *points, (0, 0), depths=np.array([3, 6]))
+    moved = np.abs(found["W"] - found["W_first"]).max(axis=(2, 3))
+    assert (moved[0, 3:] == 0).all()
+    assert moved[0, :3].min() > 1e-3
+    assert moved[1].min() > 1e-3
+    assert found["W_first"][0] == pytest.approx(found["W_first"][1])
 
 
 def test_the_first_drop_is_an_epoch():
@@ -351,16 +374,20 @@ def test_the_depth_rule_must_keep_the_accuracy():
 
 
 def test_variable_weights_keep_all_layers_or_not():
-    def verdict(layers, depths=(1, 5), one=(0.8, 0.9)):
+    def verdict(layers, *accuracy, depths=(1, 5)):
         found = {"thresholds": [0.0, 0.01], "layerwise": rule(layers)}
-        fixed = {"depths": list(depths), "accuracy": [list(one), [1.0, 1.0]]}
+        # what one matrix for all layers does is another question
+        fixed = {"shared": {"depths": [2], "accuracy": [[1.0, 1.0]]}}
+        fixed["layerwise"] = {"depths": depths[: len(accuracy)], "accuracy": accuracy}
         return claims_depth.layerwise_depth_verdict({"start": 15, "circles": found, "fixed": fixed})
 
-    assert verdict((15, 15)) == "confirmed"
-    well = "qualified: the rule keeps all 15, but one layer from the start does as well"
-    assert verdict((15, 15), one=(1.0, 0.999)) == well
-    unknown = "qualified: the rule keeps all 15, whether they are needed was not run"
-    assert verdict((15, 15), depths=(3, 5)) == unknown
+    bad, good = (0.8, 0.9), (1.0, 0.991)
+    assert verdict((15, 15), bad, bad) == "confirmed"
+    assert verdict((15, 15), bad, good) == "qualified: the rule keeps all 15, but 5 from the start do as well"
+    assert verdict((15, 15), good, good) == "qualified: the rule keeps all 15, but 1, 5 from the start do as well"
+    # half a point, of medians
+    assert verdict((15, 15), bad, (1.0, 0.9899)) == "confirmed"
+    assert verdict((15, 15)) == "qualified: the rule keeps all 15, whether they are needed was not run"
     assert verdict((15, 9)) == "qualified: in 1 of 2 networks"
     assert verdict((8, 9)) == "not confirmed"
 
@@ -373,5 +400,6 @@ def test_the_cost_of_the_rule_on_images_is_measured():
     untried = claims_depth.image_depth_verdict({"start": 15, "images": {"thresholds": [0.0]}})
     assert untried == "not judged: threshold 0.01 or its control 0 is not among those tried"
     circles_found = {"circles": {"thresholds": [0.0, 0.02], "layerwise": rule((15, 15))}}
+    fixed = {"layerwise": {"depths": [], "accuracy": []}}
     with pytest.raises(ValueError, match="threshold 0.01 is not among those tried"):
-        claims_depth.layerwise_depth({"start": 15, **circles_found, "fixed": {"depths": [], "accuracy": []}})
+        claims_depth.layerwise_depth({"start": 15, **circles_found, "fixed": fixed})

@@ -7,6 +7,8 @@ import resdyn
 
 torch = pytest.importorskip("torch")
 from experiments.lagzi2021_transients import (  # noqa: E402
+    attracted,
+    circles,
     claims_features,
     claims_mnist,
     claims_mnist_variable,
@@ -299,6 +301,128 @@ def test_a_pixel_about_itself_counts_as_nothing(smoke):
     assert arrays["pixels_entropy"].max() <= 1
 
 
+# --- nets with one attractor -------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("W", "vertex", "share"),
+    [
+        # all help all, so that all come to 1, where rates are -(W 1)
+        ([[1, 0.5], [0.5, 1]], [1, 1], 1.0),
+        # two competitors: whoever is ahead wins, and at (0.5, 0.5) nobody is
+        ([[1, -2], [-2, 1]], [0, 1], 0.75),
+        # a unit that only hinders itself comes to 0 ever more slowly: there is no rate
+        ([[-1, 0], [0, -1]], [0, 0], 0.0),
+    ],
+)
+def test_one_vertex_is_where_all_samples_come_to(W, vertex, share):
+    x = np.array([[0.1, 0.4], [0.0, 0.3], [0.2, 0.9], [0.5, 0.4]])
+    found = attracted.end_of(np.array(W, dtype=float), np.zeros(2), x, 3000)
+    assert np.round(found["steady"]).tolist() == vertex
+    assert found["there"] == share
+
+
+def test_the_penalty_draws_residuals_together_and_leaves_nets_of_other_seeds_alone():
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 10
+    x = rng.uniform(size=(60, 64)) + np.eye(10)[labels].repeat(7, axis=1)[:, :64]
+    spread = {}
+    for pull in (0.0, 1.0):
+        found = attracted.drawn_together(x, labels, (0, 1), pull=pull, epochs=150)
+        (W, b), system = (found["W"][0], found["b"][0]), resdyn.ResidualMap.residual
+        spread[pull] = resdyn.simulate(system(W, b), x, depth=14, save="final").activations[-1].var(axis=0).sum()
+    assert spread[1.0] < 0.5 * spread[0.0]
+    alone = attracted.drawn_together(x, labels, (1,), pull=1.0, epochs=2)
+    together = attracted.drawn_together(x, labels, (0, 1), pull=1.0, epochs=2)
+    assert together["W_first"][1] == pytest.approx(alone["W_first"][0])
+    # single precision, in batches of another size, through Adam, which divides by what may be near 0
+    assert np.abs(together["W"][1] - alone["W"][0]).mean() < 1e-4 * np.abs(alone["W"][0]).mean()
+
+
+def test_nets_on_circles_are_those_of_the_script_on_circles(smoke, smoke_runs):
+    arrays, there = smoke("features").arrays, smoke_runs(circles).arrays
+    assert arrays["circles_W"] == pytest.approx(there["W"][:, 0])
+    assert arrays["circles_accuracy"] == pytest.approx(there["test_accuracy"])
+    # of the same inputs: residuals after as many layers
+    assert arrays["circles_steady"] == pytest.approx(there["y_long"].mean(axis=1), abs=1e-6)
+
+
+def test_correlations_are_the_largest_and_nothing_for_what_is_constant():
+    y = np.array([1.0, 0, 0, 1, 0])
+    features_of = np.array([[[5.0, 2, 2, 5, 2], [0, 0, 0, 0, 1]], [[0, 1, 0, 1, 0], [3, 3, 3, 3, 3]]])
+    assert attracted.largest_correlation(y, features_of) == pytest.approx([1, np.corrcoef(y, [0, 1, 0, 1, 0])[0, 1]])
+    assert attracted.largest_correlation(-y, features_of[:1]) == pytest.approx([1])
+    assert (attracted.largest_correlation(np.full(5, 0.1), features_of) == 0).all()
+
+
+def test_images_are_shifted_around_the_edges():
+    images = np.random.default_rng(0).normal(size=(3, 16))
+    found = attracted.shifted(images)
+    assert found.shape == (16, 3, 16)
+    assert found[0] == pytest.approx(images)
+    assert np.sort(found, axis=-1) == pytest.approx(np.broadcast_to(np.sort(images), found.shape))
+    # by one column
+    assert found[1, 2].reshape(4, 4)[:, 1:] == pytest.approx(images[2].reshape(4, 4)[:, :-1])
+    pixels = np.random.default_rng(1).normal(size=(300, 16)) * np.where(np.arange(16) == 3, 5, 1) + 2
+    mean, deviation, leading = attracted.in_common(pixels)
+    assert (mean, deviation) == (pytest.approx(pixels.mean(axis=0)), pytest.approx(pixels.std(axis=0)))
+    assert np.abs(leading).argmax() == 3
+
+
+def test_planted_relations_are_found_and_chance_is_not():
+    images = attracted.in_common(resdyn.data.digit_images("train").pixels().reshape(-1, 64).astype(float))
+    rng = np.random.default_rng(0)
+    W = rng.normal(size=(12, 64, 64))
+    above = np.quantile(images[1], 0.7)
+    seen = attracted.relation([attracted.pattern((images[1] > above).astype(float), images)] * 2)
+    assert (seen["nets"], seen["beyond"]) == (2, 2)
+    assert seen["mean"] > 0.6 > seen["null"]
+    through = attracted.relation([attracted.filtered((one @ images[2] > 0).astype(float), one, images) for one in W])
+    assert through["beyond"] > 9
+    assert through["p"] < 0.001
+    # a vertex that has nothing to do with images: 5 % of 12 nets, and three of them once in 50 times
+    chance = [(rng.uniform(size=64) < 0.3).astype(float) for _ in W]
+    for found in (
+        attracted.relation([attracted.pattern(y, images) for y in chance]),
+        attracted.relation([attracted.filtered(y, one, images) for y, one in zip(chance, W, strict=True)]),
+    ):
+        assert found["beyond"] < 3
+        assert found["p"] > 0.05
+    assert attracted.relation([]) == {"nets": 0, "beyond": 0, "mean": None, "null": None, "p": None}
+
+
+def test_three_units_are_compared_in_all_their_orders():
+    W = np.array([[2.0, 2, 9], [0.1, -0.1, 9], [-0.1, 0.1, 9]])
+    found = attracted.from_inputs(np.array([1.0, 0, 0]), W)
+    assert len(found) == 6
+    assert found[0] == pytest.approx(1, abs=0.01)
+    # two orders keep the first unit, so that no single network can be beyond 95 % of them
+    assert np.mean(found >= found[0] - 1e-12) == pytest.approx(1 / 3)
+    assert attracted.relation([found])["beyond"] == 0
+    # of 3⁵ cases one has all
+    assert attracted.relation([found] * 5)["p"] == pytest.approx(1 / 243, abs=0.003)
+
+
+def test_only_nets_with_one_vertex_are_judged_and_each_untrained_one_counts_once():
+    rng = np.random.default_rng(0)
+    arrays = {
+        "digits_there": np.array([1.0, 0.5, 0.995, 1.0]),
+        "digits_first": np.array([0, 1, 0, 1]),
+        "digits_steady": rng.uniform(size=(4, 64)),
+        "digits_W": rng.normal(size=(4, 64, 64)),
+        "digits_steady_first": rng.uniform(size=(2, 64)),
+        "digits_W_first": rng.normal(size=(2, 64, 64)),
+        "digits_images": rng.normal(size=(3, 64)),
+    }
+    trained, untrained = (features.related(arrays, "digits", kind) for kind in ("trained", "untrained"))
+    assert (len(trained["pattern"]), len(untrained["filter"])) == (3, 2)
+    vertex = np.round(arrays["digits_steady"][3])
+    assert trained["pattern"][2] == pytest.approx(attracted.pattern(vertex, arrays["digits_images"]))
+    # rounding noise of residuals that are all at 1 is no pattern
+    arrays["digits_steady"][0] = 1 - 1e-4 * rng.uniform(size=64)
+    assert (features.related(arrays, "digits", "trained")["pattern"][0] == 0).all()
+
+
 # --- verdicts, from made-up numbers ------------------------------------------------------------------
 
 
@@ -427,27 +551,49 @@ def test_more_saturation_is_against_shared_weights(trained, shared, verdict):
     assert claims_mnist_variable.saturation_verdict(summary) == verdict
 
 
+def judged(beyond=(0, 0), untrained=(0, 0), p=(0.5, 0.5), nets=8, networks=5):
+    digits = {
+        kind: {
+            name: {"nets": nets, "beyond": each[k], "mean": 0.1, "null": 0.1}
+            for k, name in enumerate(("pattern", "filter"))
+        }
+        for kind, each in (("trained", beyond), ("untrained", untrained))
+    }
+    on_circles = {
+        kind: {"filter": {"nets": networks, "beyond": 0, "mean": 0.1, "null": 0.1, "p": each if networks else None}}
+        for kind, each in zip(("trained", "untrained"), p, strict=True)
+    }
+    return {"attractors": {"layers": 2000, "digits": digits, "circles": on_circles}}
+
+
 @pytest.mark.parametrize(
-    ("above", "low", "pixels", "untrained", "varying", "verdict"),
+    ("changes", "verdict"),
     [
-        (0.3, 18, 15, 12, 5, "confirmed"),
-        (0.3, 18, 20, 12, 5, "qualified: not more than a single pixel"),
-        (0.3, 18, 20, 19, 5, "qualified: not more than a single pixel and the net before training"),
-        (0.3, 18, 15, None, 5, "confirmed"),
-        (0.3, 18, 15, 12, 50, "not judged: no attractor network"),
-        (0.005, 18, 15, 12, 50, "not judged: no attractor network"),
-        (0.0, 0, 15, 12, 0, "not judged: the same residuals for all inputs"),
-        (0.005, 18, 15, 12, 5, "not confirmed"),
+        ({}, "not confirmed"),
+        # half of the nets are not most of them
+        ({"beyond": (4, 1)}, "not confirmed"),
+        ({"beyond": (0, 5), "p": (0.01, 0.3)}, "confirmed"),
+        ({"beyond": (5, 5), "untrained": (2, 1), "p": (0.01, 0.3)}, "confirmed"),
+        ({"beyond": (5, 0), "untrained": (1, 8)}, "qualified: on digits alone"),
+        ({"p": (0.05, 0.051)}, "qualified: on circles alone"),
+        ({"beyond": (8, 0), "untrained": (2, 0)}, "not confirmed: before training, too, on digits"),
+        ({"p": (0.01, 0.02)}, "not confirmed: before training, too, on circles"),
+        ({"nets": 0, "p": (0.01, 0.3)}, "qualified: on circles alone"),
+        ({"networks": 0, "beyond": (8, 8)}, "qualified: on digits alone"),
+        ({"networks": 0}, "not confirmed"),
+        ({"networks": 0, "nets": 0}, "not judged: no attractor network"),
     ],
 )
-def test_common_features_are_more_than_all_controls(above, low, pixels, untrained, varying, verdict):
-    trained = {"above": above, "shuffled_above": 0.001, "participation": [low, 20, 22]}
-    summary = {
-        "trained": trained | {"units": 100, "varying_units": varying},
-        "pixels": {"participation": [1, pixels, 30]},
-        "untrained": {"participation": None if untrained is None else [1, untrained, 30]},
-    }
-    assert claims_features.common_features_verdict(summary) == verdict
+def test_common_features_are_beyond_chance_in_most_nets_and_not_before_training(changes, verdict):
+    assert claims_features.common_features_verdict(judged(**changes)) == verdict
+
+
+def test_where_no_net_has_one_vertex_the_row_says_so(smoke):
+    found = judged(nets=0, networks=0)["attractors"]
+    found["digits"] |= {"nets": 4, "pulls": (0.0, 1.0), "one_vertex": [0, 0], "accuracy": [], "on": []}
+    found["circles"] |= {"nets": 6, "one_vertex": [0]}
+    words = claims_features.common_features({**smoke("features").summary, "attractors": found})
+    assert "in 0, 0 of 2 nets; circles: one vertex in 0 of 6 networks; besides" in words
 
 
 def test_every_claim_can_be_said_from_a_smoke_run(smoke):
