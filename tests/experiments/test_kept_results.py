@@ -49,3 +49,9 @@ def test_the_tables_say_what_the_report_says(paper):
     for path in claims.pages(paper):
         table = claims.FORMS[path.suffix](claims.rows(paper, results=None))
         assert claims.table_in(path) == table, f"run: python -m experiments report --write ({path.name})"
+
+
+@pytest.mark.parametrize("paper", papers())
+def test_a_row_can_be_taken_in_at_one_look(paper):
+    long = {row.claim: len(row.ours) for row in claims.rows(paper, results=None) if len(row.ours) > claims.LONGEST}
+    assert long == {}, "say the rest in details="
