@@ -91,9 +91,13 @@ def marked(distances: Mapping[str, Any], factors: Any = ()) -> str:
         return "confirmed"
     if max(medians) >= MARKED:
         return "qualified"
-    changes = medians_over_units(np.exp(abs(np.log(np.asarray(factors, dtype=float)))))
-    tails = bool(changes) and min(changes) >= MARKED_LARGEST
+    tails = bool(changes(factors)) and min(changes(factors)) >= MARKED_LARGEST
     return "qualified: the largest values, not the bulk" if tails else "not confirmed"
+
+
+def changes(factors: Any) -> list[float]:
+    """By how much the largest value of the median unit grows or shrinks, at each scale; never below 1."""
+    return medians_over_units(np.exp(abs(np.log(np.asarray(factors, dtype=float)))))
 
 
 def medians_over_units(distances: Any) -> list[float]:

@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from experiments._harness.claims import NOT_RUN
-from experiments._harness.spreads import between
 
 Attacks = Mapping[str, Mapping[str, Any]]
 
@@ -87,100 +86,3 @@ def title_of(words: str) -> str:
     """An attack as a reader knows it: "PGD, ℓ2 radius 0.1"; pixels are between 0 and 1."""
     method, norm, radius = words.split()
     return f"{method.upper()}, {'ℓ2' if norm == 'l2' else 'ℓ∞'} radius {radius}"
-
-
-def _with(median: float, quartiles: list[float], digits: int = 2) -> str:
-    low, high = quartiles
-    return f"{median:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
-
-
-def _each(attacks: Attacks, words: Callable[[Mapping[str, Any]], str]) -> str:
-    return "; ".join(f"{name}: {words(n)}" for name, n in attacks.items())
-
-
-def last_units(attacks: Attacks) -> list[int]:
-    """They are those of the network, whatever the attack."""
-    units: list[int] = next(iter(attacks.values()))["last_units"]
-    return units
-
-
-def jump_measured(attacks: Attacks, images: int) -> str:
-    """The last unit's gains and their ratio; where the largest gain is, at random too; where the excess comes from."""
-    if not attacks:
-        return "—"
-    units, rows = last_units(attacks), list(attacks.values())
-
-    def of(n: Mapping[str, Any]) -> str:
-        over = " and ".join(f"{value:.2f}" for value in n["jump"]["over_stage"][:-1])
-        before = f", {over} in unit{'s' * (len(units) > 2)} {', '.join(map(str, units[:-1]))}" if over else ""
-        return (
-            f"gain {_with(n['adversarial']['last_gain'], n['adversarial']['gain_quartiles'][-1])} against "
-            f"{_with(n['random']['last_gain'], n['random']['gain_quartiles'][-1])}, their ratio "
-            f"{_with(n['jump']['over_stage'][-1], n['jump']['over_stage_quartiles'][-1])} times that of the units "
-            f"before in the stage{before}"
-        )
-
-    last = f"unit {units[0]}" if len(units) == 1 else f"units {units[0]} to {units[-1]}"
-    largest = [100 * n[kind]["largest_of_stage_in_last"] for kind in ("adversarial", "random") for n in rows]
-    k = len(rows)
-    ratio = [100 * n["jump"]["largest_of_stage_in_last"] for n in rows]
-    elsewhere = sorted({n["adversarial"]["largest_gain_at"] for n in rows} - set(units))
-    # the largest of all gains, where it is not among the last units
-    other = [n["adversarial"]["largest_gain"] for n in rows if n["adversarial"]["largest_gain_at"] in elsewhere]
-    there = f"; unit {', '.join(map(str, elsewhere))} has {between(other, 2)}" if elsewhere else ""
-    parts = {name: [100 * n["excess"]["parts"][name]["share"] for n in rows] for name in rows[0]["excess"]["parts"]}
-    return (
-        f"unit {units[-1]}, adversarial against random, median over {images} images [quartiles]: "
-        f"{_each(attacks, of)}. The largest gain of the stage is in {last} for {between(largest[:k])} % of the images, "
-        f"{between(largest[k:])} % at random; the largest ratio for {between(ratio)} % "
-        f"({100 * rows[0]['jump']['by_chance']:.0f} % by chance){there}. Of the excess at the "
-        f"pooled features (logarithm) {between(parts['stem'])} % come from the stem, {between(parts['before_last'])} % "
-        f"from the units up to {units[0] - 1}, {between(parts['last'])} % from {last}, {between(parts['pooling'])} % "
-        "from pooling"
-    )
-
-
-def relative_measured(attacks: Attacks, images: int) -> str:
-    """Of the last unit."""
-    if not attacks:
-        return "—"
-
-    def of(n: Mapping[str, Any]) -> str:
-        row = n["adversarial"]
-        return (
-            f"{_with(row['last_relative_gain'], row['relative_gain_quartiles'][-1])}, "
-            f"{_with(row['relative_over_stage'][-1], row['relative_over_stage_quartiles'][-1])} times that of the "
-            "units before in the stage"
-        )
-
-    return (
-        f"unit {last_units(attacks)[-1]}, gain over that of the state, median over {images} images [quartiles]: "
-        f"{_each(attacks, of)}"
-    )
-
-
-def random_measured(attacks: Attacks, images: int) -> str:
-    """Of the last unit, for lengths like each attack's."""
-    if not attacks:
-        return "—"
-
-    def of(n: Mapping[str, Any]) -> str:
-        row = n["random"]
-        return (
-            f"{_with(row['last_gain'], row['gain_quartiles'][-1])}, relative to the state "
-            f"{_with(row['last_relative_gain'], row['relative_gain_quartiles'][-1])}"
-        )
-
-    state = next(iter(attacks.values()))["state_gain"][-1]
-    return (
-        f"unit {last_units(attacks)[-1]}, gain of random perturbations as long as those of each attack, median over "
-        f"{images} images [quartiles]: {_each(attacks, of)}; the state grows by {state:.2f}"
-    )
-
-
-def excess_measured(attacks: Attacks, images: int) -> str:
-    """Ratios of sizes."""
-    if not attacks:
-        return "—"
-    ratios = _each(attacks, lambda n: _with(n["excess"]["pooled"], n["excess"]["pooled_quartiles"], 1))
-    return f"ratio of sizes, median over {images} images [quartiles]: {ratios}"

@@ -14,6 +14,8 @@ from experiments._harness.experiment import experiments_in
 from experiments.rothauge2019_linearization import claims as ours
 from experiments.rothauge2019_linearization import (
     claims_sparsity,
+    claims_stages,
+    claims_units,
     judging,
     linearized,
     matching,
@@ -245,10 +247,12 @@ def unit(**changes):
 )
 def test_most_ones_in_one_reading_alone_are_a_qualification(after, verdict):
     summary = {"units": [unit(**after)] * 3}
-    assert ours.ones_verdict(summary) == ours.near_ones_verdict(summary) == verdict
+    assert claims_units.ones_verdict(summary) == claims_units.near_ones_verdict(summary) == verdict
     most = 3 if not after else 0
-    assert f"after the last activation {after.get('exact', 0.6):.2f}" in ours.ones(summary)
-    assert f"most in {most} of 3 units" in ours.near_ones(summary).split("after")[1]
+    assert f"60 % [60, 60] before the last ReLU, {100 * after.get('exact', 0.6):.0f} %" in claims_units.ones(summary)
+    assert f"more than half in 3 and {3 if not after else 0} of 3 units" in claims_units.near_ones(summary)
+    assert f"after the last activation {after.get('exact', 0.6):.2f}" in claims_units.ones_details(summary)
+    assert f"most in {most} of 3 units" in claims_units.near_ones_details(summary).split("after")[1]
 
 
 @pytest.mark.parametrize(
@@ -290,7 +294,9 @@ def test_ones_come_from_sparsity_where_almost_all_that_are_found_are_forced(unit
     summary = {"networks": {"resnet56-4bfd9763": {"before": dict(enumerate(units)), "after": {}}}}
     claim = claims_sparsity.SPARSITY
     assert claim.verdict(summary) == verdict
-    assert "ones are forced in" in claim.measured({"networks": {"resnet56-4bfd9763": {"before": {"1": places(5, 3)}}}})
+    few = {"networks": {"resnet56-4bfd9763": {"before": {"1": places(5, 3)}, "after": {}}}}
+    assert "3 of 5 exact ones are forced (60.00 %); found − forced between 2 and 2" in claim.measured(few)
+    assert "ones are forced in 1 of 1 units" in claim.details(few)
     assert claims_sparsity.OF_NETWORKS[0].measured(summary) is None
 
 
@@ -316,16 +322,17 @@ def test_places_force_more_than_numbers_where_active_units_crowd(smoke):
 )
 def test_slight_differences_between_images_are_few_points_of_mass(changes, few, many):
     other = unit(**changes)
-    assert ours.spread_verdict({"units": [unit()] * 3 + [other]}) == few
+    assert claims_units.spread_verdict({"units": [unit()] * 3 + [other]}) == few
     other["before"] = other["after"]
-    assert ours.spread_verdict({"units": [other] * 3}) == many
-    assert ("not slight in 3" in ours.spread_between_images({"units": [other] * 3})) == (many != "confirmed")
+    assert claims_units.spread_verdict({"units": [other] * 3}) == many
+    assert ("not slight in 3" in claims_units.spread_details({"units": [other] * 3})) == (many != "confirmed")
 
 
 def test_spreads_of_two_images_and_of_ten_stand_apart():
-    words = ours.spread_between_images({"units": [unit(), unit(images=2)]})
+    words = claims_units.spread_details({"units": [unit(), unit(images=2)]})
     assert "after, 1 units of 10 images" in words
     assert "after, 1 units of 2 images" in words
+    assert "1 ± 1.0 [1.0, 1.0] points" in claims_units.spread_between_images({"units": [unit(), unit(images=2)]})
 
 
 @pytest.mark.parametrize(
@@ -348,17 +355,21 @@ def test_marked_changes_are_a_quarter_in_every_variant_at_every_scale_or_in_the_
                 "largest": list(largest),
                 "between_images": 0.03,
             }
-            for variant, distance in zip(ours.VARIANTS, distances, strict=True)
+            for variant, distance in zip(claims_units.VARIANTS, distances, strict=True)
         }
 
     summary = {"scales": [1.0, 4.0, 0.5], "units": [{"skip_scale": variants(lambda d: d)}] * 2}
-    assert ours.scaled_verdict("skip_scale")(summary) == verdict
-    words = ours.scaled("skip_scale")(summary)
-    assert f"largest value {largest[1]:.1f} [{largest[1]:.1f}, {largest[1]:.1f}] (×4)" in words
+    assert claims_units.scaled_verdict("skip_scale")(summary) == verdict
+    words = claims_units.scaled_details("skip_scale")(summary)
+    assert f"Largest value {largest[1]:.1f} [{largest[1]:.1f}, {largest[1]:.1f}] (×4)" in words
     assert f"before, masks held {distances[0]:.2f}" in words
+    short = claims_units.scaled("skip_scale")(summary)
+    assert f"{distances[0]:.2f} [{distances[0]:.2f}, {distances[0]:.2f}] before the last ReLU" in short
+    # the largest values are asked where the bulk stays, and only then
+    assert ("largest value by factors" in short) == (max(distances) < judging.MARKED)
     # one scale that changes little is a qualification
     summary["units"] = [{"skip_scale": variants(lambda d: 0.01)}] * 2
-    assert ours.scaled_verdict("skip_scale")(summary) == verdict.replace("confirmed", "qualified").replace(
+    assert claims_units.scaled_verdict("skip_scale")(summary) == verdict.replace("confirmed", "qualified").replace(
         "not qualified", "not confirmed"
     )
 
@@ -385,8 +396,13 @@ def test_the_order_of_projections_is_judged_image_by_image(low, verdict):
         "at_random": {"leading": 0.005},
     }
     summary = {"units": [last], "k": 10, "images": 24}
-    assert ours.projections_verdict(summary) == f"measured: {verdict}"
-    assert "pgd l2 0.5 0.300 [0.200, 0.400] against 0.100 [0.050, 0.200], more for 80 %" in ours.projections(summary)
+    assert claims_stages.projections_verdict(summary) == f"measured: {verdict}"
+    assert (
+        "pgd l2 0.5 0.300 [0.200, 0.400] against 0.100 [0.050, 0.200], more for 80 %"
+        in claims_stages.projections_details(summary)
+    )
+    words = "30.0 % of adversarial perturbations, 10.0 % of random ones; more for 80 % of 24 images; means, 1 unit, 2"
+    assert words in claims_stages.projections(summary)
 
 
 def test_no_row_of_stages_has_a_share_that_quadrature_cannot_give():
@@ -404,9 +420,12 @@ def test_no_row_of_stages_has_a_share_that_quadrature_cannot_give():
         "largest": [3.0, 2.0],
         "largest_quartiles": [2.5, 3.5],
     }
-    words = ours.stages({"stages": [stage]})
+    words = claims_stages.stages_details({"stages": [stage]})
     assert "above 1: 0.58 ± 0.04 [0.57, 0.59]" in words
     assert "within 0.01 of 1 not known, zero at least 0.20" in words
+    assert "in stages 1: 58 ± 4 % (their middle units 40 %); largest value 3.0 [2.5, 3.5]" in claims_stages.stages(
+        {"stages": [stage]}
+    )
 
 
 def test_every_claim_can_be_said_from_a_smoke_run(smoke):
@@ -414,6 +433,7 @@ def test_every_claim_can_be_said_from_a_smoke_run(smoke):
         summary = smoke(claim.script).summary
         # rows on sparsity are of single networks, and no row is of the one for smoke runs
         assert bool(claim.measured(summary)) == (claim.script != "sparsity")
+        assert isinstance(claim.details(summary), str)
         assert claim.verdict(summary)
     assert {experiment.name for experiment in experiments_in(PAPER)} >= set(SCRIPTS)
 

@@ -13,7 +13,9 @@ from experiments._harness.experiment import Experiment
 from experiments._harness.running import Run
 from experiments.rothauge2019_linearization import (
     activity,
+    claims_beyond,
     claims_networks,
+    claims_perturbations,
     following,
     gains,
     judging,
@@ -32,6 +34,7 @@ SCRIPTS = {
     for module in (perturbations, other_networks, through_training, transformer)
 }
 
+CLAIMS = (*claims_perturbations.CLAIMS, *claims_networks.CLAIMS, *claims_beyond.CLAIMS)
 
 KEPT = [
     (name, preset)
@@ -48,10 +51,11 @@ def test_something_is_kept():
 @pytest.mark.parametrize(("name", "preset"), KEPT)
 def test_claims_can_be_judged_by_what_is_kept(name, preset):
     summary = json.loads(Experiment(SCRIPTS[name]).kept(preset, ".json").read_text())["summary"]
-    for claim in claims_networks.CLAIMS:
+    for claim in CLAIMS:
         if claim.script == name and preset in claim.presets:
             assert claim.measured(summary)
             assert claim.verdict(summary)
+            assert claim.details(summary) or claim.verdict(summary) == NOT_RUN
 
 
 # --- perturbations -------------------------------------------------------------------------------
@@ -480,12 +484,18 @@ def test_random_perturbations_that_do_not_jump_at_all():
     assert judging_perturbations.no_jump_at_random(attacks) == "confirmed"
 
 
-def test_all_attacks_are_in_the_words():
-    summary = {"images": 100, "attacks": {"pgd l2 0.1": of_attack(), "fgsm linf 8/255": of_attack(at=2)}}
-    for claim in claims_networks.PERTURBATIONS:
-        words = claim.measured(summary)
-        assert all(part in words for part in ("pgd l2 0.1", "fgsm linf 8/255", "100 images")), claim.key
-    assert "unit 2 has" in claims_networks.PERTURBATIONS[0].measured(summary)
+def test_all_attacks_are_in_the_details_and_their_range_in_the_row():
+    summary = {"images": 100, "attacks": {"pgd l2 0.1": of_attack(), "fgsm linf 8/255": of_attack(1.05, at=2)}}
+    for claim in claims_perturbations.CLAIMS:
+        details = claim.details(summary)
+        assert all(part in details for part in ("pgd l2 0.1", "fgsm linf 8/255", "100 images")), claim.key
+        assert claim.measured(summary).endswith("medians [quartiles], 100 images, 2 attacks")
+    jump, relative, random, excess = (claim.measured(summary) for claim in claims_perturbations.CLAIMS)
+    assert "unit 2 has" in claims_perturbations.CLAIMS[0].details(summary)
+    assert "1.05–1.40 [1.20, 2.00] times units before; largest gain in units 2, 27; excess 60 % from unit 27" in jump
+    assert "1.10 [1.10, 2.00], 1.30 [1.10, 2.00] times units before" in relative
+    assert "1.20 [1.15, 2.00] times units before; relative to the state 0.90 [0.85, 2.00]" in random
+    assert "size 10.0 [9.0, 11.0] times" in excess
 
 
 # --- rows ----------------------------------------------------------------------------------------
@@ -509,7 +519,7 @@ def of_net(*units, scaling=None, accuracy=0.9):
 
 
 def row(key):
-    return {claim.key: claim for claim in claims_networks.CLAIMS}[key]
+    return {claim.key: claim for claim in CLAIMS}[key]
 
 
 @pytest.mark.parametrize(
@@ -533,7 +543,8 @@ def test_scaling_is_judged_by_the_distance_of_the_distributions():
     summary = {"networks": {"resnet20-cifar10-seed0": of_net(of_unit(), scaling=scaling)}}
     assert row("preresnet20-skip-scaling").verdict(summary) == "confirmed"
     assert row("preresnet20-weight-scaling").verdict(summary) == "not confirmed"
-    assert "unit 8 alone at one image" in row("preresnet20-skip-scaling").measured(summary)
+    assert "unit 8 alone at one image" in row("preresnet20-skip-scaling").details(summary)
+    assert "0.60 [0.60, 0.60] in both readings; unit 8" in row("preresnet20-skip-scaling").measured(summary)
 
 
 def test_images_differ_slightly_where_they_do_in_all_units():
@@ -544,19 +555,22 @@ def test_images_differ_slightly_where_they_do_in_all_units():
     assert row("preresnet20-images-differ-slightly").verdict(summary) == "qualified"
 
 
-def test_a_net_that_a_summary_has_not_is_not_run_and_the_best_other_stands_beside_it():
+def test_a_net_that_a_summary_has_not_is_not_run_and_others_stand_for_it():
     nets = {
         f"resnet20-cifar10-seed{k}": of_net(of_unit(), accuracy=accuracy) for k, accuracy in enumerate((0.9, 0.917))
     }
-    for claim in claims_networks.OTHER_NETWORKS:
+    for claim in claims_networks.CLAIMS:
         assert claim.verdict({"networks": {}}) == NOT_RUN
         assert claim.measured({"networks": {}}) == "—"
-    for claim in claims_networks.OTHER_NETWORKS:
+    for claim in claims_networks.CLAIMS:
         if claim.key.startswith("preresnet110"):
             assert claim.presets == ("laptop", "resnet110")
             assert claim.verdict({"networks": nets}) == NOT_RUN
-            assert "resnet20-cifar10-seed1" in claim.measured({"networks": nets})
-            assert "depth 20, accuracy 91.7 %" in claim.measured({"networks": nets})
+            shown = claim.key.replace("110", "20", 1)
+            assert claim.measured({"networks": nets}) == (
+                f"not run; see {shown}: 2 nets of depth 20, accuracy 90.0–91.7 %"
+            )
+            assert claim.details({"networks": nets}) == ""
         elif claim.key.startswith("in-"):
             assert claim.verdict({"networks": nets}) == NOT_RUN
 
@@ -566,15 +580,17 @@ def test_rows_need_not_both_kinds_of_units(damping):
     undamped = {"atom": 0.6, "above_one": 0.2, "largest": 2.0} if damping else of_unit()["undamped"]
     unit = of_unit(damping=damping, undamped=undamped, median=None)
     summary = {"networks": {"in-resnet20-cifar10-seed0": of_net(unit), "lambda-in-resnet20-x": of_net(unit)}}
-    for claim in claims_networks.OTHER_NETWORKS:
+    for claim in claims_networks.CLAIMS:
         assert claim.measured(summary)
         assert claim.verdict(summary)
+    learned = "at |1 − λ|: 60 % [60, 60]; at 1 without damping: 60 % [60, 60], 0.00 points apart at most"
+    assert row("in-resnet20-damping").measured(summary).startswith(learned if damping else "λ > 0 was learned in none")
 
 
 def test_keys_of_rows_are_unique_and_all_statements_on_units_are_made_of_preresnet20():
-    keys = [claim.key for claim in claims_networks.CLAIMS]
+    keys = [claim.key for claim in CLAIMS]
     assert len(keys) == len(set(keys))
-    assert {f"preresnet20-{claim.key}" for claim in claims_networks.PERTURBATIONS} <= set(keys)
+    assert {f"preresnet20-{claim.key}" for claim in claims_perturbations.CLAIMS} <= set(keys)
 
 
 @pytest.mark.parametrize(
@@ -607,4 +623,4 @@ def test_ones_come_about_where_they_do_in_every_training(ends, verdict):
         words: {"of_repeats": [{"exact_ones_before": [0.0, end]} for end in of_repeats]}
         for words, of_repeats in ends.items()
     }
-    assert claims_networks._training_verdict({"runs": runs}) == verdict
+    assert claims_beyond._training_verdict({"runs": runs}) == verdict
