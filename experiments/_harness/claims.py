@@ -132,6 +132,10 @@ def _row(claim: Claim, scripts: dict[str, Experiment], key: str, results: Path |
             details = claim.details(summary) if claim.details else ""
         except Exception as error:
             ours, verdict, details = f"{type(error).__name__}: {error}", CANNOT_BE_JUDGED, ""
+        if verdict == NOT_RUN:
+            # what was run says only what stands beside the claim: the next preset would judge it
+            larger = claim.presets[claim.presets.index(preset) + 1 :]
+            return Row(*head, ours, NOTHING, NOT_RUN, command=command((*larger, preset)[0]))
         return Row(*head, ours, words, verdict, details, command(preset), run_in_words(found.origin))
     first = next(preset for preset in (*claim.presets[1:], *claim.presets) if preset != "smoke")
     return Row(*head, _beside(claim, experiment, results) or NOTHING, NOTHING, NOT_RUN, command=command(first))

@@ -614,6 +614,14 @@ def test_a_row_that_was_not_run_says_what_stands_beside_it(root):
     assert judged(root, asked)[0].cells[3:5] == ("36", "huge")
 
 
+def test_a_run_that_cannot_judge_a_claim_leaves_it_to_the_next_preset(root):
+    finished(script(root), "laptop")
+    text = "Claim('a', 'A', 'so', 'squares', lambda s: 'another one', lambda s: 'not run', details=str)"
+    (row,) = judged(root, text)
+    assert row.cells[3:] == ("another one", "—", "not run")
+    assert row.below == ["python -m experiments.toy1999_squares.squares --preset paper"]
+
+
 def test_commands_take_keys_of_papers_and_refuse_what_is_not_there(root, capsys):
     script(root)
     with pytest.raises(SystemExit, match="no script of toy1999 has a preset 'lptop'; there are smoke, laptop, paper"):
