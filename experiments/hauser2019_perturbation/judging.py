@@ -128,14 +128,34 @@ def listed(values: Sequence[float]) -> str:
     return ", ".join(f"{value:g}" for value in values)
 
 
+def number(n: int, one: str) -> str:
+    """As in "1 net", "3 nets"."""
+    return f"{n} {one}{'s' * (n > 1)}"
+
+
+def exponent(law: Law) -> str:
+    """With its interval, if it has one."""
+    if law["interval"] is None:
+        return sign(law["exponent"])
+    return f"{sign(law['exponent'])} [{sign(law['interval'][0])}, {sign(law['interval'][1])}]"
+
+
+def spread_over(depths: Sequence[int], law: Law) -> str:
+    """What the interval of an exponent is."""
+    return f"{len(depths)} depths, no interval" if law["interval"] is None else f"95 %, t over {len(depths)} depths"
+
+
+def of_seeds(law: Law) -> str:
+    """The exponents of single seeds, least and most."""
+    return f"{sign(min(law['by_seed']))} to {sign(max(law['by_seed']))}"
+
+
 def law_in_words(law: Law) -> str:
     """An exponent, its interval and those of single seeds."""
-    words = f"exponent {sign(law['exponent'])}"
+    words = f"exponent {exponent(law)}"
     if law["interval"] is not None:
-        words += f" [{sign(law['interval'][0])}, {sign(law['interval'][1])}] (95 %, t over depths)"
-    if len(law["by_seed"]) > 1:
-        words += f", single seeds {sign(min(law['by_seed']))} to {sign(max(law['by_seed']))}"
-    return words
+        words += " (95 %, t over depths)"
+    return f"{words}, single seeds {of_seeds(law)}" if len(law["by_seed"]) > 1 else words
 
 
 def over_depths(depths: Sequence[int], law: Law) -> str:

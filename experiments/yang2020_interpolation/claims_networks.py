@@ -6,23 +6,8 @@ where the spread over three seeds or more allows it (:func:`comparing.improvemen
 
 from experiments._harness import Claim
 from experiments._harness.claims import BEYOND, IN_WORDS
-from experiments.yang2020_interpolation.judging_networks import (
-    Words,
-    attacks,
-    attacks_verdict,
-    clean,
-    clean_verdict,
-    directions,
-    directions_verdict,
-    landscape,
-    landscape_verdict,
-    learned,
-    learned_verdict,
-    noise,
-    noise_verdict,
-    other_data,
-    other_data_verdict,
-)
+from experiments.yang2020_interpolation import judging_landscape as landscapes
+from experiments.yang2020_interpolation import judging_networks as judging
 
 RESNETS = ("smoke", "laptop", "paper", "paper-110")
 RESNEXTS = ("laptop-resnext", "paper-resnext")
@@ -30,6 +15,8 @@ TITLES = {"in": "In-ResNet", "lambda-in": "λ-In-ResNet"}
 NOT_TRAINED = (
     "needs nets that python -m experiments.train --plan laptop --only resnext29-4x4 in-resnext29-4x4 trains, hours"
 )
+NOT_KNOWN = "not known to us"
+PUBLIC_CODE = "so in the public code, numbers not known"
 
 
 def _of_kind(kind: str, name: str) -> tuple[Claim, ...]:
@@ -37,63 +24,72 @@ def _of_kind(kind: str, name: str) -> tuple[Claim, ...]:
         Claim(
             f"{kind}-clean",
             f"{name} and ResNet of equal size: accuracy on clean images",
-            "not known to us",
+            NOT_KNOWN,
             "training",
-            clean(kind),
-            clean_verdict(kind),
+            judging.clean(kind),
+            judging.clean_verdict(kind),
             RESNETS,
+            details=judging.clean_details(kind),
         ),
         Claim(
             f"{kind}-noise",
             f"{name} is more accurate than the ResNet under stochastic noise",
             IN_WORDS,
             "noise",
-            noise(kind),
-            noise_verdict(kind),
+            judging.noise(kind),
+            judging.noise_verdict(kind),
             RESNETS,
+            details=judging.noise_details(kind),
         ),
         Claim(
             f"{kind}-noise-own-standard",
             f"{name}: the same, noisy images standardised by their own mean and deviation",
-            "so in the public code, numbers not known",
+            PUBLIC_CODE,
             "noise",
-            noise(kind, "images"),
-            noise_verdict(kind, "images"),
+            judging.noise(kind, "images"),
+            judging.noise_verdict(kind, "images"),
             RESNETS,
+            details=judging.noise_details(kind, "images"),
         ),
         Claim(
             f"{kind}-attacks",
-            f"{name} is more accurate than the ResNet under adversarial attack",
+            f"{name} is more accurate than the ResNet under adversarial attack (mean over radii)",
             IN_WORDS,
             "attacks",
-            attacks(kind),
-            attacks_verdict(kind),
+            judging.attacks(kind),
+            judging.attacks_verdict(kind),
             RESNETS,
+            details=judging.attacks_details(kind),
         ),
         Claim(
             f"{kind}-attacks-from-start",
             f"{name}: the same under PGD whose ball is centred on the random start",
-            "so in the public code, numbers not known",
+            PUBLIC_CODE,
             "attacks",
-            attacks(kind, ("pgd-start",)),
-            attacks_verdict(kind, ("pgd-start",)),
+            judging.attacks(kind, ("pgd-start",)),
+            judging.attacks_verdict(kind, ("pgd-start",)),
             RESNETS,
+            details=judging.attacks_details(kind, ("pgd-start",)),
         ),
         Claim(
             f"{kind}-landscape",
-            f"{name}: the loss rises less along the attack direction",
+            f"{name}: the loss rises less than the ResNet's along the attack direction",
             IN_WORDS,
             "landscape",
-            landscape(kind),
-            landscape_verdict(kind),
+            landscapes.landscape(kind),
+            landscapes.landscape_verdict(kind),
             RESNETS,
+            details=landscapes.landscape_details(kind),
         ),
     )
 
 
-def _of_resnext(script: str, what: str, paper: str, measured: Words, verdict: Words) -> Claim:
-    key = f"resnext-{script}"
-    return Claim(key, f"In-ResNeXt and ResNeXt: {what}", paper, script, measured, verdict, RESNEXTS, NOT_TRAINED)
+def _of_resnext(script: str, what: str, paper: str, *judged: judging.Words) -> Claim:
+    """What is measured, the verdict, details."""
+    measured, verdict, details = judged
+    return Claim(
+        f"resnext-{script}", f"In-ResNeXt{what}", paper, script, measured, verdict, RESNEXTS, NOT_TRAINED, details
+    )
 
 
 CLAIMS: tuple[Claim, ...] = (
@@ -103,36 +99,61 @@ CLAIMS: tuple[Claim, ...] = (
         "interpolation coefficients after training, λ = 0: ResNet, λ = 1: CNN",
         "where they begin is known, where they end is not",
         "training",
-        learned,
-        learned_verdict,
+        judging.learned,
+        judging.learned_verdict,
         RESNETS,
+        details=judging.learned_details,
     ),
     Claim(
         "attack-direction",
         "the loss rises far more along the attack direction than along a random one (control)",
         BEYOND,
         "landscape",
-        directions,
-        directions_verdict,
+        landscapes.directions,
+        landscapes.directions_verdict,
         RESNETS,
+        details=landscapes.directions_details,
     ),
-    _of_resnext("training", "accuracy on clean images", "not known to us", clean("in"), clean_verdict("in")),
-    _of_resnext("noise", "more accurate under stochastic noise", IN_WORDS, noise("in"), noise_verdict("in")),
-    _of_resnext("attacks", "more accurate under adversarial attack", IN_WORDS, attacks("in"), attacks_verdict("in")),
+    _of_resnext(
+        "training",
+        " and ResNeXt of equal size: accuracy on clean images",
+        NOT_KNOWN,
+        judging.clean("in"),
+        judging.clean_verdict("in"),
+        judging.clean_details("in"),
+    ),
+    _of_resnext(
+        "noise",
+        " is more accurate than the ResNeXt under stochastic noise",
+        IN_WORDS,
+        judging.noise("in"),
+        judging.noise_verdict("in"),
+        judging.noise_details("in"),
+    ),
+    _of_resnext(
+        "attacks",
+        " is more accurate than the ResNeXt under adversarial attack (mean over radii)",
+        IN_WORDS,
+        judging.attacks("in"),
+        judging.attacks_verdict("in"),
+        judging.attacks_details("in"),
+    ),
     _of_resnext(
         "landscape",
-        "the loss rises less along the attack direction",
+        ": the loss rises less than the ResNeXt's along the attack direction",
         IN_WORDS,
-        landscape("in"),
-        landscape_verdict("in"),
+        landscapes.landscape("in"),
+        landscapes.landscape_verdict("in"),
+        landscapes.landscape_details("in"),
     ),
     Claim(
         "cifar100",
         "In-ResNet and ResNet on CIFAR-100",
-        "not known to us",
+        NOT_KNOWN,
         "training",
-        other_data,
-        other_data_verdict,
+        judging.other_data,
+        judging.other_data_verdict,
         ("laptop", "cifar100"),
+        details=judging.other_data_details,
     ),
 )

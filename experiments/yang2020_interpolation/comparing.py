@@ -99,6 +99,18 @@ def together(verdicts: dict[str, str]) -> str:
     )
 
 
+def in_short(difference: Summary, scale: float = 100.0, digits: int = 1, *, errors: bool = True) -> str:
+    """What a verdict rests on: differences seed by seed; from three seeds on their mean, with its interval."""
+
+    def words(value: float, error: float) -> str:
+        return f"{scale * value:+z.{digits}f}" + (f" ± {scale * error:.{digits}f}" if errors else "")
+
+    if len(difference["each"]) < ENOUGH_SEEDS:
+        return ", ".join(words(*pair) for pair in zip(difference["each"], difference["errors"], strict=True))
+    low, high = (f"{scale * end:+z.{digits}f}" for end in difference["interval"])
+    return f"{words(difference['mean'], difference['error'])} [{low}, {high}]"
+
+
 def points(difference: Summary, scale: float = 100.0, unit: str = "points", digits: int = 1) -> str:
     """The difference in words: seed by seed, with errors over images; from three seeds on with its interval."""
     each = ", ".join(

@@ -5,11 +5,12 @@ from typing import Any
 
 import numpy as np
 
+from experiments._harness import spreads
+from experiments._harness.spreads import ENOUGH_SEEDS
 from experiments.yang2020_interpolation.comparing import (
-    NOT_CONFIRMED,
     beyond_clean,
     improvement,
-    limited,
+    in_short,
     points,
     together,
 )
@@ -25,7 +26,7 @@ OFF = 1e-3
 CNN = 0.1
 
 
-def _knows(kind: str, words: Words) -> Words:
+def knows(kind: str, words: Words) -> Words:
     """None where the summary has no such net: then a smaller preset is asked."""
     return lambda summary: words(summary) if kind in summary["kinds"] else None
 
@@ -34,9 +35,21 @@ def _percent(values: list[float]) -> str:
     return ", ".join(f"{100 * value:.1f}" for value in values)
 
 
-def _of_seeds(summary: Summary) -> str:
+def seeds(summary: Summary) -> str:
+    """How many, and what an interval over them is."""
     n = len(summary["seeds"])
-    return f"{summary['family']}, {n} seed{'s' if n > 1 else ''}; differences ± standard error over images"
+    return f"{n} seed{'s' * (n > 1)}" + (" [95 %, t]" if n >= ENOUGH_SEEDS else "")
+
+
+def _spread(summary: Summary, images: str | None = None) -> str:
+    """Of differences in short."""
+    return f"{seeds(summary)}, ± standard error, {images or summary['images']} images"
+
+
+def of_seeds(summary: Summary) -> str:
+    """Of differences in details."""
+    n = len(summary["seeds"])
+    return f"{summary['family']}, {n} seed{'s' if n > 1 else ''}; differences ± standard error over images."
 
 
 # --- training ----------------------------------------------------------------------------------------
@@ -48,12 +61,25 @@ def clean(kind: str) -> Words:
     def words(summary: Summary) -> str:
         nets, base = summary["nets"], next(iter(summary["kinds"]))
         return (
-            f"{_percent(nets[kind]['accuracy'])} % ({nets[kind]['parameters']} parameters) against "
-            f"{_percent(nets[base]['accuracy'])} % ({nets[base]['parameters']}), {summary['images']} test images; "
-            f"{points(summary['differences'][kind], digits=2)}; {_of_seeds(summary)}"
+            f"{_percent(nets[kind]['accuracy'])} % against {_percent(nets[base]['accuracy'])} %: "
+            f"{in_short(summary['differences'][kind], digits=2)} points ({_spread(summary)})"
         )
 
-    return _knows(kind, words)
+    return knows(kind, words)
+
+
+def clean_details(kind: str) -> Words:
+    """With parameters."""
+
+    def words(summary: Summary) -> str:
+        nets, base = summary["nets"], next(iter(summary["kinds"]))
+        return (
+            f"{_percent(nets[kind]['accuracy'])} % ({nets[kind]['parameters']} parameters) against "
+            f"{_percent(nets[base]['accuracy'])} % ({nets[base]['parameters']}), {summary['images']} test images: "
+            f"{points(summary['differences'][kind], digits=2)}. {of_seeds(summary)}"
+        )
+
+    return knows(kind, words)
 
 
 def clean_verdict(kind: str) -> Words:
@@ -71,6 +97,17 @@ def _direction(difference: Summary) -> str:
 
 
 def learned(summary: Summary) -> str:
+    """λ of damped units, their range."""
+    words = []
+    for kind, title in summary["kinds"].items():
+        values = [value for found in summary["nets"][kind]["coefficients"] for value in found.values()]
+        if values:
+            words.append(f"{title} {spreads.spread(values)} ({len(values)} units)")
+    n = len(summary["seeds"])
+    return f"{', '.join(words)}; median [least, most] over units of {n} net{'s' * (n > 1)}; 0.20–0.25 at the start"
+
+
+def learned_details(summary: Summary) -> str:
     """λ of each damped unit."""
     rows = []
     for kind, title in summary["kinds"].items():
@@ -78,7 +115,7 @@ def learned(summary: Summary) -> str:
             if found:
                 each = ", ".join(f"{value:.2f}" for value in found.values())
                 rows.append(f"{title} seed {seed}: {each}")
-    return f"λ of the damped units in their order, from 0.20–0.25 at the start: {'; '.join(rows)}"
+    return f"λ of the damped units in their order, from 0.20–0.25 at the start. {'; '.join(rows)}."
 
 
 def learned_verdict(summary: Summary) -> str:
@@ -102,6 +139,11 @@ def other_data(summary: Summary) -> Any:
     return "nets on it are not trained; its test set is there" if n else f"{NO_DATA}: its files are not there"
 
 
+def other_data_details(summary: Summary) -> str:
+    """All numbers of those nets."""
+    return str(clean_details("in")(summary)) if summary["data"] == "cifar100" else ""
+
+
 def other_data_verdict(summary: Summary) -> str:
     """No verdict without nets."""
     if summary["data"] == "cifar100":
@@ -116,19 +158,32 @@ def noise(kind: str, standard: str = "network") -> Words:
     """Accuracy under all noise, and what noise costs."""
 
     def words(summary: Summary) -> str:
-        found, base = summary["differences"][kind], next(iter(summary["kinds"]))
-        pooled = {name: summary["accuracy"][name][standard]["pooled"] for name in (kind, base)}
-        parts = "; ".join(
-            f"{name.partition('_')[0]} {points(difference)}" for name, difference in found[standard]["by_noise"].items()
-        )
+        found, base = summary["differences"][kind][standard], next(iter(summary["kinds"]))
+        own, plain = (_percent(summary["accuracy"][name][standard]["pooled"]) for name in (kind, base))
         return (
-            f"{_percent(pooled[kind])} % against {_percent(pooled[base])} %, severities "
-            f"{', '.join(map(str, summary['severities']))}, {summary['images']} images: "
-            f"{points(found[standard]['difference'])}; less the difference on clean images "
-            f"{points(found[standard]['cost'])}; {parts}; {_of_seeds(summary)}"
+            f"{own} % against {plain} %: {in_short(found['difference'])} points, less that on clean images "
+            f"{in_short(found['cost'])} ({_spread(summary)})"
         )
 
-    return _knows(kind, words)
+    return knows(kind, words)
+
+
+def noise_details(kind: str, standard: str = "network") -> Words:
+    """Kind of noise by kind of noise."""
+
+    def words(summary: Summary) -> str:
+        found, base = summary["differences"][kind][standard], next(iter(summary["kinds"]))
+        own, plain = (_percent(summary["accuracy"][name][standard]["pooled"]) for name in (kind, base))
+        parts = "; ".join(
+            f"{name.partition('_')[0]} {points(difference)}" for name, difference in found["by_noise"].items()
+        )
+        return (
+            f"{own} % against {plain} %, severities {', '.join(map(str, summary['severities']))}, "
+            f"{summary['images']} images: {points(found['difference'])}, less the difference on clean images "
+            f"{points(found['cost'])}. By noise: {parts}. {of_seeds(summary)}"
+        )
+
+    return knows(kind, words)
 
 
 def noise_verdict(kind: str, standard: str = "network") -> Words:
@@ -142,6 +197,23 @@ USUAL = ("fgsm", "i-fgsm", "pgd")
 
 
 def attacks(kind: str, names: tuple[str, ...] = USUAL) -> Words:
+    """What accuracy gains under each attack, mean over radii, and the range of that less the gain on clean images."""
+
+    def words(summary: Summary) -> str:
+        found = {name: summary["attacks"][name] for name in names}
+        gains = {name: row["differences"][kind] for name, row in found.items()}
+        each = "; ".join(f"{name} {in_short(gain['difference'])}" for name, gain in gains.items())
+        costs = [100 * value for gain in gains.values() for value in gain["cost"]["each"]]
+        images = spreads.between([row["images"] for row in found.values()])
+        return (
+            f"{each} points; less those on clean images {min(costs):+z.1f} to {max(costs):+z.1f}; "
+            f"{_spread(summary, images)}"
+        )
+
+    return knows(kind, words)
+
+
+def attacks_details(kind: str, names: tuple[str, ...] = USUAL) -> Words:
     """Accuracy under each attack, mean over radii."""
 
     def words(summary: Summary) -> str:
@@ -156,9 +228,9 @@ def attacks(kind: str, names: tuple[str, ...] = USUAL) -> Words:
                 f"{_percent(means[kind])} % against {_percent(means[base])} %: {points(difference['difference'])}, "
                 f"less that on clean images {points(difference['cost'])}"
             )
-        return f"accuracy, means over radii: {'; '.join(rows)}; {summary['steps']} steps; {_of_seeds(summary)}"
+        return f"Accuracy, means over radii: {'; '.join(rows)}. {summary['steps']} steps; {of_seeds(summary)}"
 
-    return _knows(kind, words)
+    return knows(kind, words)
 
 
 def attacks_verdict(kind: str, names: tuple[str, ...] = USUAL) -> Words:
@@ -168,76 +240,3 @@ def attacks_verdict(kind: str, names: tuple[str, ...] = USUAL) -> Words:
         return together({name: beyond_clean(summary["attacks"][name]["differences"][kind]) for name in names})
 
     return verdict
-
-
-# --- landscape ---------------------------------------------------------------------------------------
-
-
-def landscape(kind: str) -> Words:
-    """Rises of the loss along both directions, and the slope."""
-
-    def words(summary: Summary) -> str:
-        nets, base, found = summary["nets"], next(iter(summary["kinds"])), summary["differences"][kind]
-        rows = []
-        for direction, rises in found["rise"].items():
-            each = "; ".join(
-                f"{radius}/255 {_nats(nets[kind]['rise'][direction][radius])} against "
-                f"{_nats(nets[base]['rise'][direction][radius])} ({points(rise, 1.0, 'nats', 2)})"
-                for radius, rise in rises.items()
-            )
-            rows.append(f"{direction}: {each}")
-        slope, median, loss = (
-            f"{_nats(nets[kind][name])} against {_nats(nets[base][name])}"
-            for name in ("slope", "median_slope", "clean")
-        )
-        return (
-            f"rise of the loss, mean of {summary['images']} images, {'. '.join(rows)}. Slope for 1/255 {slope} "
-            f"({points(found['slope'], 1.0, 'nats', 2)}), median over images {median}; clean loss {loss}; "
-            f"{_of_seeds(summary)}"
-        )
-
-    return _knows(kind, words)
-
-
-def _nats(values: list[float]) -> str:
-    return ", ".join(f"{value:z.2f}" for value in values)
-
-
-def landscape_verdict(kind: str) -> Words:
-    """A flatter loss along the attack direction, radius by radius.
-
-    A net with smaller logits has a smaller rise of the loss without being more robust. Its loss on clean images is
-    higher, which is told.
-    """
-
-    def verdict(summary: Summary) -> str:
-        found = summary["differences"][kind]
-        flatter = together({f"{radius}/255": improvement(rise, -1) for radius, rise in found["rise"]["attack"].items()})
-        if flatter.startswith(NOT_CONFIRMED) or improvement(found["clean"]).startswith(NOT_CONFIRMED):
-            return flatter
-        return limited(flatter, "its clean loss is higher, too")
-
-    return verdict
-
-
-def directions(summary: Summary) -> str:
-    """The rise along the attack direction beside that along the random one."""
-    rows = []
-    for kind, title in summary["kinds"].items():
-        rise = summary["nets"][kind]["rise"]
-        radii = list(rise["attack"])
-        each = ", ".join(
-            f"{np.mean(rise['attack'][r]):.2f} / {np.mean(rise['random'][r]):.2f} ({r}/255)" for r in radii
-        )
-        rows.append(f"{title} {each}")
-    return f"rise of the loss, attack / random direction, means over seeds: {'; '.join(rows)}"
-
-
-def directions_verdict(summary: Summary) -> str:
-    """Of the two, at every radius, for each kind and seed; at least twice, since a tie is no statement."""
-    steeper = [
-        np.greater(attack, 2 * np.array(net["rise"]["random"][radius])).all()
-        for net in summary["nets"].values()
-        for radius, attack in net["rise"]["attack"].items()
-    ]
-    return "confirmed" if all(steeper) else f"not confirmed: in {sum(steeper)} of {len(steeper)} cases"

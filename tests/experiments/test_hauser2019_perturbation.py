@@ -12,7 +12,15 @@ import resdyn
 from experiments._harness import Run, claims
 from experiments._harness.experiment import experiments_in
 from experiments.hauser2019_perturbation import claims as ours
-from experiments.hauser2019_perturbation import deciding, judging, magnitudes, nets, stopping
+from experiments.hauser2019_perturbation import (
+    claims_magnitudes,
+    claims_stopping,
+    deciding,
+    judging,
+    magnitudes,
+    nets,
+    stopping,
+)
 from experiments.hauser2019_perturbation.power_laws import exponent
 
 torch = pytest.importorskip("torch")
@@ -289,7 +297,7 @@ ALIKE = "not told apart from untrained nets"
 def test_roughly_inverse_is_an_exponent_near_minus_one_that_training_made(trained, untrained, change, verdict):
     assert judging.inverse(trained, untrained, change) == verdict
     summary = {"trained": {"scaled": trained}, "untrained": {"scaled": untrained}, "change": change}
-    assert ours.scaled_verdict(summary) == verdict
+    assert claims_magnitudes.scaled_verdict(summary) == verdict
 
 
 @pytest.mark.parametrize(
@@ -309,7 +317,7 @@ def test_roughly_inverse_is_an_exponent_near_minus_one_that_training_made(traine
 )
 def test_nets_without_an_exponent_before_training_are_judged_by_their_interval(trained, verdict):
     assert judging.inverse(trained) == verdict
-    assert ours.scaled_verdict({"trained": {"scaled": trained}, "change": None}) == verdict
+    assert claims_magnitudes.scaled_verdict({"trained": {"scaled": trained}, "change": None}) == verdict
 
 
 @pytest.mark.parametrize(
@@ -323,7 +331,7 @@ def test_nets_without_an_exponent_before_training_are_judged_by_their_interval(t
     ],
 )
 def test_the_control_is_judged_by_the_interval_of_the_difference(change, verdict):
-    assert judging.changed(change) == ours.null_verdict({"change": change}) == verdict
+    assert judging.changed(change) == claims_magnitudes.untrained_verdict({"change": change}) == verdict
 
 
 def test_a_change_is_one_of_nets_of_the_same_seeds():
@@ -340,8 +348,18 @@ def test_a_change_is_one_of_nets_of_the_same_seeds():
 def test_the_control_says_of_how_many_nets_the_change_is():
     before = {**law(-0.5, -0.6, -0.4), "means": [1.0], "least": [1.0], "most": [1.0]}
     summary = {"depths": [6], "untrained": {"scaled": before}, "change": law(-0.3, -0.4, -0.2), "changed_seeds": 1}
-    assert ours.null(summary).endswith("−0.30 [−0.40, −0.20] (95 %, t over depths) (1 net per depth, before and after)")
-    assert ours.null({**summary, "change": None}).endswith("1 (L = 6)")
+    change = "−0.30 [−0.40, −0.20]"
+    assert claims_magnitudes.untrained_details(summary).endswith(
+        f"by {change} (95 %, t over depths), 1 net per depth before and after."
+    )
+    assert claims_magnitudes.untrained(summary) == (
+        f"exponent −0.50 [−0.60, −0.40] before training, changed by {change}, 1 net per depth before and after "
+        "(95 %, t over 1 depths)"
+    )
+    alone = {**summary, "change": None}
+    assert claims_magnitudes.untrained_details(alone).endswith("1 (L = 6).")
+    assert "changed" not in claims_magnitudes.untrained(alone)
+    assert claims_magnitudes.untrained({"change": None}) is None
 
 
 def test_profiles_are_even_within_a_quarter():
@@ -380,7 +398,7 @@ def decided(depths, accuracy, fewer=2):
     ],
 )
 def test_a_depth_is_as_accurate_within_half_a_point_with_every_seed(depths, accuracy, verdict):
-    assert ours.loss_verdict(decided(depths, accuracy)) == verdict
+    assert claims_stopping.loss_verdict(decided(depths, accuracy)) == verdict
 
 
 def test_three_seeds_confirm_and_one_does_not():
@@ -392,23 +410,59 @@ def test_three_seeds_confirm_and_one_does_not():
 def test_the_callback_is_judged_by_its_decisions_and_its_epochs():
     rows = [[2, 2], [4, 8], [0, 0]], [[0.9, 0.91], [0.94, 0.96], [None, None]]
     summary = decided(*rows)
-    assert ours.callback_verdict(summary) == "confirmed"
-    assert "ε = 0.5: 7–9 of 9" in ours.callback(summary)
-    assert ours.callback_verdict(decided(*rows, fewer=0)) == "not confirmed: nothing saved"
-    summary["callback"] = {**summary["callback"], "depths": [[2, 2], [8, 8], [0, 0]]}
-    assert ours.callback_verdict(summary) == "qualified: other depths for ε = 0.2"
-    assert ours.rule_verdict(summary) == "measured: a depth for all seeds at 2 of 3 ε, the same at 1"
-    assert ours.growing_verdict(summary) == "measured: the depths of nets trained anew at 3 of 3 ε"
-    assert "ε = 0.2: 4–8 blocks, 94.0–96.0 %; ε = 0.1: none in 2 of 2" in ours.rule(summary)
-    assert ours.loss(summary) == (
-        "points below 8 blocks, seed by seed: ε = 0.5: 5.0, 5.0; ε = 0.2: 1.0, the deepest itself"
+    assert claims_stopping.callback_verdict(summary) == "confirmed"
+    assert "ε = 0.5: 7–9 of 9" in claims_stopping.callback_details(summary)
+    assert claims_stopping.callback(summary).startswith(
+        "the same depths as after training at 3 of 3 ε; 48 epochs instead of 54 over all ε and 2 seeds"
     )
+    assert claims_stopping.callback_verdict(decided(*rows, fewer=0)) == "not confirmed: nothing saved"
+    summary["callback"] = {**summary["callback"], "depths": [[2, 2], [8, 8], [0, 0]]}
+    assert claims_stopping.callback_verdict(summary) == "qualified: other depths for ε = 0.2"
+    assert claims_stopping.rule_verdict(summary) == "measured: a depth for all seeds at 2 of 3 ε, the same at 1"
+    assert claims_stopping.growing_verdict(summary) == "measured: the depths of nets trained anew at 3 of 3 ε"
+    assert "ε = 0.2: 4–8 blocks, 94.0–96.0 %; ε = 0.1: none in 2 of 2." in claims_stopping.rule_details(summary)
+    assert claims_stopping.rule(summary) == (
+        "ε = 0.5: 2 blocks, 90.0–91.0 %; ε = 0.2: 4–8 blocks, 94.0–96.0 %; no depth for all seeds at ε = 0.1 "
+        "(2 seeds, 3 ε)"
+    )
+    assert claims_stopping.loss_details(summary) == (
+        "Points below 8 blocks, seed by seed: ε = 0.5: 5.0, 5.0; ε = 0.2: 1.0, the deepest itself."
+    )
+    assert claims_stopping.loss(summary) == (
+        "points lost against 8 blocks, the most of 2 seeds: 5.0 (ε = 0.5), 1.0 (ε = 0.2)"
+    )
+
+
+def test_no_depth_is_said_in_words():
+    none = decided([[0, 0]] * 3, [[None, None]] * 3)
+    assert claims_stopping.rule(none) == "no depth for all seeds at ε = 0.5, 0.2, 0.1 (2 seeds, 3 ε)"
+    assert claims_stopping.loss(none) == "no depth below 8 blocks found"
+
+
+def test_a_row_says_the_exponent_its_interval_and_what_training_changed():
+    trained = {**law(-0.8, -0.9, -0.7), "means": [0.5, 0.1], "least": [0.5, 0.1], "most": [0.5, 0.1]}
+    summary = {
+        "nets": "here",
+        "depths": [6, 40],
+        "seeds": 2,
+        "images": 9,
+        "accuracy": [0.6, 0.7],
+        "trained": {"scaled": {**trained, "by_seed": [-0.81, -0.79]}, "absolute": trained},
+        "change": CLEAR,
+    }
+    assert claims_magnitudes.magnitude("scaled")(summary) == (
+        "exponent −0.80 [−0.90, −0.70] (95 %, t over 2 depths; 2 nets per depth: −0.81 to −0.79); "
+        "mean 0.5 (L = 6) to 0.1 (L = 40); training changes it by −0.30 [−0.40, −0.20]"
+    )
+    one = claims_magnitudes.magnitude("absolute")({**summary, "seeds": 1})
+    assert one.endswith("1 net per depth); mean 0.5 (L = 6) to 0.1 (L = 40)")
 
 
 def test_every_claim_can_be_said_from_a_smoke_run(smoke):
     for claim in ours.CLAIMS:
         summary = smoke(claim.script).summary
-        assert claim.measured(summary)
+        assert len(claim.measured(summary)) <= claims.LONGEST
+        assert claim.details(summary).endswith(".")
         assert claim.verdict(summary)
     assert {experiment.name for experiment in experiments_in(PAPER)} == set(SCRIPTS)
     assert {claim.script for claim in claims.claims_of(PAPER)} == set(SCRIPTS)

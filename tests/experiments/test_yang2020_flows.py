@@ -6,10 +6,13 @@ import numpy as np
 import pytest
 
 import resdyn
+from experiments._harness.claims import LONGEST
 from experiments._harness.spreads import ENOUGH_SEEDS
 from experiments.yang2020_interpolation import (
-    claims_flows,
-    claims_toy,
+    claims,
+    claims_attractors,
+    claims_discretisations,
+    claims_gains,
     discretisations,
     families,
     logistic_flows,
@@ -192,7 +195,7 @@ def test_a_broken_bound_would_be_counted(smoke):
     arrays = dict(run.arrays) | {"random_map": run.arrays["random_map"] + 5.0}
     summary = lyapunov.summarize(lyapunov.PRESETS["smoke"], arrays)
     assert summary["random_nets"]["violations"] == run.arrays["random_map"].size
-    assert claims_flows.CLAIMS[5].verdict(summary).startswith("not confirmed")
+    assert CLAIMS["flow-contracts"].verdict(summary).startswith("not confirmed")
 
 
 # --- trained units -----------------------------------------------------------------------------------
@@ -263,7 +266,7 @@ def test_kinds_of_nets_are_told_by_their_names():
 # --- verdicts ----------------------------------------------------------------------------------------
 
 
-CLAIMS = {claim.key: claim for claim in claims_flows.CLAIMS}
+CLAIMS = {claim.key: claim for claim in claims.FLOWS}
 
 
 def changed(summary, *path, to):
@@ -279,7 +282,9 @@ def changed(summary, *path, to):
 @pytest.mark.parametrize("key", CLAIMS)
 def test_every_claim_can_be_told_of_a_smoke_run(smoke, key):
     summary = smoke(CLAIMS[key].script).summary
-    assert len(CLAIMS[key].measured(summary)) > 20
+    assert 20 < len(CLAIMS[key].measured(summary)) <= LONGEST
+    if CLAIMS[key].details:
+        assert CLAIMS[key].details(summary).endswith(".")
     assert CLAIMS[key].verdict(summary)
 
 
@@ -312,7 +317,7 @@ def test_verdicts_follow_the_numbers(smoke, key, path, to):
 
 def test_verdicts_that_confirm(smoke):
     summary = smoke("toy").summary
-    assert claims_toy._orders_verdict(
+    assert claims_discretisations._orders_verdict(
         changed(summary, "discretisations", "orders", to={"in": {"residual": [1.1], "rk4": [4.2]}})
     ) == ("confirmed")
 
@@ -323,7 +328,7 @@ def of_survey(**shares):
     for entry, proven in shares.items():
         kind, dynamics = entry.rsplit("_", 1)
         survey[kind.replace("_", "-")][dynamics] = {"proven": proven}
-    return claims_toy._stability_verdict({"survey": survey | {"contradictions": 0}})
+    return claims_attractors._stability_verdict({"survey": survey | {"contradictions": 0}})
 
 
 def test_proofs_are_judged_for_both_kinds_as_flow_and_as_network():
@@ -359,7 +364,7 @@ def one_net(attractors, diverged, undecided=0.0):
 
 
 def test_one_attractor_counts_where_no_state_runs_away():
-    verdict = claims_toy._one_net_verdict
+    verdict = claims_attractors._one_net_verdict
     assert verdict(one_net([4, 1, 1], [0.0, 0.0, 0.0])) == "confirmed"
     qualified = "qualified: too much of it, and the network runs away"
     assert verdict(one_net([4, 1, 0], [0.0, 0.0, 1.0])) == qualified
@@ -370,10 +375,26 @@ def test_one_attractor_counts_where_no_state_runs_away():
 
 
 def test_what_runs_away_and_what_is_undecided_is_said():
-    words = claims_toy._one_net_measured(one_net([4, 1, 1], [0.0, 0.0, 0.95], undecided=1.0))
-    assert "undecided (λ = 1.2), 1 × fixed point (λ = 2.7); network" in words
-    assert "1 × fixed point (λ = 1.2 to 2.7); of states, up to 95 % run away from λ = 2.7 on; by linear" in words
-    assert "run away" not in claims_toy._one_net_measured(one_net([4, 1, 1], [0.0] * 3))
+    words = claims_attractors._one_net_details(one_net([4, 1, 1], [0.0, 0.0, 0.95], undecided=1.0))
+    assert "undecided (λ = 1.2), 1 × fixed point (λ = 2.7). Network" in words
+    assert "1 × fixed point (λ = 1.2 to 2.7); of states, up to 95 % run away from λ = 2.7 on. By linear" in words
+    assert "run away" not in claims_attractors._one_net_details(one_net([4, 1, 1], [0.0] * 3))
+
+
+def test_the_row_says_where_the_network_has_one_attractor_for_all_states():
+    words = claims_attractors._one_net(one_net([4, 1, 0], [0.0, 0.0, 0.95]))
+    assert words == (
+        "attractors, λ = 0.15 → 2.7: flow 4 → 1; network 4 → 0, one for all states within λ = 1.2 to 1.2, "
+        "up to 95 % of states run away"
+    )
+    assert "never one for all states" in claims_attractors._one_net(one_net([4, 1, 0], [0.0, 0.5, 0.95]))
+
+
+def test_proofs_are_counted_at_both_ends_and_at_most():
+    rows = {"flow": {"proven": [0.25, 0.5, 1.0]}, "map": {"proven": [0.0, 0.5, 0.25]}}
+    survey = {"nets": 4, "coefficients": [0.1, 1.0, 2.9], "proofs": 9, "contradictions": 0}
+    words = claims_attractors._stability({"survey": {**survey, "in": rows, "lambda-in": rows}})
+    assert "of 4 random nets, λ = 0.1 → 2.9: In flow 1 → 4, λ-In flow 1 → 4, In network 0 → 1 (at most 2)" in words
 
 
 def test_shared_nets_whose_networks_cannot_contract_are_told(smoke):
@@ -420,7 +441,7 @@ def test_what_is_higher_than_in_the_plain_net_or_not_known_is_named():
 
 def test_lower_than_with_the_same_weights_needs_a_margin_and_three_nets():
     def fewer(pairs, nets=3):
-        return claims_flows.fewer(pairs, 0.01, nets)
+        return claims_gains.fewer(pairs, 0.01, nets)
 
     assert fewer([[2.0, 1.0], [3.0, 1.0], [None, None]]) == "confirmed"
     assert fewer([[2.0, 1.0]], 2) == "qualified: same weights, nets of 2 seeds"
@@ -430,22 +451,35 @@ def test_lower_than_with_the_same_weights_needs_a_margin_and_three_nets():
     assert fewer([[2.0, 1.0]] * 3 + [[1.0, 2.0]], 2) == "qualified: not in all units, nets of 2 seeds"
     assert fewer([[2.0, 1.0], [1.0, 2.0]]) == "not confirmed"
     assert fewer([[None, None]]) == "not run"
-    words = claims_flows._pair_words([[0.4, 0.3], [0.4, 0.399]], 2e-3, 100.0)
-    assert words == "40.00 → 34.95 (change [-10.00, -0.10], lower by more than 0.2 in 1 of 2)"
+
+
+def test_gains_are_told_by_how_many_are_lower():
+    pairs = [[0.4, 0.3], [0.4, 0.399]]
+    kinds = {"in": {"nets": 2, "damped": 2, "units": 7, "dampings": [0.2, 0.3], "damped_above": pairs}}
+    summary = {"trained": {"kinds": kinds, "images": 3, "nets": ["in-resnet20-cifar10-seed0"]}}
+    claim = CLAIMS["in-gains-above-one"]
+    change = "change [-10.0, -0.1]"
+    assert claim.measured(summary) == (
+        f"lower in 1 of 2 damped units: 40.0 → 35.0 % above 1 (medians, λ = 0 → as trained), {change}; 2 nets, 3 images"
+    )
+    words = claim.details(summary)
+    assert f"40.0 → 35.0, {change}, lower by more than 0.2 in 1 of 2. 2 nets, 2 of 7 blocks" in words
+    unknown = {"trained": {**summary["trained"], "kinds": {"in": kinds["in"] | {"damped_above": [[None, None]]}}}}
+    assert (claim.measured(unknown), claim.details(unknown)) == ("not known", "Not known.")
 
 
 def test_margins_are_what_other_machines_may_differ_by():
-    for name, margin in claims_flows.MARGINS.items():
+    for name, margin in claims_gains.MARGINS.items():
         assert lyapunov.TOLERANCES[f"trained.kinds.*.{name}.*"] == margin
 
 
 def test_apart():
-    assert claims_flows.apart([1.0, 2.0], [3.0, 4.0]) == "lower"
-    assert claims_flows.apart([1.0, 2.0], [2.01, 4.0], 0.1) == "not told apart by the seeds"
-    assert claims_flows.apart([1.0, 3.5], [3.0, 4.0]) == "not told apart by the seeds"
-    assert claims_flows.apart([5.0], [3.0, 4.0]) == "higher (one seed)"
-    assert claims_flows.apart([4.05], [3.0, 4.0], 0.1) == "not told apart by the seeds (one seed)"
-    assert claims_flows.apart([np.nan], [1.0]) == "not run"
+    assert claims_gains.apart([1.0, 2.0], [3.0, 4.0]) == "lower"
+    assert claims_gains.apart([1.0, 2.0], [2.01, 4.0], 0.1) == "not told apart by the seeds"
+    assert claims_gains.apart([1.0, 3.5], [3.0, 4.0]) == "not told apart by the seeds"
+    assert claims_gains.apart([5.0], [3.0, 4.0]) == "higher (one seed)"
+    assert claims_gains.apart([4.05], [3.0, 4.0], 0.1) == "not told apart by the seeds (one seed)"
+    assert claims_gains.apart([np.nan], [1.0]) == "not run"
 
 
 def test_nets_are_called_by_kind_and_depth():
@@ -471,10 +505,12 @@ def test_the_damping_of_the_least_bound_is_shown(smoke):
     row = smoke("lyapunov").summary["shared"]["dense-shared-digits-seed0"] | {
         "dampings": [0.0, 1.0, 2.0],
         "bounds": [0.9, -0.7, 0.4],
-        "exponents": {"median": [0.6, -0.8, 0.1]},
+        "exponents": {"least": [0.5, -0.9, 0.0], "median": [0.6, -0.8, 0.1], "most": [0.7, -0.7, 0.2]},
     }
-    words = CLAIMS["shared-logistic-nets"].measured({"shared": {"dense": row}})
-    assert words.endswith("0.60 (bound 0.90) at λ = 0, and where the bound is least -0.80 (bound -0.70) at λ = 1")
+    words = CLAIMS["shared-logistic-nets"].details({"shared": {"dense": row}})
+    assert words.endswith("0.60 (bound 0.90) at λ = 0, and where the bound is least -0.80 (bound -0.70) at λ = 1.")
+    short = CLAIMS["shared-logistic-nets"].measured({"shared": {"dense": row}})
+    assert short.endswith("dense 0.60 [0.50, 0.70], -0.70 (λ = 1)")
 
 
 def test_a_kind_that_is_missing_is_left_to_a_smaller_preset(smoke):

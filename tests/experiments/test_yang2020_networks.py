@@ -8,10 +8,12 @@ import pytest
 from scipy.stats import ttest_rel
 
 from experiments._harness import Run
+from experiments._harness.claims import LONGEST
 from experiments._harness.experiment import ROOT
 from experiments._harness.spreads import ENOUGH_SEEDS
 from experiments.yang2020_interpolation import claims_networks as ours
 from experiments.yang2020_interpolation import comparing
+from experiments.yang2020_interpolation import judging_landscape as landscapes
 from experiments.yang2020_interpolation import judging_networks as judging
 
 torch = pytest.importorskip("torch")
@@ -31,7 +33,8 @@ def test_every_claim_can_be_said_and_judged_from_a_smoke_run(smoke):
         words = claim.measured(summary)
         if words is not None:
             said += 1
-            assert "nan" not in words
+            assert "nan" not in words + claim.details(summary)
+            assert len(words) <= LONGEST
             assert claim.verdict(summary)
     # all but that on CIFAR-100
     assert said == len(ours.CLAIMS) - 1
@@ -372,6 +375,9 @@ def test_words_name_each_seed_and_from_three_on_an_interval():
     assert comparing.points(difference(0.051, -0.02)) == "+5.1 ± 1.0, -2.0 ± 1.0 points"
     words = comparing.points(difference(0.05, 0.04, 0.06))
     assert words == "+5.0 [+2.5, +7.5] points (+5.0 ± 1.0, +4.0 ± 1.0, +6.0 ± 1.0)"
+    assert comparing.in_short(difference(0.051, -0.02)) == "+5.1 ± 1.0, -2.0 ± 1.0"
+    assert comparing.in_short(difference(0.05, 0.04, 0.06)) == "+5.0 ± 1.0 [+2.5, +7.5]"
+    assert comparing.in_short(difference(0.051), errors=False) == "+5.1"
 
 
 # --- verdicts, from made-up numbers ------------------------------------------------------------------
@@ -389,7 +395,8 @@ def test_learned_coefficients_are_counted_at_both_ends():
     # at 1.5 the skip path carries half of the state, with the opposite sign
     summary = nets_of({"a": 0.0, "b": 0.0, "c": 0.4, "d": 0.95, "e": 1.02, "f": 1.5})
     assert judging.learned_verdict(summary) == "measured: In-ResNet 2 of 6 at 0, 2 at or near 1"
-    assert "In-ResNet seed 0: 0.00, 0.00, 0.40, 0.95, 1.02, 1.50" in judging.learned(summary)
+    assert judging.learned(summary).startswith("In-ResNet 0.68 [0.00, 1.50] (6 units); median [least, most]")
+    assert "In-ResNet seed 0: 0.00, 0.00, 0.40, 0.95, 1.02, 1.50" in judging.learned_details(summary)
 
 
 @pytest.mark.parametrize(
@@ -423,9 +430,9 @@ def test_a_flatter_landscape_is_a_smaller_rise_at_every_radius():
     rises = {"1": difference(-0.05, -0.04, -0.05), "8": difference(-0.05, -0.04, -0.06)}
     alike = difference(0.001, -0.001, 0.0)
     summary = {"differences": {"in": {"clean": alike, "rise": {"attack": rises}}}}
-    assert judging.landscape_verdict("in")(summary) == "confirmed"
+    assert landscapes.landscape_verdict("in")(summary) == "confirmed"
     rises["8"] = difference(0.05, 0.04, 0.06)
-    assert judging.landscape_verdict("in")(summary) == "qualified: beyond the spread (1/255); the opposite (8/255)"
+    assert landscapes.landscape_verdict("in")(summary) == "qualified: beyond the spread (1/255); the opposite (8/255)"
 
 
 @pytest.mark.parametrize(
@@ -441,14 +448,55 @@ def test_a_flatter_landscape_is_a_smaller_rise_at_every_radius():
 )
 def test_a_net_that_is_less_sure_is_not_flatter_without_reserve(rise, clean, verdict):
     found = {"clean": difference(*clean), "rise": {"attack": {"1": difference(*rise)}}}
-    assert judging.landscape_verdict("in")({"differences": {"in": found}}) == verdict
+    assert landscapes.landscape_verdict("in")({"differences": {"in": found}}) == verdict
 
 
 @pytest.mark.parametrize(("random", "verdict"), [(0.1, "confirmed"), (0.6, "not confirmed: in 1 of 2 cases")])
 def test_the_attack_direction_is_the_steeper_one(random, verdict):
     nets = {"resnet": {"rise": {"attack": {"1": [1.0], "8": [3.0]}, "random": {"1": [random], "8": [0.1]}}}}
-    assert judging.directions_verdict({"nets": nets}) == verdict
+    assert landscapes.directions_verdict({"nets": nets}) == verdict
 
 
 def test_a_kind_that_a_preset_has_not_leaves_the_row_to_a_smaller_one():
     assert judging.noise("lambda-in")({"kinds": {"resnet": "ResNet", "in": "In-ResNet"}}) is None
+
+
+PAIR = {"kinds": {"resnet": "ResNeXt", "in": "In-ResNeXt"}, "seeds": [0], "images": 500}
+"""As in the presets of ResNeXts: one kind beside the plain one, one seed."""
+
+
+def test_a_row_on_attacks_gives_each_attack_and_the_range_beyond_clean_images():
+    gains = {"fgsm": (0.02, 0.01, 300), "i-fgsm": (-0.01, -0.03, 240), "pgd": (0.0, -0.02, 240)}
+    found = {
+        name: {"images": images, "differences": {"in": {"difference": difference(gain), "cost": difference(cost)}}}
+        for name, (gain, cost, images) in gains.items()
+    }
+    assert judging.attacks("in")({**PAIR, "attacks": found}) == (
+        "fgsm +2.0 ± 1.0; i-fgsm -1.0 ± 1.0; pgd +0.0 ± 1.0 points; less those on clean images -3.0 to +1.0; "
+        "1 seed, ± standard error, 240–300 images"
+    )
+
+
+def test_a_row_on_noise_gives_accuracies_and_what_is_lost_beyond_clean_images():
+    accuracy = {kind: {"network": {"pooled": [value]}} for kind, value in (("resnet", 0.5), ("in", 0.52))}
+    found = {"in": {"network": {"difference": difference(0.02), "cost": difference(0.01)}}}
+    assert judging.noise("in")({**PAIR, "accuracy": accuracy, "differences": found}) == (
+        "52.0 % against 50.0 %: +2.0 ± 1.0 points, less that on clean images +1.0 ± 1.0 "
+        "(1 seed, ± standard error, 500 images)"
+    )
+
+
+def test_a_row_on_landscapes_gives_rises_by_radius_and_the_clean_loss():
+    rises = {"1": difference(-0.05), "8": difference(0.2, error=0.03)}
+    found = {"in": {"clean": difference(0.04), "rise": {"attack": rises}}}
+    assert landscapes.landscape("in")({**PAIR, "differences": found}) == (
+        "-0.05; +0.20 nats at 1, 8/255, ± 0.01–0.03 over 500 images; clean loss +0.04; 1 seed"
+    )
+
+
+def test_the_two_directions_are_told_by_their_ranges_and_where_they_are_most_alike():
+    rise = {"attack": {"1": [1.0, 2.0], "8": [4.0, 3.0]}, "random": {"1": [0.0, 0.1], "8": [0.4, 0.6]}}
+    assert landscapes.directions({"nets": {"resnet": {"rise": rise}}}) == (
+        "rise 1.00 to 4.00 along the attack direction, 0.00 to 0.60 along the random one (2 nets, 2 radii); "
+        "most alike 3.00 and 0.60"
+    )
