@@ -8,7 +8,7 @@ from experiments._harness.claims import IN_WORDS
 from experiments._harness.spreads import between
 from experiments.rothauge2019_linearization import judging_perturbations
 from experiments.rothauge2019_linearization.claims_words import over_cases, sentence
-from experiments.rothauge2019_linearization.judging_perturbations import Attacks
+from experiments.rothauge2019_linearization.judging_perturbations import Attacks, name_of
 
 Summary = dict[str, Any]
 
@@ -86,7 +86,7 @@ def _with(median: float, quartiles: list[float], digits: int = 2) -> str:
 
 
 def _each(attacks: Attacks, words: Callable[[Mapping[str, Any]], str]) -> str:
-    return "; ".join(f"{name}: {words(n)}" for name, n in attacks.items())
+    return "; ".join(f"{name_of(attack)}: {words(n)}" for attack, n in attacks.items())
 
 
 def jump_details(attacks: Attacks, images: int) -> str:

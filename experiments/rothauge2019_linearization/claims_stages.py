@@ -6,6 +6,7 @@ from typing import Any
 from experiments._harness import Claim
 from experiments._harness.spreads import between
 from experiments.rothauge2019_linearization import claims_sparsity, claims_words, judging
+from experiments.rothauge2019_linearization.judging_perturbations import name_of
 
 Summary = dict[str, Any]
 
@@ -90,7 +91,7 @@ def projections_details(summary: Summary) -> str:
                 low, high = unit["leading_quartiles"][attack][kind]
                 shares.append(f"{row[kind]['leading']:.3f} [{low:.3f}, {high:.3f}]")
             more = round(100 * unit["difference"][attack]["positive"])
-            words.append(f"{attack} {shares[0]} against {shares[1]}, more for {more} % of the images")
+            words.append(f"{name_of(attack)} {shares[0]} against {shares[1]}, more for {more} % of the images")
         return f"Unit {unit['unit']} ({unit['at_random']['leading']:.4f} in a random direction): {'; '.join(words)}."
 
     return (

@@ -73,7 +73,7 @@ def excess(attacks: Attacks) -> str:
 def _for_all(attacks: Attacks, holds: Callable[[Mapping[str, Any]], bool]) -> str:
     if not attacks:
         return NOT_RUN
-    fails = [words for words, n in attacks.items() if not holds(n)]
+    fails = [name_of(attack) for attack, n in attacks.items() if not holds(n)]
     if len(fails) == len(attacks):
         return "not confirmed"
     return f"qualified: not for {', '.join(fails)}" if fails else "confirmed"
@@ -82,7 +82,16 @@ def _for_all(attacks: Attacks, holds: Callable[[Mapping[str, Any]], bool]) -> st
 # --- words -------------------------------------------------------------------------------------------
 
 
-def title_of(words: str) -> str:
-    """An attack as a reader knows it: "PGD, ℓ2 radius 0.1"; pixels are between 0 and 1."""
-    method, norm, radius = words.split()
-    return f"{method.upper()}, {'ℓ2' if norm == 'l2' else 'ℓ∞'} radius {radius}"
+NORMS = {"l2": "ℓ2", "linf": "ℓ∞"}
+
+
+def name_of(attack: str) -> str:
+    """As a reader knows it: "PGD ℓ2 0.1" for "pgd l2 0.1"; pixels are between 0 and 1."""
+    method, norm, rest = attack.split(" ", 2)
+    return f"{method.upper()} {NORMS[norm]} {rest}"
+
+
+def title_of(attack: str) -> str:
+    """As a title: "PGD, ℓ2 radius 0.1"."""
+    method, norm, radius = name_of(attack).split(" ", 2)
+    return f"{method}, {norm} radius {radius}"

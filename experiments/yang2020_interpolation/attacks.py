@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 import resdyn
 from experiments._harness import Run, main
 from experiments.yang2020_interpolation.comparing import paired
+from experiments.yang2020_interpolation.judging_networks import ATTACKS_IN_WORDS
 from experiments.yang2020_interpolation.trained_nets import BASE, KINDS, all_nets, grid_of, named, test_images, title
 
 Array = NDArray[Any]
 
 ATTACKS = ("fgsm", "i-fgsm", "pgd", "pgd-start")
-TITLES = {"fgsm": "FGSM", "i-fgsm": "I-FGSM", "pgd": "PGD", "pgd-start": "PGD, ball around the start"}
 BYTE = 1 / 255
 
 
@@ -195,7 +195,7 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
         names = ["0", *(f"{radius:g}" for radius in found["radii"])]
         ax.set_xticks(places, names)
         ax.set_xlabel("radius [1/255 of the range of pixels]", fontsize="small")
-        ax.set_title(f"{TITLES[attack]}, {found['images']} images", fontsize="medium")
+        ax.set_title(f"{ATTACKS_IN_WORDS[attack]}, {found['images']} images", fontsize="medium")
         rows = {
             kind: {"all": table["difference"], "all less\nclean": table["cost"], **table["by_radius"]}
             for kind, table in found["differences"].items()

@@ -194,6 +194,7 @@ def noise_verdict(kind: str, standard: str = "network") -> Words:
 # --- attacks -----------------------------------------------------------------------------------------
 
 USUAL = ("fgsm", "i-fgsm", "pgd")
+ATTACKS_IN_WORDS = {"fgsm": "FGSM", "i-fgsm": "I-FGSM", "pgd": "PGD", "pgd-start": "PGD, ball around the start"}
 
 
 def attacks(kind: str, names: tuple[str, ...] = USUAL) -> Words:
@@ -202,7 +203,7 @@ def attacks(kind: str, names: tuple[str, ...] = USUAL) -> Words:
     def words(summary: Summary) -> str:
         found = {name: summary["attacks"][name] for name in names}
         gains = {name: row["differences"][kind] for name, row in found.items()}
-        each = "; ".join(f"{name} {in_short(gain['difference'])}" for name, gain in gains.items())
+        each = "; ".join(f"{ATTACKS_IN_WORDS[name]} {in_short(gain['difference'])}" for name, gain in gains.items())
         costs = [100 * value for gain in gains.values() for value in gain["cost"]["each"]]
         images = spreads.between([row["images"] for row in found.values()])
         return (
@@ -223,8 +224,9 @@ def attacks_details(kind: str, names: tuple[str, ...] = USUAL) -> Words:
             found = summary["attacks"][name]
             means = {k: np.mean(found["accuracy"][k], axis=1).tolist() for k in (kind, base)}
             difference = found["differences"][kind]
+            radii = ", ".join(f"{radius:g}" for radius in found["radii"])
             rows.append(
-                f"{name} ({', '.join(f'{radius:g}' for radius in found['radii'])}/255, {found['images']} images) "
+                f"{ATTACKS_IN_WORDS[name]} ({radii}/255, {found['images']} images) "
                 f"{_percent(means[kind])} % against {_percent(means[base])} %: {points(difference['difference'])}, "
                 f"less that on clean images {points(difference['cost'])}"
             )

@@ -457,15 +457,15 @@ def judged(rule, **changes):
         ("jump", {}, "confirmed"),
         ("jump", {"at": 2}, "qualified: a larger gain elsewhere"),
         ("jump", {"last": 0.2}, "qualified: more of the excess comes from elsewhere"),
-        ("jump", {"jump": 1.05}, "qualified: not for fgsm linf 8/255"),
-        ("jump", {"low": 0.99}, "qualified: not for fgsm linf 8/255"),
+        ("jump", {"jump": 1.05}, "qualified: not for FGSM ℓ∞ 8/255"),
+        ("jump", {"low": 0.99}, "qualified: not for FGSM ℓ∞ 8/255"),
         ("relative_jump", {}, "confirmed"),
-        ("relative_jump", {"relative": 1.05}, "qualified: not for fgsm linf 8/255"),
-        ("relative_jump", {"relative_low": 0.95}, "qualified: not for fgsm linf 8/255"),
+        ("relative_jump", {"relative": 1.05}, "qualified: not for FGSM ℓ∞ 8/255"),
+        ("relative_jump", {"relative_low": 0.95}, "qualified: not for FGSM ℓ∞ 8/255"),
         ("no_jump_at_random", {}, "qualified: not relative to the state"),
         ("no_jump_at_random", {"random": 1.2}, "not confirmed"),
         ("excess", {}, "confirmed"),
-        ("excess", {"excess": 0.8}, "qualified: not for fgsm linf 8/255"),
+        ("excess", {"excess": 0.8}, "qualified: not for FGSM ℓ∞ 8/255"),
     ],
 )
 def test_attacks_are_judged_one_by_one_and_all_of_them(rule, changes, verdict):
@@ -488,7 +488,7 @@ def test_all_attacks_are_in_the_details_and_their_range_in_the_row():
     summary = {"images": 100, "attacks": {"pgd l2 0.1": of_attack(), "fgsm linf 8/255": of_attack(1.05, at=2)}}
     for claim in claims_perturbations.CLAIMS:
         details = claim.details(summary)
-        assert all(part in details for part in ("pgd l2 0.1", "fgsm linf 8/255", "100 images")), claim.key
+        assert all(part in details for part in ("PGD ℓ2 0.1", "FGSM ℓ∞ 8/255", "100 images")), claim.key
         assert claim.measured(summary).endswith("medians [quartiles], 100 images, 2 attacks")
     jump, relative, random, excess = (claim.measured(summary) for claim in claims_perturbations.CLAIMS)
     assert "unit 2 has" in claims_perturbations.CLAIMS[0].details(summary)

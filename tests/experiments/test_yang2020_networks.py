@@ -472,7 +472,7 @@ def test_a_row_on_attacks_gives_each_attack_and_the_range_beyond_clean_images():
         for name, (gain, cost, images) in gains.items()
     }
     assert judging.attacks("in")({**PAIR, "attacks": found}) == (
-        "fgsm +2.0 ± 1.0; i-fgsm -1.0 ± 1.0; pgd +0.0 ± 1.0 points; less those on clean images -3.0 to +1.0; "
+        "FGSM +2.0 ± 1.0; I-FGSM -1.0 ± 1.0; PGD +0.0 ± 1.0 points; less those on clean images -3.0 to +1.0; "
         "1 seed, ± standard error, 240–300 images"
     )
 
