@@ -9,6 +9,8 @@ from experiments._harness.experiment import ROOT, papers
 from resdyn._storage import written_whole
 
 HEADER = ("Claim", "Statement", "Paper", "Ours", "Preset", "Verdict")
+WIDTHS = "12 22 13 32 8 13"
+"""Of the columns on a page of the docs, in parts of a hundred: numbers take the most room."""
 BELOW = "All numbers, commands and runs"
 VERDICTS = ("confirmed", "qualified", "not confirmed", "measured", "not run")
 OTHERS = "other"
@@ -25,7 +27,7 @@ def markdown(table: list[Row]) -> str:
 
 def restructured(table: list[Row]) -> str:
     """The rows as a table of a page of the docs, and below it what belongs to each."""
-    lines = [_listed([HEADER, *(row.cells for row in table)]), "", f".. rubric:: {BELOW}"]
+    lines = [_listed([HEADER, *(row.cells for row in table)], WIDTHS), "", f".. rubric:: {BELOW}"]
     for row in table:
         lines += ["", f"``{row.claim.partition(' ')[2]}``"]
         lines += [f"   {_escaped(row.details)}", ""] if row.details else []
@@ -50,10 +52,10 @@ def _piped(lines: Lines) -> str:
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in ruled)
 
 
-def _listed(lines: Lines) -> str:
+def _listed(lines: Lines, widths: str = "auto") -> str:
     """As reStructuredText."""
     cells = [f"   {'  ' if k else '* '}- {_escaped(cell)}" for line in lines for k, cell in enumerate(line)]
-    return "\n".join([".. list-table::", "   :header-rows: 1", "", *cells])
+    return "\n".join([".. list-table::", "   :header-rows: 1", f"   :widths: {widths}", "", *cells])
 
 
 def _escaped(text: str) -> str:
