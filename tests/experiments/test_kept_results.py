@@ -55,3 +55,9 @@ def test_the_front_pages_count_the_verdicts():
     assert len(tables.front_pages()) == 2
     for path in tables.front_pages():
         assert tables.table_in(path, "verdicts") == tables.GRIDS[path.suffix](tables.overview())
+
+
+@pytest.mark.parametrize("paper", papers())
+def test_a_row_can_be_taken_in_at_one_look(paper):
+    long = {row.claim: len(row.ours) for row in claims.rows(paper, results=None) if len(row.ours) > claims.LONGEST}
+    assert long == {}, "say the rest in details="
