@@ -14,7 +14,9 @@ An experiment is a script ``experiments/<paper>_<topic>/<name>.py`` with
   ``expected.json`` holds, and how exactly it is met elsewhere,
 
 and, at its end, ``main(__file__)`` under ``if __name__ == "__main__"``. Beside it stand ``claims.py`` with ``CLAIMS``,
-a tuple of :class:`Claim`, and a README.md with the markers between which the table of claims is written.
+a tuple of :class:`Claim`, and a README.md with the markers between which the table of claims is written. Trained nets are
+found by their names (:mod:`experiments._harness.nets`: ``require`` all of them before the work begins); the digests of
+those that a run reads stand in its provenance, and a net that was trained anew makes it run again.
 """
 
 from experiments._harness.claims import Claim as Claim

@@ -212,7 +212,7 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
         },
         "fixed": _from_the_start(config, arrays),
         "images": {
-            "name": config.images,
+            "name": config.images.replace("mnist", "MNIST"),
             "units": config.units,
             "inputs": 784 // (4 if config.pooled else 1) if config.images == "mnist" else 64,
             "training_images": config.training_images,
