@@ -8,25 +8,22 @@ from experiments._harness import Claim
 from experiments._harness.claims import BEYOND, IN_WORDS
 from experiments._harness.spreads import spread
 from experiments.lagzi2021_transients import claims_depth
-from experiments.lagzi2021_transients.circles_judging import MOST, PERFECT, numbers, typical
+from experiments.lagzi2021_transients import details_circles as details
+from experiments.lagzi2021_transients.circles_judging import ALL, MOST, PERFECT, TRACKS, settled, typical
+from experiments.lagzi2021_transients.wording import MEDIAN, median_over, numbers
 
 Summary = dict[str, Any]
 
-ALL = 0.99
-"""Of the samples: of 1000 points ten may lie on the border of two basins."""
-TRACKS = 0.9
-"""Of the variance of the mean residuals over layers: a tenth is left for the error of steps of 1."""
-CLOSE = 0.01
-"""Residuals that the paper's depth rule calls equal."""
+NO_FUNCTION = ("none", "no end")
+"""Words where no Lyapunov function was found, or no equilibrium to look for one."""
 
 
 def accuracy(summary: Summary) -> str:
-    """Over seeds."""
+    """Over networks, and of the one that the training loss alone would choose."""
     test = np.asarray(summary["accuracy"]["test"])
     return (
-        f"test accuracy in %, median over {len(test)} networks [least, most] {spread(test, 1, 100)}; no error in "
-        f"{int((test >= PERFECT).sum())} of them; the network of the smallest training loss "
-        f"{100 * summary['accuracy']['of_smallest_loss']:.1f}"
+        f"no error in {int((test >= PERFECT).sum())} of {len(test)} networks; {spread(test, 1, 100)} %, {MEDIAN}; "
+        f"{100 * summary['accuracy']['of_smallest_loss']:.1f} % with the smallest training loss"
     )
 
 
@@ -39,14 +36,11 @@ def accuracy_verdict(summary: Summary) -> str:
 
 
 def vertices(summary: Summary) -> str:
-    """Which share of the samples ends in stable vertices."""
-    ends = summary["ends"]["each"]
-    shares = [end["vertices"] for end in ends]
-    neutral, passing = ([end[name] for end in ends] for name in ("neutral", "passing"))
+    """In how many networks all samples end in stable vertices, and the shares that do."""
+    shares = [end["vertices"] for end in summary["ends"]["each"]]
     return (
-        f"share of samples whose residuals end in a stable vertex of the cube, median over {len(ends)} networks "
-        f"[least, most] {spread(shares, 2)}; all in {sum(share >= ALL for share in shares)}; on their way to the "
-        f"neutral origin {spread(neutral, 2)}, passing by a saddle at layer {summary['layers']} {spread(passing, 2)}"
+        f"all samples in {sum(share >= ALL for share in shares)} of {len(shares)} networks; "
+        f"{spread(shares, 0, 100)} % of the samples, {MEDIAN}"
     )
 
 
@@ -57,15 +51,13 @@ def vertices_verdict(summary: Summary) -> str:
 
 
 def one_attractor(summary: Summary) -> str:
-    """For both classes."""
-    ends, counts = summary["ends"]["each"], summary["ends"]["counts"]
-    told = [end["purity"] for end in ends if end["word"] == "several"]
-    words = (
-        f"all samples of both classes end in one stable vertex in {counts['one vertex']} of {len(ends)} networks at "
-        f"layer {summary['layers']}, and are within 0.05 of it by layer 15 in {counts['one vertex by layer 15']}; they "
-        f"end in several equilibria in {counts['several']}"
+    """In how many networks, in the long run and within the layers."""
+    counts, number = summary["ends"]["counts"], len(summary["ends"]["each"])
+    return (
+        f"one stable vertex for all samples in {counts['one vertex']} of {number} networks at layer "
+        f"{summary['layers']}, in {counts['one vertex by layer 15']} by layer 15; several equilibria in "
+        f"{counts['several']}"
     )
-    return words + (f", which alone tell the class of {spread(told, 2)} of the samples" if told else "")
 
 
 def one_attractor_verdict(summary: Summary) -> str:
@@ -79,20 +71,14 @@ def one_attractor_verdict(summary: Summary) -> str:
 
 
 def eigenvalues(summary: Summary) -> str:
-    """There, and whether the paper's three agree with its final state."""
-    example, reported = summary["example"], summary["reported"]
-    rates = [end["largest_rate"] for end in summary["ends"]["each"] if end["largest_rate"] is not None]
-    shown = "no equilibrium"
-    if example["end"] is not None:
-        rates_there = numbers(example["eigenvalues"])
-        shown = f"network {example['network']} ends at {numbers(example['end'], 0)} with {rates_there}"
-    there = {name: [end["there_already"] for end in rows] for name, rows in _settled(summary).items()}
-    stable = "attracts" if all(reported["stable"]) else "does not attract"
+    """Of one network, and how many samples have arrived by layer 15 in all that settle."""
+    example = summary["example"]
+    found = "no equilibrium" if example["end"] is None else numbers(example["eigenvalues"])
+    there = {name: [end["there_already"] for end in rows] for name, rows in settled(summary).items()}
+    one, several = (f"{spread(shares, 0, 100)} % in {len(shares)}" for shares in there.values())
     return (
-        f"{shown}; by layer 15 residuals are within 0.05 of their end for a share of the samples, networks with one "
-        f"equilibrium {spread(there['one'], 2)}, with several {spread(there['several'], 2)}; slowest "
-        f"rate at the equilibria that samples reach, over networks {spread(rates, 2)}; with the paper's "
-        f"third column (0, 0, 1) {stable}, in network and flow, whatever the other columns are"
+        f"{found} in network {example['network']}; samples there by layer 15: {one} networks with one equilibrium, "
+        f"{several} with several; {MEDIAN}"
     )
 
 
@@ -103,7 +89,7 @@ def eigenvalues_verdict(summary: Summary) -> str:
     """
     if not all(summary["reported"]["stable"]):
         return "not confirmed: the paper's vertex does not attract"
-    there = {name: [end["there_already"] > MOST for end in rows] for name, rows in _settled(summary).items()}
+    there = {name: [end["there_already"] > MOST for end in rows] for name, rows in settled(summary).items()}
     one, several = there["one"], there["several"]
     fast = f"{sum(one)} of {len(one)} networks with one equilibrium settle within 15 layers"
     if several:
@@ -113,30 +99,23 @@ def eigenvalues_verdict(summary: Summary) -> str:
     return f"qualified: {fast}" if any(one) else f"not confirmed: {fast}"
 
 
-def _settled(summary: Summary) -> dict[str, list[Summary]]:
-    """Ends of the networks all of whose samples settle, in one equilibrium or in several."""
-    return {word: [end for end in summary["ends"]["each"] if end["word"] == word] for word in ("one", "several")}
-
-
 def last_states(summary: Summary) -> str:
     """x(15) of the network that is looked at closely."""
     example = summary["example"]
-    means, deviations = (np.asarray(example[name]) for name in ("x_last", "x_last_deviation"))
-    between, within = np.abs(np.diff(means, axis=0)).max(), deviations.max()
+    inner, outer = example["x_last"]
     return (
-        f"network {example['network']}: {numbers(means[0])} for r = 0.5 and {numbers(means[1])} for r = 1, at most "
-        f"{between:.2f} apart, deviation within a class at most {within:.2f}; read-out {numbers(example['readout'])}"
+        f"{numbers(inner)} and {numbers(outer)}, deviation within a class at most "
+        f"{np.max(example['x_last_deviation']):.2f}; classifier {numbers(example['readout'])}; network "
+        f"{example['network']}"
     )
 
 
 def tracking(summary: Summary) -> str:
-    """Network against flow."""
-    found = summary["tracking"]
-    good = int((np.asarray(found["explained"]) >= TRACKS).sum())
+    """Share of variance that the flow explains."""
+    explained = np.asarray(summary["tracking"]["explained"])
     return (
-        f"share of the variance of mean residuals over 15 layers that the flow explains, median over "
-        f"{len(found['explained'])} networks [least, most] {spread(found['explained'], 2)}, at least {TRACKS} in "
-        f"{good}; largest gap of a mean residual {spread(found['largest_gap'], 2)}"
+        f"at least {TRACKS} of their variance over layers explained in {int((explained >= TRACKS).sum())} of "
+        f"{len(explained)} networks; {spread(explained, 2)}, {MEDIAN}"
     )
 
 
@@ -147,19 +126,12 @@ def tracking_verdict(summary: Summary) -> str:
 
 
 def transients(summary: Summary) -> str:
-    """What tells the classes apart: the sum or the last term."""
+    """Probes on the sum, on the last residual, to 0.01, and on that of the long run."""
     found = summary["separation"]
-    probes = np.asarray(found["probes"])
-    between = found["between_classes"]
-    close = int((np.asarray(between["y_last"]) < CLOSE).sum())
-    words = ", ".join(
-        f"{name} {spread(column, 1, 100)}" for name, column in zip(found["probed"], probes.T, strict=True)
-    )
+    state, _, residual, late = (f"{spread(column, 1, 100)} %" for column in np.transpose(found["probes"]))
     return (
-        f"accuracy of linear probes in %, median over {len(probes)} networks [least, most]: {words} (shuffled labels "
-        f"at most {100 * np.max(found['null']):.0f}); means of the classes differ by {spread(between['y_last'], 3)} in "
-        f"a residual of layer 15, by less than {CLOSE} in {close} networks, and by {spread(between['x_last'], 2)} in "
-        "x(15)"
+        f"probe on x(15) {state}, on y(15) {residual}, on y in the long run {late}; shuffled labels at most "
+        f"{100 * np.max(found['null']):.0f} %; {median_over(len(found['probes']))}"
     )
 
 
@@ -183,37 +155,23 @@ def transients_verdict(summary: Summary) -> str:
 
 def over_seeds(summary: Summary) -> str:
     """How often one attractor, several, none."""
-    ends = summary["ends"]["each"]
-    flows = sum(end["stable"] != end["stable_under_the_flow"] for end in ends)
-    kinds = [kind for row in summary["ends"]["kinds"] for kind in set(row.split(", ")) - {"fixed point"}]
-    others = ", ".join(f"{kind} in {kinds.count(kind)}" for kind in sorted(set(kinds))) or "nothing"
-    of_biases = zip(summary["biases"], summary["ends"]["counts_of_biases"], strict=True)
+    counts, number = summary["ends"]["counts"], len(summary["ends"]["each"])
     return (
-        "; ".join(
-            f"b from {bias:g}: of {summary['seeds']} networks all samples end in one stable equilibrium in "
-            f"{counts['one']}, in several in {counts['several']}, a part of them in {counts['some']}, none in "
-            f"{counts['none']}"
-            for bias, counts in of_biases
-        )
-        + f"; besides fixed points: {others}; numbers of stable equilibria differ between network and flow in {flows}"
+        f"all samples end in one stable equilibrium in {counts['one']} of {number} networks, in several in "
+        f"{counts['several']}, a part of them in {counts['some']}, none in {counts['none']}"
     )
 
 
 def certificate(summary: Summary) -> str:
-    """Lyapunov functions in closed form, and the signs of W."""
+    """In how many networks there is a Lyapunov function, and the signs of W."""
     found = summary["structure"]
-    forms = "; ".join(f"{name}: {_counted(words)}" for name, words in found["certificates"].items())
+    has = {name: sum(word not in NO_FUNCTION for word in words) for name, words in found["certificates"].items()}
     after, before = (np.asarray(found[name]) for name in ("predator_prey", "predator_prey_before"))
     return (
-        f"Lyapunov functions in closed form, of all states and (at the end) near the equilibrium that most samples "
-        f"reach: {forms}; pairs of predator and prey {after.sum()} of {3 * len(after)} "
-        f"(before training {before.sum()}); balanced signs in {found['balanced']} of {len(after)} networks, so that "
-        f"the flow preserves an order in {found['monotone_flow']}"
+        f"Lyapunov function of the map for all states in {has['map']} of {len(after)} networks, near the end in "
+        f"{has['map, at the end']}; predator and prey {after.sum()} of {3 * len(after)} pairs (untrained "
+        f"{before.sum()})"
     )
-
-
-def _counted(words: list[str]) -> str:
-    return ", ".join(f"{word} {words.count(word)}" for word in sorted(set(words)))
 
 
 CLAIMS = (
@@ -224,9 +182,16 @@ CLAIMS = (
         "circles",
         accuracy,
         accuracy_verdict,
+        details=details.accuracy,
     ),
     Claim(
-        "circles-vertex", "Residuals settle in a vertex of the cube", "(0, 0, 1)", "circles", vertices, vertices_verdict
+        "circles-vertex",
+        "Residuals settle in a vertex of the cube",
+        "(0, 0, 1)",
+        "circles",
+        vertices,
+        vertices_verdict,
+        details=details.vertices,
     ),
     Claim(
         "circles-one-attractor",
@@ -235,6 +200,7 @@ CLAIMS = (
         "circles",
         one_attractor,
         one_attractor_verdict,
+        details=details.one_attractor,
     ),
     Claim(
         "circles-eigenvalues",
@@ -243,6 +209,7 @@ CLAIMS = (
         "circles",
         eigenvalues,
         eigenvalues_verdict,
+        details=details.eigenvalues,
     ),
     Claim(
         "circles-last-states",
@@ -251,6 +218,7 @@ CLAIMS = (
         "circles",
         last_states,
         lambda summary: "measured",
+        details=details.last_states,
     ),
     Claim(
         "circles-flow",
@@ -259,6 +227,7 @@ CLAIMS = (
         "circles",
         tracking,
         tracking_verdict,
+        details=details.tracking,
     ),
     Claim(
         "circles-transients",
@@ -267,6 +236,7 @@ CLAIMS = (
         "circles",
         transients,
         transients_verdict,
+        details=details.transients,
     ),
     Claim(
         "circles-seeds",
@@ -275,6 +245,7 @@ CLAIMS = (
         "circles",
         over_seeds,
         lambda summary: "measured",
+        details=details.over_seeds,
     ),
     Claim(
         "circles-structure",
@@ -283,6 +254,7 @@ CLAIMS = (
         "circles",
         certificate,
         lambda summary: "measured",
+        details=details.certificate,
     ),
     *claims_depth.CLAIMS,
 )

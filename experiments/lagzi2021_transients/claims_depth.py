@@ -6,64 +6,51 @@ import numpy as np
 
 from experiments._harness import Claim
 from experiments._harness.claims import BEYOND
-from experiments._harness.spreads import spread
-from experiments.lagzi2021_transients.circles_judging import MOST, PERFECT, typical
+from experiments._harness.spreads import between
+from experiments.lagzi2021_transients import details_circles as details
+from experiments.lagzi2021_transients.circles_judging import (
+    MOST,
+    PAPER,
+    PERFECT,
+    at,
+    layers_and_accuracy,
+    on_circles,
+    typical,
+)
+from experiments.lagzi2021_transients.wording import listed, median_over
 
 Summary = dict[str, Any]
 
 LOSS_OF_ACCURACY = 0.005
 """Half a point: with 1000 test samples at 99 % the deviation of an accuracy is 0.3 points."""
-PAPER, PAPER_LAYERS = 0.01, 5
-"""The paper's threshold, and what it left of 15 layers with shared weights; one more counts as the same."""
-
-
-def _at(found: Summary, threshold: float) -> dict[str, np.ndarray]:
-    """One row, of the paper's threshold."""
-    if threshold not in found["thresholds"]:
-        raise ValueError(f"threshold {threshold:g} is not among those tried, {found['thresholds']}.")
-    row = list(found["thresholds"]).index(threshold)
-    return {name: np.asarray(found[name])[row] for name in ("layers", "accuracy")}
-
-
-def _circles(summary: Summary, kind: str, threshold: float) -> dict[str, np.ndarray]:
-    found = summary["circles"]
-    return _at({"thresholds": found["thresholds"], **found[kind]}, threshold)
-
-
-def _row(row: dict[str, np.ndarray]) -> str:
-    return f"{spread(row['layers'], 0)} layers at {spread(row['accuracy'], 1, 100)} %"
+PAPER_LAYERS = 5
+"""What the paper's threshold left of 15 layers with shared weights; one more counts as the same."""
+WHEN = {"shared": "", "late": "if the rule waits for half of the training"}
+"""Kinds of networks with the rule, and how they differ from the paper's."""
 
 
 def shared_depth(summary: Summary) -> str:
-    """The rule against its controls."""
-    seeds = len(summary["circles"]["shared"]["layers"][0])
+    """The rule, as it is judged, and without it."""
+    kind = next((kind for kind in WHEN if _shorter(summary, kind)), "shared")
+    with_rule, without = (on_circles(summary, kind, threshold) for threshold in (PAPER, 0.0))
     return (
-        f"threshold 0.01, median over {seeds} seeds [least, most]: {_row(_circles(summary, 'shared', 0.01))}; the rule "
-        f"in the second half of the training alone: {_row(_circles(summary, 'late', 0.01))}; without it: "
-        f"{_row(_circles(summary, 'shared', 0.0))}; so many layers from the start, accuracy in %: "
-        f"{_from_the_start(summary, 'shared')}"
+        f"{layers_and_accuracy(with_rule)}{f' {WHEN[kind]}' * bool(WHEN[kind])}; without the rule "
+        f"{layers_and_accuracy(without)}; {median_over(len(without['layers']), 'seeds')}"
     )
-
-
-def _from_the_start(summary: Summary, kind: str) -> str:
-    """Depths and accuracies of networks that kept the layers they had."""
-    fixed = summary["fixed"][kind]
-    rows = zip(fixed["depths"], fixed["accuracy"], strict=True)
-    return "; ".join(f"{depth} {spread(row, 1, 100)}" for depth, row in rows) or "not run"
 
 
 def shared_depth_verdict(summary: Summary) -> str:
     """The paper's few layers without an error; or fewer than 15 at the accuracy of 15; in most networks."""
-    for kind, why in (("shared", ""), ("late", "if the rule waits for half of the training")):
+    for kind, why in WHEN.items():
         if _shorter(summary, kind):
-            reasons = [why] * bool(why) + _short_of_the_paper(_circles(summary, kind, PAPER))
+            reasons = [why] * bool(why) + _short_of_the_paper(on_circles(summary, kind, PAPER))
             return f"qualified: {', '.join(reasons)}" if reasons else "confirmed"
     return "not confirmed"
 
 
 def _shorter(summary: Summary, kind: str) -> bool:
     """Fewer layers than at the beginning, without loss against the same seed without the rule, in most networks."""
-    with_rule, without = _circles(summary, kind, PAPER), _circles(summary, kind, 0.0)
+    with_rule, without = on_circles(summary, kind, PAPER), on_circles(summary, kind, 0.0)
     good = (with_rule["layers"] < summary["start"]) & (with_rule["accuracy"] >= without["accuracy"] - LOSS_OF_ACCURACY)
     return bool(good.mean() > MOST)
 
@@ -76,12 +63,11 @@ def _short_of_the_paper(row: dict[str, np.ndarray]) -> list[str]:
 
 
 def layerwise_depth(summary: Summary) -> str:
-    """A matrix of its own for each layer, with the rule, without it, and with few layers from the start."""
-    return (
-        f"threshold 0.01: {_row(_circles(summary, 'layerwise', PAPER))}; without the rule: "
-        f"{_row(_circles(summary, 'layerwise', 0.0))}; so many layers from the start, accuracy in %: "
-        f"{_from_the_start(summary, 'layerwise')}"
-    )
+    """With the rule, and with few layers from the start."""
+    kept, fixed = on_circles(summary, "layerwise", PAPER), summary["fixed"]["layerwise"]
+    few = [float(np.median(row)) for row in fixed["accuracy"]]
+    start = f"{listed(fixed['depths'])} from the start {between(few, 1, 100)} %" if few else "fewer not run"
+    return f"{layers_and_accuracy(kept)}; {start}; {median_over(len(kept['layers']), 'seeds')}"
 
 
 def layerwise_depth_verdict(summary: Summary) -> str:
@@ -89,13 +75,13 @@ def layerwise_depth_verdict(summary: Summary) -> str:
 
     Every depth that was run is compared with the networks of all layers, median with median.
     """
-    kept = _circles(summary, "layerwise", PAPER)["layers"] == summary["start"]
+    kept = on_circles(summary, "layerwise", PAPER)["layers"] == summary["start"]
     if kept.mean() <= MOST:
         return typical(float(kept.mean()), f"in {int(kept.sum())} of {len(kept)} networks")
     fixed = summary["fixed"]["layerwise"]
     if not len(fixed["depths"]):
         return f"qualified: the rule keeps all {summary['start']}, whether they are needed was not run"
-    needed = np.median(_circles(summary, "layerwise", 0.0)["accuracy"]) - LOSS_OF_ACCURACY
+    needed = np.median(on_circles(summary, "layerwise", 0.0)["accuracy"]) - LOSS_OF_ACCURACY
     enough = [depth for depth, row in zip(fixed["depths"], fixed["accuracy"], strict=True) if np.median(row) >= needed]
     if not enough:
         return "confirmed"
@@ -104,13 +90,11 @@ def layerwise_depth_verdict(summary: Summary) -> str:
 
 
 def image_depth(summary: Summary) -> str:
-    """Depth and accuracy against threshold."""
+    """Without the rule, at the paper's threshold and at the largest."""
     found = summary["images"]
-    rows = "; ".join(f"{threshold:g}: {_row(_at(found, threshold))}" for threshold in found["thresholds"])
-    return (
-        f"{found['name']}, {found['units']} units, {found['inputs']} inputs, {found['training_images']} training "
-        f"images, {found['epochs']} epochs, median over {len(found['layers'][0])} seeds [least, most]; threshold {rows}"
-    )
+    shown = sorted({0.0, PAPER, max(found["thresholds"])} & set(found["thresholds"]))
+    each = "; ".join(f"{threshold:g}: {layers_and_accuracy(at(found, threshold))}" for threshold in shown)
+    return f"threshold {each}; {median_over(len(found['layers'][0]), 'seeds')}"
 
 
 def image_depth_verdict(summary: Summary) -> str:
@@ -118,7 +102,7 @@ def image_depth_verdict(summary: Summary) -> str:
     found = summary["images"]
     if PAPER not in found["thresholds"] or 0.0 not in found["thresholds"]:
         return f"not judged: threshold {PAPER:g} or its control 0 is not among those tried"
-    with_rule, without = _at(found, PAPER), _at(found, 0.0)
+    with_rule, without = at(found, PAPER), at(found, 0.0)
     lost = without["accuracy"] - with_rule["accuracy"]
     fewer = summary["start"] - np.median(with_rule["layers"])
     return f"measured: {fewer:.0f} layers fewer, {100 * np.median(lost):+.1f} points lost"
@@ -132,6 +116,7 @@ CLAIMS = (
         "depth",
         shared_depth,
         shared_depth_verdict,
+        details=details.shared_depth,
     ),
     Claim(
         "depth-layerwise",
@@ -140,6 +125,7 @@ CLAIMS = (
         "depth",
         layerwise_depth,
         layerwise_depth_verdict,
+        details=details.layerwise_depth,
     ),
     Claim(
         "depth-images",
@@ -148,5 +134,6 @@ CLAIMS = (
         "depth",
         image_depth,
         image_depth_verdict,
+        details=details.image_depth,
     ),
 )

@@ -4,8 +4,9 @@ from typing import Any
 
 from experiments._harness import Claim
 from experiments._harness.claims import BEYOND, IN_WORDS
-from experiments._harness.spreads import spread
+from experiments.lagzi2021_transients import details_mnist as details
 from experiments.lagzi2021_transients.circles_judging import MOST
+from experiments.lagzi2021_transients.mnist_judging import READINGS
 
 Summary = dict[str, Any]
 LEVEL = 0.05
@@ -13,60 +14,20 @@ LEVEL = 0.05
 NO_ATTRACTOR = "not judged: no attractor network"
 FEW = 0.2
 """Of untrained nets: more than that, two of eight, exceed the null at a level of 5 % by chance once in 18 times."""
-READINGS = {"pattern": "as an image", "filter": "through W"}
 
 
 def common_features(summary: Summary) -> str:
-    """Vertices of attractor networks beside what input dimensions have in common; then the net that has none."""
+    """In how many nets on digits, and how likely by chance on circles."""
     found = summary["attractors"]
-    return "; ".join((_digits(found["digits"], found["layers"]), _circles(found["circles"]), _without(summary)))
-
-
-def _digits(found: Summary, layers: int) -> str:
-    each = found["nets"] // len(found["pulls"])
-    had, pulls = (", ".join(f"{n:g}" for n in found[name]) for name in ("one_vertex", "pulls"))
-    start = (
-        f"digits, penalty {pulls} on the spread of y(15): one stable vertex for all samples at layer {layers} in {had} "
-        f"of {each} nets"
-    )
-    if not sum(found["one_vertex"]):
-        return start
-    related = ", ".join(
-        f"{words} in {_of(found['trained'][name])} (untrained {_of(found['untrained'][name])}; mean |correlation| "
-        f"{found['trained'][name]['mean']:.2f}, shifts {found['trained'][name]['null']:.2f})"
-        for name, words in READINGS.items()
-    )
-    return (
-        f"{start} (accuracy {spread(found['accuracy'], 1, 100)} %, units at 1 {spread(found['on'])}); related to mean, "
-        f"deviation or leading component of the images, beyond 95 % of their shifts: {related}"
-    )
+    trained, untrained = (found["digits"][kind] for kind in ("trained", "untrained"))
+    each = ", ".join(f"{words} {_of(trained[name])} ({_of(untrained[name])})" for name, words in READINGS.items())
+    after, before = (found["circles"][kind]["filter"] for kind in ("trained", "untrained"))
+    circles = f"p = {after['p']:.2f} ({before['p']:.2f}), {after['nets']} networks" if after["nets"] else "none"
+    return f"nets on digits beyond 95 % of shifts (untrained): {each}; on circles {circles}"
 
 
 def _of(row: Summary) -> str:
     return f"{row['beyond']} of {row['nets']}"
-
-
-def _circles(found: Summary) -> str:
-    start = f"circles: one vertex in {sum(found['one_vertex'])} of {found['nets']} networks"
-    row, before = found["trained"]["filter"], found["untrained"]["filter"]
-    if not row["nets"]:
-        return start
-    return (
-        f"{start}, related to the weights from the inputs with p = {row['p']:.2f} (untrained {before['p']:.2f}; mean "
-        f"|correlation| {row['mean']:.2f}, other orders of units {row['null']:.2f})"
-    )
-
-
-def _without(summary: Summary) -> str:
-    rows = {kind: summary[kind] for kind in ("trained", "untrained", "pixels")}
-    above = ", ".join(f"{kind} {100 * row['above']:.1f} %" for kind, row in rows.items())
-    shuffled = 100 * rows["trained"]["shuffled_above"]
-    trained = rows["trained"]
-    return (
-        f"besides, {summary['network']}, not attracted: {trained['varying_units']} of {trained['units']} units vary "
-        f"at layer {summary['depth']}, pairs of unit and pixel with information above chance {above} (shuffled "
-        f"{shuffled:.2f} %)"
-    )
 
 
 def common_features_verdict(summary: Summary) -> str:
@@ -108,11 +69,10 @@ def _together(found: Summary) -> str | None:
 
 def pattern(summary: Summary) -> str:
     """The mean residual, as an image."""
-    found = summary["pattern"]
-    return "one seed; " + "; ".join(
-        f"{kind}: correlation {found[kind]['correlation']:.2f}, p = {found[kind]['p_value']:.3f} among all shifts of "
-        "the image"
-        for kind in ("trained", "untrained")
+    trained, untrained = (summary["pattern"][kind] for kind in ("trained", "untrained"))
+    return (
+        f"correlation {trained['correlation']:.2f}, p = {trained['p_value']:.3f} among shifts of the image (untrained "
+        f"{untrained['correlation']:.2f}, p = {untrained['p_value']:.3f}); one seed"
     )
 
 
@@ -124,6 +84,7 @@ CLAIMS = (
         "features",
         common_features,
         common_features_verdict,
+        details=details.common_features,
     ),
     Claim(
         "common-pattern",
@@ -132,5 +93,6 @@ CLAIMS = (
         "features",
         pattern,
         lambda summary: "measured",
+        details=details.pattern,
     ),
 )

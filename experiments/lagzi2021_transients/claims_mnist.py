@@ -9,7 +9,8 @@ import numpy as np
 
 from experiments._harness import Claim
 from experiments.lagzi2021_transients import claims_features, claims_mnist_variable
-from experiments.lagzi2021_transients.mnist_judging import NO_SPREAD, error, error_verdict, listed
+from experiments.lagzi2021_transients import details_mnist as details
+from experiments.lagzi2021_transients.mnist_judging import NO_SPREAD, error, error_verdict, named, on
 
 Summary = dict[str, Any]
 
@@ -21,39 +22,16 @@ SMALL = 0.05
 """The paper's small eigenvalues are about 0.02; a factor of 2.5."""
 ALL_BUT_ONE = 9
 """The paper: all classes but one."""
-NAMED = (0, 2, 3)
-"""The classes whose residuals the paper describes as saddles."""
 
 
 def steady(summary: Summary) -> str:
-    """How many corners, how far spread, against the net before training."""
-    spread, distinct, distance = summary["spread"], summary["distinct"], summary["distance"]["trained"]
-    n = summary["samples"]
-    words = (
-        f"at layer {summary['depth']} {n} samples round to {distinct['trained']} different corners (untrained: "
-        f"{distinct['untrained']}); standard deviation over samples, mean over units: {spread['trained']['all']:.3f}, "
-        f"within classes {spread['trained']['within_classes']:.3f} (untrained: {spread['untrained']['all']:.3f}, "
-        f"{spread['untrained']['within_classes']:.3f}); {100 * _on(summary, 'trained'):.0f} % of residuals are not at "
-        f"0 (untrained: {100 * _on(summary, 'untrained'):.0f} %); "
-        f"corners differ in {100 * distance['within_classes']:.1f} % of units within a class, "
-        f"{100 * distance['between_classes']:.1f} % between classes; {100 * summary['moving']['trained']:.0f} % of "
-        "samples still moved after 0.9 of the layers; one seed"
-    )
-    return words + _variants(summary["variants"])
-
-
-def _on(summary: Summary, kind: str) -> float:
-    """Share of residuals farther than 0.01 from 0."""
-    return float(1 - summary["spread"][kind]["at_0"])
-
-
-def _variants(rows: list[Summary]) -> str:
-    if not rows:
-        return ""
-    counts = [row["distinct"][-1] for row in rows]
+    """How far spread, how many units are on, against the net before training."""
+    trained, untrained = (summary["spread"][kind] for kind in ("trained", "untrained"))
     return (
-        f"; small nets on digits from {len(rows)} beginnings: {min(counts)} to {max(counts)} corners of "
-        f"{rows[0]['samples']} samples at layer {rows[0]['layers'][-1]}"
+        f"standard deviation over samples {trained['all']:.3f}, within classes {trained['within_classes']:.3f} "
+        f"(untrained {untrained['all']:.3f}, {untrained['within_classes']:.3f}); {100 * on(summary, 'trained'):.0f} % "
+        f"of residuals not at 0 (untrained {100 * on(summary, 'untrained'):.0f} %); "
+        f"{summary['distinct']['trained']} corners; one seed"
     )
 
 
@@ -64,34 +42,20 @@ def steady_verdict(summary: Summary) -> str:
         return "confirmed"
     if spread["within_classes"] <= NO_SPREAD:
         return "qualified: one place for each class"
-    trained, untrained = (_on(summary, kind) for kind in ("trained", "untrained"))
+    trained, untrained = (on(summary, kind) for kind in ("trained", "untrained"))
     if trained <= FEWER * untrained:
         return f"qualified: few units on ({100 * trained:.0f} %, untrained {100 * untrained:.0f} %), in many places"
     return "not confirmed: many places"
 
 
 def saddles(summary: Summary) -> str:
-    """Positive eigenvalues at the equilibria near the samples."""
-    words = []
-    for kind in ("trained", "untrained"):
-        near = summary["nearest"][kind]
-        low, number, high = near["positive"]
-        largest = near["largest"]
-        words.append(
-            f"{kind}: saddles for {100 * (1 - near['stable']):.0f} % of the samples, positive eigenvalues {number:g} "
-            f"[{low:g}, {high:g}], the largest {largest['median']:.2f} [{largest['low']:.2f}, {largest['high']:.2f}], "
-            f"a residual {near['away'][1]:.2f} [{near['away'][0]:.2f}, {near['away'][2]:.2f}] away"
-        )
-    each = ", ".join(f"{row['class']}: {row['positive']:g} up to {row['largest']:.2f}" for row in _named(summary))
+    """Positive eigenvalues by class, and how many saddles there are before training."""
+    each = ", ".join(f"{row['class']}: {row['positive']:g} up to {row['largest']:.2f}" for row in named(summary))
+    after, before = (100 * (1 - summary["nearest"][kind]["stable"]) for kind in ("trained", "untrained"))
     return (
-        f"near {summary['samples']} samples at layer {summary['depth']}, one seed; positive eigenvalues by class, "
-        f"medians: {each}; all classes, medians [quartiles], {'; '.join(words)}; "
-        f"{100 * summary['moving']['trained']:.0f} % of samples still move"
+        f"class {each}, medians; at saddles {after:.0f} % of {summary['samples']} samples (untrained {before:.0f} %); "
+        "one seed"
     )
-
-
-def _named(summary: Summary) -> list[Summary]:
-    return [row for row in summary["classes"] if row["class"] in NAMED]
 
 
 def saddles_verdict(summary: Summary) -> str:
@@ -99,7 +63,7 @@ def saddles_verdict(summary: Summary) -> str:
 
     Other saddles count if the net has more of them than before training.
     """
-    rows = _named(summary)
+    rows = named(summary)
     found = [row["class"] for row in rows if row["positive"] == 1 and row["largest"] <= SMALL]
     if len(found) == len(rows):
         return "confirmed"
@@ -118,14 +82,11 @@ def saddles_verdict(summary: Summary) -> str:
 def classifier(summary: Summary) -> str:
     """For how many classes, in both readings."""
     rows = summary["classes"]
-    among_units = [row["class"] for row in rows if row["rank"] == 1]
-    among_classes = [row["class"] for row in rows if row["rank_of_class"] == 1]
-    rank = np.median([row["rank"] for row in rows])
+    units, classes = (sum(row[rank] == 1 for row in rows) for rank in ("rank", "rank_of_class"))
     return (
-        f"mean x at the read-out in the unit with the class's largest weight: largest of all units for "
-        f"{len(among_units)} of {len(rows)} classes (median rank {rank:g}), larger than for all other classes for "
-        f"{len(among_classes)} ({listed(among_classes)}; chance: 1); correlation of weights with states, less their "
-        f"means over classes: {summary['correlation']:.2f}; one seed"
+        f"largest of all units for {units} of {len(rows)} classes (median rank "
+        f"{np.median([row['rank'] for row in rows]):g}), larger than for other classes for {classes} (chance: 1); "
+        "one seed"
     )
 
 
@@ -157,6 +118,7 @@ CLAIMS = (
         "mnist_shared",
         steady,
         steady_verdict,
+        details=details.steady,
     ),
     Claim(
         "mnist-shared-saddles",
@@ -165,6 +127,7 @@ CLAIMS = (
         "mnist_shared",
         saddles,
         saddles_verdict,
+        details=details.saddles,
     ),
     Claim(
         "mnist-shared-classifier",
@@ -173,6 +136,7 @@ CLAIMS = (
         "mnist_shared",
         classifier,
         classifier_verdict,
+        details=details.classifier,
     ),
     *claims_mnist_variable.CLAIMS,
     *claims_features.CLAIMS,

@@ -9,7 +9,9 @@ import numpy as np
 
 from experiments._harness import Claim
 from experiments._harness.claims import IN_WORDS
-from experiments.lagzi2021_transients.mnist_judging import NO_SPREAD, error, error_verdict, listed
+from experiments._harness.spreads import between
+from experiments.lagzi2021_transients import details_mnist as details
+from experiments.lagzi2021_transients.mnist_judging import NO_SPREAD, error, error_verdict
 
 Summary = dict[str, Any]
 
@@ -21,16 +23,11 @@ ALIKE = 0.9
 
 def spread_over_layers(summary: Summary) -> str:
     """At the first layer, the fifth and the last."""
-    trained, untrained = summary["spread"]["trained"], summary["spread"]["untrained"]
-    layers = (1, 5, len(trained))
-    each = ", ".join(f"{trained[k - 1]:.3f}" for k in layers)
-    null = ", ".join(f"{untrained[k - 1]:.3f}" for k in layers)
-    within = summary["spread_within_classes"]["trained"][-1]
-    return (
-        f"standard deviation over {summary['samples']} samples, mean over units, at layers {listed(list(layers))}: "
-        f"{each} (untrained: {null}); within classes at the last {within:.3f}; different corners at the last layer: "
-        f"{summary['distinct']['trained'][-1]}; one seed"
+    trained, untrained = (
+        ", ".join(f"{summary['spread'][kind][layer]:.3f}" for layer in (0, 4, -1)) for kind in ("trained", "untrained")
     )
+    last = len(summary["spread"]["trained"])
+    return f"standard deviation over samples at layers 1, 5, {last}: {trained} (untrained {untrained}); one seed"
 
 
 def spread_over_layers_verdict(summary: Summary) -> str:
@@ -47,16 +44,13 @@ def spread_over_layers_verdict(summary: Summary) -> str:
 
 
 def matrices(summary: Summary) -> str:
-    """Distances of the last pairs, and cosines of the learned parts."""
-
-    def last(name: str, key: str) -> str:
-        values = summary["matrices"][name][key]
-        return f"{values[-1]:.2f} (all pairs {min(values):.2f} to {max(values):.2f})"
-
+    """Distance of the last pair, cosine of what it learned, and the range of all pairs."""
+    rows = summary["matrices"]
+    distances, cosines = rows["trained"]["distances"], rows["learned"]["cosines"]
     return (
-        f"distance of the last two matrices over their norm {last('trained', 'distances')}, untrained "
-        f"{last('untrained', 'distances')}, learned parts {last('learned', 'distances')}; cosine of the learned parts "
-        f"of the last two {last('learned', 'cosines')}, of the untrained {last('untrained', 'cosines')}; one seed"
+        f"the last two differ by {distances[-1]:.2f} of their norm (untrained "
+        f"{rows['untrained']['distances'][-1]:.2f}), all pairs {between(distances, 2)}; cosine of their learned parts "
+        f"{cosines[-1]:.2f}, all pairs {between(cosines, 2)}; one seed"
     )
 
 
@@ -73,11 +67,12 @@ def matrices_verdict(summary: Summary) -> str:
 
 
 def saturation(summary: Summary) -> str:
-    """At the last layer, against shared weights."""
-    rows = {kind: summary["saturated"][kind] for kind in ("trained", "shared", "untrained")}
-    words = {"trained": "one matrix per layer", "shared": "shared weights", "untrained": "untrained"}
-    each = ", ".join(f"{words[kind]} {100 * row['at_1'][-1]:.1f} %" for kind, row in rows.items())
-    return f"share of residuals within 0.01 of 1 at the last layer, one net of each kind: {each}"
+    """At the last layer and over layers, against shared weights."""
+    trained, shared = (np.array(summary["saturated"][kind]["at_1"]) for kind in ("trained", "shared"))
+    return (
+        f"{100 * trained[-1]:.1f} % of residuals at the last layer, with shared weights {100 * shared[-1]:.1f} %; mean "
+        f"over layers {100 * trained.mean():.1f} % and {100 * shared.mean():.1f} %; one net of each kind"
+    )
 
 
 def saturation_verdict(summary: Summary) -> str:
@@ -106,6 +101,7 @@ CLAIMS = (
         "mnist_variable",
         spread_over_layers,
         spread_over_layers_verdict,
+        details=details.spread_over_layers,
     ),
     Claim(
         "mnist-variable-matrices",
@@ -114,6 +110,7 @@ CLAIMS = (
         "mnist_variable",
         matrices,
         matrices_verdict,
+        details=details.matrices,
     ),
     Claim(
         "mnist-variable-saturation",
@@ -122,5 +119,6 @@ CLAIMS = (
         "mnist_variable",
         saturation,
         saturation_verdict,
+        details=details.saturation,
     ),
 )

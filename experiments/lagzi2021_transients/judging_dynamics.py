@@ -1,11 +1,12 @@
-"""How statements on transients, separability and noise are judged, and how their numbers are put in words."""
+"""How statements on transients, separability and noise are judged."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from experiments._harness.spreads import spread, student_interval
+from experiments._harness.spreads import student_interval
+from experiments.lagzi2021_transients.wording import number
 
 Net = dict[str, Any]
 KINDS = ("residual", "plain")
@@ -107,6 +108,11 @@ def by_kind(nets: Sequence[Net], *, trained: bool) -> dict[str, list[Net]]:
     return found
 
 
+def restless(nets: Sequence[Net]) -> list[Net]:
+    """Trained nets most of whose samples are not at rest."""
+    return [net for net in trained(nets) if is_restless(net)]
+
+
 def is_restless(net: Net) -> bool:
     """Whether most samples are not at rest."""
     return bool(net["at_rest"] < RESTLESS)
@@ -124,6 +130,11 @@ def beyond_input(net: Net, nets: Sequence[Net]) -> bool:
     return larger(net["trained"]["probe"], max(controls), net["samples"])
 
 
+def beyond_shuffled_layers(net: Net, window: str) -> float:
+    """What the course over layers tells more than their level."""
+    return float(net[window]["probe"] - net[window]["time_shuffled"])
+
+
 def late_separable(net: Net) -> bool:
     """Whether late layers, where alone an attractor would show, tell more than shuffled labels."""
     return bool(net["late"]["above_null"] >= ALL_LAYERS)
@@ -134,19 +145,19 @@ def separable(nets: Sequence[Net]) -> str:
 
     ``nets``: all of a run, as a net without rest is compared with itself before training.
     """
-    restless = [net for net in trained(nets) if is_restless(net)]
-    if not restless:
+    moving = restless(nets)
+    if not moving:
         return "no net to judge"
-    early = [net["name"] for net in restless if beyond_input(net, nets)]
-    late = [net["name"] for net in restless if late_separable(net)]
+    early = [net["name"] for net in moving if beyond_input(net, nets)]
+    late = [net["name"] for net in moving if late_separable(net)]
     both = [name for name in early if name in late]
-    if len(both) == len(restless):
+    if len(both) == len(moving):
         return "confirmed"
     found = (
-        f"in the layers of training beyond input and untrained net in {len(early)} of {number(restless)}, in late "
+        f"in the layers of training beyond input and untrained net in {len(early)} of {number(moving)}, in late "
         f"layers above shuffled labels in {len(late)}"
     )
-    kinds = ", ".join(dict.fromkeys(kind_of(net) for net in restless if net["name"] in both))
+    kinds = ", ".join(dict.fromkeys(kind_of(net) for net in moving if net["name"] in both))
     return f"qualified: {found}, both in {len(both)} ({kinds})" if both else f"not confirmed: {found}, both in none"
 
 
@@ -215,6 +226,12 @@ def through_training(nets: Sequence[Net], window: str) -> dict[str, list[float]]
         if twin is not None:
             found.setdefault(kind_of(net), []).append(float(net[window]["probe"] - twin[window]["probe"]))
     return found
+
+
+def in_both_windows(nets: Sequence[Net]) -> dict[str, dict[str, list[float]]]:
+    """The same by window, named in words, and kind."""
+    windows = {"trained": "layers of training", "late": "late layers"}
+    return {words: through_training(nets, window) for window, words in windows.items()}
 
 
 # --- differences over seeds --------------------------------------------------------------------------
@@ -288,26 +305,3 @@ def predicted(ratios: Mapping[str, Sequence[float]]) -> str:
         return "confirmed"
     wrong = [name for name in ratios if name not in right]
     return f"qualified: for {', '.join(right)}, not for {', '.join(wrong)}" if right else "not confirmed"
-
-
-# --- words -------------------------------------------------------------------------------------------
-
-
-def ranges(values: Sequence[float], digits: int = 2) -> str:
-    """The median and the smallest and largest; one number for one seed."""
-    if len(values) == 1:
-        return f"{values[0]:.{digits}f}"
-    return spread(values, digits)
-
-
-def over_seeds(differences: Sequence[float], digits: int = 3) -> str:
-    """Mean and interval."""
-    bounds = student_interval(differences)
-    if bounds is None:
-        return f"{differences[0]:+.{digits}f} (one seed)"
-    return f"{np.mean(differences):+.{digits}f} [{bounds[0]:+.{digits}f}, {bounds[1]:+.{digits}f}]"
-
-
-def number(nets: Sequence[Net]) -> str:
-    """How many."""
-    return "1 net" if len(nets) == 1 else f"{len(nets)} nets"

@@ -13,6 +13,13 @@ NO_SPREAD = 0.01
 """A mean standard deviation within the width of saturation, which is also the threshold of the paper's depth rule."""
 
 
+NAMED = (0, 2, 3)
+"""The classes whose residuals the paper describes as saddles."""
+
+READINGS = {"pattern": "as an image", "filter": "through W"}
+"""Of features that input dimensions have in common."""
+
+
 def error(summary: Summary) -> str:
     """Of all test images, with its binomial error."""
     wrong, n = summary["test"]["error"], summary["test"]["images"]
@@ -31,6 +38,11 @@ def error_verdict(papers: float) -> Any:
     return verdict
 
 
-def listed(numbers: list[int]) -> str:
-    """With commas."""
-    return ", ".join(map(str, numbers)) or "none"
+def on(summary: Summary, kind: str) -> float:
+    """Share of residuals farther than 0.01 from 0."""
+    return float(1 - summary["spread"][kind]["at_0"])
+
+
+def named(summary: Summary) -> list[Summary]:
+    """Rows of the classes that the paper names."""
+    return [row for row in summary["classes"] if row["class"] in NAMED]

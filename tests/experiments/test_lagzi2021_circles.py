@@ -9,6 +9,7 @@ from experiments._harness.claims import NOT_RUN
 torch = pytest.importorskip("torch")
 from experiments.lagzi2021_transients import circles, circles_judging, claims_depth, depth, three_units  # noqa: E402
 from experiments.lagzi2021_transients import claims_circles as ours  # noqa: E402
+from experiments.lagzi2021_transients import details_circles as details  # noqa: E402
 from experiments.lagzi2021_transients.shrinking import Networks, Training, dropped, trained  # noqa: E402
 
 PAPER = "lagzi2021_transients"
@@ -21,6 +22,7 @@ def test_every_claim_says_something_about_the_smoke_run(smoke, name):
     for claim in ours.CLAIMS:
         if claim.script == name:
             assert len(claim.measured(smoke(name).summary)) > 20
+            assert claim.details(smoke(name).summary).endswith(".")
             assert claim.verdict(smoke(name).summary) != NOT_RUN
 
 
@@ -279,7 +281,10 @@ def test_what_most_networks_show_is_confirmed():
     ],
 )
 def test_all_samples_right_means_no_error(test, best, verdict):
-    assert ours.accuracy_verdict({"accuracy": {"test": test, "of_smallest_loss": best}}) == verdict
+    summary = {"accuracy": {"test": test, "of_smallest_loss": best}}
+    assert ours.accuracy_verdict(summary) == verdict
+    assert ours.accuracy(summary).startswith(f"no error in {test.count(1.0)} of {len(test)} networks; ")
+    assert f"{100 * best:.1f} % with the smallest training loss" in ours.accuracy(summary)
 
 
 def summary_of(*each, **changes):
@@ -298,10 +303,12 @@ def test_ends_are_judged_by_how_many_networks_have_them():
     found = summary_of(late, late, one)
     assert found["ends"]["counts"]["one vertex by layer 15"] == 1
     assert ours.one_attractor_verdict(found) == "qualified: in 3 of 3 networks at layer 2000, in 1 at layer 15"
-    assert "in 3 of 3 networks at layer 2000, and are within 0.05 of it by layer 15 in 1;" in ours.one_attractor(found)
+    assert "in 3 of 3 networks at layer 2000, in 1 by layer 15; several equilibria in 0" in ours.one_attractor(found)
+    assert "3 networks at layer 2000, and are within 0.05 of it by layer 15 in 1." in details.one_attractor(found)
     assert ours.one_attractor_verdict(summary_of(several, inside)) == "not confirmed"
     assert ours.vertices_verdict(summary_of(one, several, inside)) == "qualified: in 1 of 3 networks"
-    assert "1.00 of the samples" in ours.one_attractor(summary_of(one, several)).replace("1.00 [1.00, 1.00]", "1.00")
+    assert ours.vertices(summary_of(one, several, inside)).startswith("all samples in 1 of 3 networks; ")
+    assert "1.00 [1.00, 1.00] of the samples" in details.one_attractor(summary_of(one, several))
 
 
 @pytest.mark.parametrize(
@@ -326,6 +333,8 @@ def test_eigenvalues_are_judged_by_what_is_reached_within_the_layers(one, severa
     each += [{"word": "several", "there_already": share} for share in several]
     summary = {"ends": {"each": each}, "reported": {"stable": [True, True]}}
     assert ours.eigenvalues_verdict(summary) == verdict
+    summary["example"] = {"network": 3, "end": None}
+    assert f"% in {len(one)} networks with one equilibrium" in ours.eigenvalues(summary)
     assert ours.eigenvalues_verdict({**summary, "reported": {"stable": [True, False]}}).startswith("not confirmed")
 
 
@@ -338,7 +347,9 @@ def test_eigenvalues_are_judged_by_what_is_reached_within_the_layers(one, severa
     ],
 )
 def test_the_flow_is_followed_where_it_explains_nine_tenths(explained, verdict):
-    assert ours.tracking_verdict({"tracking": {"explained": explained}}) == verdict
+    summary = {"tracking": {"explained": explained}}
+    assert ours.tracking_verdict(summary) == verdict
+    assert f"in {sum(share > 0.9 for share in explained)} of {len(explained)} networks; " in ours.tracking(summary)
 
 
 @pytest.mark.parametrize(
@@ -351,7 +362,10 @@ def test_the_flow_is_followed_where_it_explains_nine_tenths(explained, verdict):
     ],
 )
 def test_transients_alone_separate_where_the_last_residuals_do_not(probes, verdict):
-    assert ours.transients_verdict({"separation": {"probes": probes, "null": [[0.6] * 4]}}) == verdict
+    summary = {"separation": {"probes": probes, "null": [[0.6] * 4]}}
+    assert ours.transients_verdict(summary) == verdict
+    # to the resolution of the depth rule
+    assert f"on y(15) {100 * probes[0][2]:.1f} [" in ours.transients(summary)
 
 
 def rule(layers, accuracy=(1.0, 1.0)):
@@ -371,6 +385,20 @@ def test_the_depth_rule_must_keep_the_accuracy():
     assert verdict(rule((9, 7), (1.0, 0.998)), idle) == "qualified: to 8 layers, not 5, at 100 % in 1 of 2 networks"
     assert verdict(bad, good) == "qualified: if the rule waits for half of the training"
     assert verdict(bad, idle) == verdict(idle, idle) == "not confirmed"
+
+
+def test_the_row_on_the_depth_rule_shows_what_is_judged():
+    found = {"thresholds": [0.0, 0.01], "shared": rule((5, 6), (0.9, 0.9)), "late": rule((5, 7))}
+    words = claims_depth.shared_depth({"start": 15, "circles": found})
+    assert words.startswith("6 [5, 7] layers at 100.0 [100.0, 100.0] % if the rule waits for half of the training; ")
+    found["late"] = rule((15, 15))
+    words = claims_depth.shared_depth({"start": 15, "circles": found})
+    assert words.startswith("6 [5, 6] layers at 90.0 [90.0, 90.0] %; without the rule 15 [15, 15] layers at 100.0")
+    fixed = {"layerwise": {"depths": [1, 5], "accuracy": [[0.9, 0.91, 0.98], [0.97, 0.98, 0.99]]}}
+    summary = {"start": 15, "circles": {"thresholds": [0.0, 0.01], "layerwise": rule((15, 15))}, "fixed": fixed}
+    assert "; 1, 5 from the start 91.0–98.0 %; " in claims_depth.layerwise_depth(summary)
+    fixed["layerwise"] = {"depths": [], "accuracy": []}
+    assert "; fewer not run; " in claims_depth.layerwise_depth(summary)
 
 
 def test_variable_weights_keep_all_layers_or_not():
@@ -401,5 +429,6 @@ def test_the_cost_of_the_rule_on_images_is_measured():
     assert untried == "not judged: threshold 0.01 or its control 0 is not among those tried"
     circles_found = {"circles": {"thresholds": [0.0, 0.02], "layerwise": rule((15, 15))}}
     fixed = {"layerwise": {"depths": [], "accuracy": []}}
-    with pytest.raises(ValueError, match="threshold 0.01 is not among those tried"):
-        claims_depth.layerwise_depth({"start": 15, **circles_found, "fixed": fixed})
+    for words in (claims_depth.layerwise_depth, details.layerwise_depth):
+        with pytest.raises(ValueError, match="threshold 0.01 is not among those tried"):
+            words({"start": 15, **circles_found, "fixed": fixed})

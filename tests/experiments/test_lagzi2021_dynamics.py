@@ -11,10 +11,14 @@ from experiments.lagzi2021_transients import (
     antisymmetric,
     claims_dynamics,
     claims_noise,
+    details_dynamics,
+    details_noise,
     integration,
     noise,
+    noise_pairs,
     pairs,
     separability,
+    wording,
 )
 from experiments.lagzi2021_transients import followed as following
 from experiments.lagzi2021_transients import judging_dynamics as judging
@@ -30,6 +34,7 @@ def test_every_claim_can_be_said_from_a_smoke_run(smoke):
         summary = smoke(claim.script).summary
         assert claim.measured(summary)
         assert claim.verdict(summary)
+        assert claim.details(summary).endswith(".")
     assert {claim.script for claim in claims_dynamics.CLAIMS} == set(SCRIPTS)
 
 
@@ -438,7 +443,7 @@ def test_exponents_without_bound_leave_the_median_a_number(smoke):
     arrays["plain.0.exponents"][:, 0] = 0.5
     summary = noise.summarize(done.config, arrays)
     assert summary["nets"][1]["median_exponent"] == -5
-    assert "median exponent" in claims_noise.evolution(summary)
+    assert "median exponent" in details_noise.evolution(summary)
 
 
 def test_exponents_are_those_of_the_determinants(smoke):
@@ -472,6 +477,7 @@ def summed(name="a", **changes):
         "chance": 0.1,
         "accuracy": {part: changes.get(part, value) for part, value in accuracy.items()},
         "probe": {part: changes.get(part, value) for part, value in probe.items()},
+        "over_shuffles": {"donor": 0.002, "own": 0.002},
         "lost": {"without_input": [0.0, 0.001], "averaged_one": changes.get("averaged_one", [0.01, 0.004])},
     }
 
@@ -491,6 +497,15 @@ def test_the_sum_is_judged_net_by_net(verdict, changes):
     assert verdict({"nets": [summed(), summed("b")]}) == "confirmed"
     assert verdict({"nets": [summed(), summed("b", **changes)]}) == "qualified: in a alone"
     assert verdict({"nets": [summed(**changes)]}) == "not confirmed"
+
+
+def test_rows_on_the_sum_name_each_net():
+    summary = {"nets": [summed(), summed("b", donor=0.5, own=0.6, y_last=0.99, averaged_one=[0.05, 0.001])]}
+    assert claims_dynamics.sums(summary) == (
+        "probe on x(T), on y(T): a 0.980 ± 0.004, 0.800; b 0.980 ± 0.004, 0.990; one seed each, ± standard error"
+    )
+    assert ": a 0.970 ± 0.002 (0.120), b 0.500 ± 0.002 (0.600); " in claims_dynamics.carriers(summary)
+    assert ": a +1.0 ± 0.4 %, b +5.0 ± 0.1 %; " in claims_dynamics.ablations(summary)
 
 
 def test_a_difference_counts_from_two_standard_errors_on():
@@ -531,9 +546,9 @@ def test_separability_is_judged_in_nets_without_rest_alone():
     assert claims_dynamics.separable_verdict(summary) == "confirmed"
     assert claims_dynamics.in_time_verdict(summary) == "confirmed"
     assert claims_dynamics.resting_verdict(summary) == "measured: in 2 of 3 trained nets most samples are not at rest"
-    words = claims_dynamics.separable(summary)
-    assert "not at rest: c anti (2 nets) 0.50 [0.50, 0.50], trained 0.90 [0.90, 0.90] (0.20), late" in words
-    assert ". at rest: c free 0.50, " in words
+    words = details_dynamics.separable(summary)
+    assert "Not at rest: c anti (2 nets) 0.50 [0.50, 0.50], trained 0.90 [0.90, 0.90] (0.20), late" in words
+    assert ". At rest: c free 0.50, " in words
     assert " 300 samples, " in words
     nets[1] = rested("c anti 0", 0.0, time=0.89)
     assert claims_dynamics.in_time_verdict(summary) == "qualified: in c anti (1 of 2) alone"
@@ -565,9 +580,20 @@ def test_what_any_net_does_before_training_is_no_separability():
     nets = [rested("c anti 0", 0.0, trained=0.9), rested("c anti 0 untrained", 0.0, trained=0.89)]
     assert not judging.beyond_input(nets[0], nets)
     assert claims_dynamics.separable_verdict({"nets": nets}).startswith("not confirmed")
-    assert "trained 0.90 (0.20; 0.89), late" in claims_dynamics.separable({"nets": nets})
+    assert "trained 0.90 (0.20; 0.89), late" in details_dynamics.separable({"nets": nets})
     nets[1] = rested("c anti 0 untrained", 0.0, trained=0.6)
     assert claims_dynamics.separable_verdict({"nets": nets}) == "confirmed"
+
+
+def test_rows_on_separability_take_nets_that_ship_together():
+    nets = [rested("a-seed0", 0.2, late=0.7), rested("b-seed0", 0.4, time=0.8), rested("c free 0", 0.9)]
+    nets += [rested(f"c antisymmetric {k}", 0.0, late=0.1 * k) for k in (1, 2)]
+    summary = {"layers": 1000, "nets": [*nets, rested("c free 0 untrained", 0.0)]}
+    words = "shipped nets 30 [20, 40], c free 90, c antisymmetric 0 [0, 0]; median [least, most]"
+    assert claims_dynamics.resting(summary) == f"samples at rest, in %: {words}"
+    late = claims_dynamics.separable(summary)
+    assert late.endswith("(shuffled labels at most): shipped nets 0.70–0.90 (0.20), c antisymmetric 0.10–0.20 (0.20)")
+    assert "shipped nets 0.10–0.40, c antisymmetric 0.40; nets not at rest" in claims_dynamics.in_time(summary)
 
 
 def test_training_is_judged_against_the_same_seeds_before_it_in_both_windows():
@@ -580,8 +606,11 @@ def test_training_is_judged_against_the_same_seeds_before_it_in_both_windows():
     taken = [{**net, "late": window(1.5 - net["late"]["probe"], 0.2)} for net in nets]
     words = "qualified: for c anti in layers of training; the opposite for c anti in late layers"
     assert claims_dynamics.training_verdict({"nets": taken}) == words
-    assert "; late layers: c anti -0.110 [" in claims_dynamics.training({"nets": taken})
+    assert "; in late layers: c anti -0.110 [" in details_dynamics.training({"nets": taken})
+    words = "late layers: c anti -0.11 ± 0.02; layers of training: +0.11 to +0.11; 3 seeds, ± 95 %"
+    assert claims_dynamics.training({"nets": taken}) == words
     one_seed = [nets[0], nets[3]]
+    assert "c anti +0.10; layers of training: +0.10 to +0.10; one seed" in claims_dynamics.training({"nets": one_seed})
     assert claims_dynamics.training_verdict({"nets": one_seed}) == "not judged: one seed"
     assert len(judging.trained(nets)) == 4
 
@@ -593,14 +622,14 @@ def test_late_layers_are_compared_with_the_same_seeds_without_the_constraint():
     summary = {"nets": nets}
     assert judging.by_constraint(nets) == {"d": pytest.approx([-0.6, -0.59, -0.61])}
     assert claims_dynamics.separable_verdict(summary) == "confirmed; late, antisymmetric beside free: less in d"
-    assert "Late, antisymmetric less free, over seeds: d -0.600 [" in claims_dynamics.separable(summary)
+    assert "Late, antisymmetric less free, over seeds: d -0.600 [" in details_dynamics.separable(summary)
     swapped = [{**net, "late": window(1.0 - net["late"]["probe"], 0.2)} for net in nets]
     assert claims_dynamics.separable_verdict({"nets": swapped}).endswith(": more in d")
     open_ones = [{**net, "late": window(0.5, 0.2)} for net in nets]
     assert claims_dynamics.separable_verdict({"nets": open_ones}) == "confirmed"
     # without a twin there is nothing to compare
     assert judging.by_constraint(nets[:3]) == {}
-    assert "antisymmetric less free" not in claims_dynamics.separable({"nets": nets[:3]})
+    assert "antisymmetric less free" not in details_dynamics.separable({"nets": nets[:3]})
 
 
 def grouped(name, moving=0.9, resting=0.9, time=0.5, null=0.3, n=200):
@@ -627,14 +656,17 @@ def grouped(name, moving=0.9, resting=0.9, time=0.5, null=0.3, n=200):
 def test_samples_are_judged_by_both_nulls(changes, verdict):
     nets = [grouped("c 0"), grouped("d 0", **changes), {**grouped("d 0", 0.2), "name": "d 0 untrained"}]
     assert claims_dynamics.alone_verdict({"nets": nets}) == verdict.format("those at rest in ")
-    words = claims_dynamics.alone({"nets": nets})
+    gain = 0.9 - 0.5
+    assert f"with layers shuffled at most {gain:.2f} less; " in claims_dynamics.alone({"nets": nets})
+    words = details_dynamics.alone({"nets": nets})
     assert "c: moving 202 samples, 2 left out 0.90 (0.30; 0.50), at rest 202 samples" in words
     assert ("d: moving 3 samples, too few" in words) == (changes == {"moving": None})
 
 
 def test_without_groups_nothing_is_said_of_them():
     nets = [rested("c 0", 0.0)]
-    assert claims_dynamics.alone({"nets": nets}) == "not run"
+    assert details_dynamics.alone({"nets": nets}) == claims_dynamics.alone({"nets": nets}) == "not run"
+    assert claims_dynamics.alone({"nets": [grouped("c 0", None)]}) == "no net with enough of them"
     assert claims_dynamics.alone_verdict({"nets": nets}) == "not judged: not run"
     assert claims_dynamics.alone_verdict({"nets": [grouped("c 0", None)]}) == "no net to judge"
     trace = claims_dynamics.alone_verdict({"nets": [grouped("c 0", 0.4, None)]})
@@ -700,8 +732,10 @@ def test_robustness_is_judged_by_the_spread_over_seeds(residual, changes, verdic
     opposite = "not confirmed: the opposite" if residual[1] == 0.51 else "not confirmed"
     at_layers = "confirmed" if residual[0] == 0.8 else opposite
     assert claims_noise.robust_at_layers_verdict(summary) == at_layers
-    assert f"0.3: {np.median(residual):.3f} [" in claims_noise.robust(summary)
+    assert f"0.3: {np.median(residual):.3f} [" in details_noise.robust(summary)
+    assert f"accuracy {(0.9 + np.mean(residual)) / 2:.3f} against " in claims_noise.robust(summary)
     assert claims_noise.robust_verdict(noisy(residual[:1], [0.7])) == "not judged: one seed"
+    assert claims_noise.robust(noisy(residual[:1], [0.7])).endswith("; one seed")
 
 
 def test_robustness_at_layers_is_judged_layer_by_layer():
@@ -709,7 +743,9 @@ def test_robustness_at_layers_is_judged_layer_by_layer():
     for net in summary["nets"]:
         net["layer_accuracy"] = {"0": net["layer_accuracy"]["0"], "7": 0.9}
     assert claims_noise.robust_at_layers_verdict(summary) == "qualified: for layer 0 alone"
-    assert "layer 7 +0.000 [+0.000, +0.000]" in claims_noise.robust_at_layers(summary)
+    assert "layer 7 +0.000 [+0.000, +0.000]" in details_noise.robust_at_layers(summary)
+    words = "with noise at layer 0 +0.102 ± 0.007, layer 7 +0.000 ± 0.000; 3 seeds, ± 95 %"
+    assert claims_noise.robust_at_layers(summary).endswith(words)
     for net in summary["nets"]:
         net["layer_accuracy"]["7"] = 0.93 if net["kind"] == "plain" else 0.9
     assert claims_noise.robust_at_layers_verdict(summary) == "qualified: for layer 0; the opposite for layer 7"
@@ -739,10 +775,13 @@ NAMES = "variance of pixel noise over signal, that of noise half way, median exp
 def test_what_was_there_before_training_is_not_of_training(residual, plain, where):
     pair = noisy([0.8, 0.8, 0.8], [0.7, 0.7, 0.7])
     assert claims_noise.evolution_verdict(pair) == "confirmed; untrained: not run"
-    assert claims_noise.evolution(pair).endswith("untrained: not run")
+    assert details_noise.evolution(pair).endswith("Untrained: not run.")
+    assert claims_noise.evolution(pair).startswith("residual less plain: pixel noise +0.30 ± 0.00, noise half way")
     pair = of_evolution(pair, residual, plain)
+    before = np.mean(residual) - np.mean(plain)
+    assert f"(untrained): pixel noise +0.30 ± 0.00 ({before:+.2f}), " in claims_noise.evolution(pair)
     assert claims_noise.evolution_verdict(pair) == f"confirmed; {where}: {NAMES}"
-    assert f"(before training {np.median(residual):.2f} [" in claims_noise.evolution(pair)
+    assert f"(before training {np.median(residual):.2f} [" in details_noise.evolution(pair)
 
 
 def test_evolution_differs_beyond_the_spread_over_seeds():
@@ -764,9 +803,10 @@ def test_tangents_predict_within_a_tenth():
     pair["nets"][1]["layer"] = {**pair["nets"][1]["layer"], "7": {"predicted": 1.15}}
     words = "qualified: for pixel noise 0.02, not for pixel noise 0.3, noise at a layer"
     assert claims_noise.tangents_verdict(pair) == words
-    assert "pixel noise 0.3 1.20 against 1.00, of single images from 0.50 to 2.00" in claims_noise.tangents(pair)
+    assert "pixel noise 0.3 1.20 against 1.00, of single images from 0.50 to 2.00" in details_noise.tangents(pair)
+    assert "pixel noise 0.3 1.00–1.20 (1.20), noise at a layer 1.00–1.15 (1.00)" in claims_noise.tangents(pair)
     assert claims_noise.tangents_verdict(noisy([0.8], [0.7], predicted=0.8)) == "not confirmed"
-    assert claims_noise._worst([1.05, 0.9, 1.08]) == 0.9
+    assert noise_pairs.worst([1.05, 0.9, 1.08]) == 0.9
 
 
 def test_intervals_are_those_of_student():
@@ -774,4 +814,4 @@ def test_intervals_are_those_of_student():
     assert (low, high) == pytest.approx((2 - 2.484, 2 + 2.484), abs=1e-3)  # 4.303 · 1 / √3
     assert judging.sign([1.0, 2.0, 3.0]) == "open"
     assert judging.sign([-2.0, -2.1, -2.05]) == "negative"
-    assert judging.over_seeds([0.5]) == "+0.500 (one seed)"
+    assert wording.over_seeds([0.5]) == "+0.500 (one seed)"

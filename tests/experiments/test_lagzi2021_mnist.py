@@ -12,6 +12,7 @@ from experiments.lagzi2021_transients import (  # noqa: E402
     claims_features,
     claims_mnist,
     claims_mnist_variable,
+    details_mnist,
     features,
     information,
     mnist_judging,
@@ -452,7 +453,11 @@ def test_errors_are_compared_within_those_of_two_nets(wrong, verdict):
 )
 def test_one_place_for_all_samples_is_no_spread(everywhere, within, on, verdict):
     trained = {"all": everywhere, "within_classes": within, "at_0": 1 - on}
-    assert claims_mnist.steady_verdict({"spread": {"trained": trained, "untrained": {"at_0": 0.5}}}) == verdict
+    untrained = {"all": 0.2, "within_classes": 0.1, "at_0": 0.5}
+    summary = {"spread": {"trained": trained, "untrained": untrained}, "distinct": {"trained": 7}}
+    assert claims_mnist.steady_verdict(summary) == verdict
+    words = f"{everywhere:.3f}, within classes {within:.3f} (untrained 0.200, 0.100); {100 * on:.0f} % of residuals"
+    assert words in claims_mnist.steady(summary)
 
 
 @pytest.mark.parametrize(
@@ -486,7 +491,10 @@ def test_saddles_with_one_small_eigenvalue_are_those_of_the_papers_classes(rows,
         "moving": {"trained": 0.5},
     }
     assert claims_mnist.saddles_verdict(summary).startswith(verdict)
-    words = claims_mnist.saddles(summary)
+    saddles = f"at saddles 100 % of 200 samples (untrained {100 * before:.0f} %)"
+    assert saddles in claims_mnist.saddles(summary)
+    assert f"class 0: {rows[0][0]} up to {rows[0][1]:.2f}, 2: " in claims_mnist.saddles(summary)
+    words = details_mnist.saddles(summary)
     assert f"0: {rows[0][0]} up to {rows[0][1]:.2f}" in words
     assert "1: 1 up to" not in words
     assert "a residual 0.20 [0.10, 0.30] away" in words
@@ -504,7 +512,8 @@ def test_the_classifier_is_judged_by_the_number_of_classes(ranks, of_classes, ve
     rows = [{"class": c, "rank": a, "rank_of_class": b} for c, (a, b) in enumerate(zip(ranks, of_classes, strict=True))]
     summary = {"classes": rows, "correlation": 0.5}
     assert claims_mnist.classifier_verdict(summary).startswith(verdict)
-    assert f"largest of all units for {ranks.count(1)} of 10" in claims_mnist.classifier(summary)
+    for words in (claims_mnist.classifier(summary), details_mnist.classifier(summary)):
+        assert f"largest of all units for {ranks.count(1)} of 10" in words
 
 
 @pytest.mark.parametrize(
@@ -518,10 +527,10 @@ def test_the_classifier_is_judged_by_the_number_of_classes(ranks, of_classes, ve
     ],
 )
 def test_no_spread_after_layer_four(trained, untrained, verdict):
-    assert (
-        claims_mnist_variable.spread_over_layers_verdict({"spread": {"trained": trained, "untrained": untrained}})
-        == verdict
-    )
+    summary = {"spread": {"trained": trained, "untrained": untrained}}
+    assert claims_mnist_variable.spread_over_layers_verdict(summary) == verdict
+    words = f"layers 1, 5, 15: {trained[0]:.3f}, {trained[4]:.3f}, {trained[14]:.3f} (untrained {untrained[0]:.3f}"
+    assert words in claims_mnist_variable.spread_over_layers(summary)
 
 
 @pytest.mark.parametrize(
@@ -535,7 +544,11 @@ def test_no_spread_after_layer_four(trained, untrained, verdict):
 )
 def test_one_matrix_is_no_distance(distance, cosines, verdict):
     rows = {"trained": {"distances": [1.0, distance]}, "learned": {"cosines": cosines}}
+    rows["untrained"] = {"distances": [1.4, 1.42]}
     assert claims_mnist_variable.matrices_verdict({"matrices": rows}) == verdict
+    words = claims_mnist_variable.matrices({"matrices": rows})
+    assert f"{distance:.2f} of their norm (untrained 1.42), all pairs {distance:.2f}–1.00; " in words
+    assert f"learned parts {cosines[-1]:.2f}, " in words
 
 
 @pytest.mark.parametrize(
@@ -549,6 +562,8 @@ def test_one_matrix_is_no_distance(distance, cosines, verdict):
 def test_more_saturation_is_against_shared_weights(trained, shared, verdict):
     summary = {"saturated": {"trained": {"at_1": trained}, "shared": {"at_1": shared}}}
     assert claims_mnist_variable.saturation_verdict(summary) == verdict
+    words = f"{100 * trained[-1]:.1f} % of residuals at the last layer, with shared weights {100 * shared[-1]:.1f} %"
+    assert claims_mnist_variable.saturation(summary).startswith(words)
 
 
 def judged(beyond=(0, 0), untrained=(0, 0), p=(0.5, 0.5), nets=8, networks=5):
@@ -585,15 +600,19 @@ def judged(beyond=(0, 0), untrained=(0, 0), p=(0.5, 0.5), nets=8, networks=5):
     ],
 )
 def test_common_features_are_beyond_chance_in_most_nets_and_not_before_training(changes, verdict):
-    assert claims_features.common_features_verdict(judged(**changes)) == verdict
+    summary = judged(**changes)
+    assert claims_features.common_features_verdict(summary) == verdict
+    beyond, nets = changes.get("beyond", (0, 0)), changes.get("nets", 8)
+    assert f"as an image {beyond[0]} of {nets} (" in claims_features.common_features(summary)
+    assert ("on circles none" in claims_features.common_features(summary)) == (changes.get("networks") == 0)
 
 
 def test_where_no_net_has_one_vertex_the_row_says_so(smoke):
     found = judged(nets=0, networks=0)["attractors"]
     found["digits"] |= {"nets": 4, "pulls": (0.0, 1.0), "one_vertex": [0, 0], "accuracy": [], "on": []}
     found["circles"] |= {"nets": 6, "one_vertex": [0]}
-    words = claims_features.common_features({**smoke("features").summary, "attractors": found})
-    assert "in 0, 0 of 2 nets; circles: one vertex in 0 of 6 networks; besides" in words
+    words = details_mnist.common_features({**smoke("features").summary, "attractors": found})
+    assert "in 0, 0 of 2 nets. Circles: one vertex in 0 of 6 networks. Besides" in words
 
 
 def test_every_claim_can_be_said_from_a_smoke_run(smoke):
@@ -602,3 +621,4 @@ def test_every_claim_can_be_said_from_a_smoke_run(smoke):
         summary = smoke(claim.script).summary
         assert claim.measured(summary)
         assert claim.verdict(summary)
+        assert claim.details is None or claim.details(summary).endswith(".")
