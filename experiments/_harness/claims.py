@@ -1,6 +1,7 @@
 """Claims of papers beside our numbers: one row each."""
 
 import importlib
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,8 @@ class Claim:
 
 
 NOTHING = "—"
+# before a number that does not go on from a word or a range: −0.5, but layer-15, 2026-11-22
+_HYPHEN = re.compile(r"(?<![\w.-])-(?=\d)")
 LONGEST = 200
 """Letters of our numbers in a row: what one look takes in."""
 
@@ -83,6 +86,11 @@ class Row:
     """Makes the numbers again, or for the first time."""
     origin: str = ""
     """Commit, date, time and machine of the run."""
+
+    def __post_init__(self) -> None:
+        """Numbers are written with a minus sign, as formulas are."""
+        for name in ("statement", "paper", "ours", "verdict", "details"):
+            object.__setattr__(self, name, _HYPHEN.sub("−", getattr(self, name)))
 
     @property
     def cells(self) -> tuple[str, ...]:

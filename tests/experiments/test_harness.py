@@ -614,6 +614,14 @@ def test_a_row_that_was_not_run_says_what_stands_beside_it(root):
     assert judged(root, asked)[0].cells[3:5] == ("36", "huge")
 
 
+def test_numbers_have_minus_signs(root):
+    finished(script(root), "laptop")
+    words = "-0.5 [-1.0, -2e-3] (-3), layer-15, 2026-11-22, x-1, −4"
+    (row,) = judged(root, f"Claim('a', 'A', '-1', 'squares', lambda s: '{words}', str, details=lambda s: '{words}')")
+    assert row.ours == row.details == "−0.5 [−1.0, −2e-3] (−3), layer-15, 2026-11-22, x-1, −4"
+    assert row.paper == "−1"
+
+
 def test_a_run_that_cannot_judge_a_claim_leaves_it_to_the_next_preset(root):
     finished(script(root), "laptop")
     text = "Claim('a', 'A', 'so', 'squares', lambda s: 'another one', lambda s: 'not run', details=str)"
