@@ -145,7 +145,7 @@ def _row(claim: Claim, scripts: dict[str, Experiment], key: str, results: Path |
             larger = claim.presets[claim.presets.index(preset) + 1 :]
             return Row(*head, ours, NOTHING, NOT_RUN, command=command((*larger, preset)[0]))
         return Row(*head, ours, words, verdict, details, command(preset), run_in_words(found.origin))
-    first = next(preset for preset in (*claim.presets[1:], *claim.presets) if preset != "smoke")
+    first = next((preset for preset in claim.presets if preset != "smoke"), "smoke")
     return Row(*head, _beside(claim, experiment, results) or NOTHING, NOTHING, NOT_RUN, command=command(first))
 
 

@@ -13,7 +13,7 @@ RESNETS = ("smoke", "laptop", "paper", "paper-110")
 RESNEXTS = ("laptop-resnext", "paper-resnext")
 TITLES = {"in": "In-ResNet", "lambda-in": "λ-In-ResNet"}
 NOT_TRAINED = (
-    "needs nets that python -m experiments.train --plan laptop --only resnext29-4x4 in-resnext29-4x4 trains, hours"
+    "needs nets that python -m experiments.train --plan laptop --only resnext29-4x4 in-resnext29-4x4 trains, an hour"
 )
 NOT_KNOWN = "not known to us"
 PUBLIC_CODE = "so in the public code, numbers not known"
