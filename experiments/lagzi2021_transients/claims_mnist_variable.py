@@ -11,7 +11,7 @@ from experiments._harness import Claim
 from experiments._harness.claims import IN_WORDS
 from experiments._harness.spreads import between
 from experiments.lagzi2021_transients import details_mnist as details
-from experiments.lagzi2021_transients.mnist_judging import NO_SPREAD, error, error_verdict
+from experiments.lagzi2021_transients.mnist_judging import NO_SPREAD, beside_shared, beside_shared_verdict
 
 Summary = dict[str, Any]
 
@@ -90,8 +90,8 @@ CLAIMS = (
         "MNIST, 1064 units, 15 different matrices: test error",
         "1.8 %, higher than with shared weights",
         "mnist_variable",
-        error,
-        error_verdict(0.018),
+        beside_shared,
+        beside_shared_verdict(0.018),
         presets=("laptop", "paper"),
     ),
     Claim(

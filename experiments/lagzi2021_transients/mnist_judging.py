@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from experiments._harness.spreads import spread
+
 Summary = dict[str, Any]
 
 CLOSE_ERROR = 0.003
@@ -21,19 +23,42 @@ READINGS = {"pattern": "as an image", "filter": "through W"}
 
 
 def error(summary: Summary) -> str:
-    """Of all test images, with its binomial error."""
+    """Of nets of several seeds, with the binomial error of one net."""
     wrong, n = summary["test"]["error"], summary["test"]["images"]
-    return f"{100 * wrong:.2f} ± {100 * np.sqrt(wrong * (1 - wrong) / n):.2f} % of {n} test images, one seed"
+    middle = float(np.median(wrong))
+    binomial = f"± {100 * np.sqrt(middle * (1 - middle) / n):.2f} %"
+    if len(wrong) == 1:
+        return f"{100 * middle:.2f} {binomial} of {n} test images, one seed"
+    of_seeds = f"median over {len(wrong)} seeds [least, most]"
+    return f"{spread(wrong, 2, 100)} %, {of_seeds}; one net {binomial} of {n} test images"
 
 
 def error_verdict(papers: float) -> Any:
-    """Confirmed if it is the paper's, within the errors of two nets."""
+    """Confirmed if the typical net has the paper's, within the errors of two nets."""
 
     def verdict(summary: Summary) -> str:
-        wrong = summary["test"]["error"]
+        wrong = float(np.median(summary["test"]["error"]))
         if abs(wrong - papers) <= CLOSE_ERROR:
             return "confirmed"
         return f"not confirmed: ours is {'higher' if wrong > papers else 'lower'}"
+
+    return verdict
+
+
+def beside_shared(summary: Summary) -> str:
+    """The same beside nets with one matrix for all layers."""
+    return f"{error(summary)}; with shared weights {spread(summary['test']['shared_error'], 2, 100)} %"
+
+
+def beside_shared_verdict(papers: float) -> Any:
+    """The paper's, and higher than with shared weights in each pair of seeds."""
+
+    def verdict(summary: Summary) -> str:
+        found = error_verdict(papers)(summary)
+        if min(summary["test"]["error"]) > max(summary["test"]["shared_error"]):
+            return found if found == "confirmed" else f"{found}, but higher than with shared weights"
+        order = "no higher than with shared weights in all seeds"
+        return f"qualified: {order}" if found == "confirmed" else f"{found}, and {order}"
 
     return verdict
 

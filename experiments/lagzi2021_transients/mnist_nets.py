@@ -11,7 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 import resdyn
-from experiments._harness.nets import stored
+from experiments._harness import Run
+from experiments._harness.nets import require, stored
 from experiments.public_weights import trained_net
 
 Array = NDArray[Any]
@@ -68,7 +69,25 @@ def read_out(net: Any) -> Array:
     return weights
 
 
-def error(net: Any) -> dict[str, Array]:
-    """Wrong and all test images."""
-    found = resdyn.networks.accuracy(net, test_images(net))
-    return {"wrong": np.array(found.total - found.right), "total": np.array(found.total)}
+def seeded(kind: str, seeds: tuple[int, ...]) -> tuple[str, ...]:
+    """Names of the nets of one kind.
+
+    Raises
+    ------
+    SystemExit
+        If one is not trained yet, with the command that trains it.
+    """
+    names = tuple(f"{kind}-seed{seed}" for seed in seeds)
+    require(*names)
+    return names
+
+
+def errors(names: tuple[str, ...], run: Run) -> Array:
+    """Shares of test images that the nets get wrong."""
+
+    def error(name: str) -> dict[str, Array]:
+        net = net_named(name)
+        found = resdyn.networks.accuracy(net, test_images(net))
+        return {"error": np.array((found.total - found.right) / found.total)}
+
+    return np.array([run.part(f"error-{name}", lambda name=name: error(name))["error"] for name in names])  # type: ignore[misc]

@@ -21,7 +21,7 @@ def figure_of(arrays: dict[str, Array], summary: Summary) -> Figure:
     _eigenvalues(axes[0, 1], arrays, summary)
     _corners(axes[1, 0], arrays, summary)
     _classifier(axes[1, 1], arrays, summary)
-    wrong = f"test error {100 * summary['test']['error']:.2f} %"
+    wrong = f"test error {100 * summary['test']['error'][0]:.2f} %"
     figure.suptitle(f"{summary['network']}, {wrong}: {summary['samples']} samples over {summary['depth']} layers")
     return figure
 

@@ -437,9 +437,27 @@ def test_only_nets_with_one_vertex_are_judged_and_each_untrained_one_counts_once
     ],
 )
 def test_errors_are_compared_within_those_of_two_nets(wrong, verdict):
-    summary = {"test": {"error": wrong, "images": 10_000}}
+    summary = {"test": {"error": [wrong], "images": 10_000}}
     assert mnist_judging.error_verdict(0.014)(summary) == verdict
     assert f"{100 * wrong:.2f} ± 0." in mnist_judging.error(summary)
+    several = {"test": {"error": [0.5, wrong, 0.001], "images": 10_000}}
+    assert mnist_judging.error_verdict(0.014)(several) == verdict
+    assert mnist_judging.error(several).startswith(f"{100 * wrong:.2f} [0.10, 50.00] %, median over 3 seeds")
+
+
+@pytest.mark.parametrize(
+    ("error", "shared", "verdict"),
+    [
+        ([0.018, 0.0185], [0.014, 0.015], "confirmed"),
+        ([0.018, 0.0185], [0.014, 0.0182], "qualified: no higher than with shared weights in all seeds"),
+        ([0.0145, 0.014], [0.0139, 0.013], "not confirmed: ours is lower, but higher than with shared weights"),
+        ([0.014], [0.0141], "not confirmed: ours is lower, and no higher than with shared weights in all seeds"),
+    ],
+)
+def test_the_error_with_many_matrices_is_compared_with_that_of_one(error, shared, verdict):
+    summary = {"test": {"error": error, "shared_error": shared, "images": 10_000}}
+    assert mnist_judging.beside_shared_verdict(0.018)(summary) == verdict
+    assert mnist_judging.beside_shared(summary).count("%") >= 2
 
 
 @pytest.mark.parametrize(
