@@ -31,7 +31,7 @@ class Config:
     weights: str = "dense-layerwise-mnist"
     """python -m experiments.train --plan laptop --only dense-layerwise-mnist"""
     shared: str = "dense-shared-mnist"
-    seeds: tuple[int, ...] = (0, 1, 2)
+    seeds: tuple[int, ...] = (0, 1)
     """Of the nets of both kinds whose error is taken; the first ones are followed."""
     samples: int = 200
     """Equally many of each class."""
