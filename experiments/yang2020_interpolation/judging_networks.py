@@ -239,6 +239,7 @@ def attacks_verdict(kind: str, names: tuple[str, ...] = USUAL) -> Words:
     """By the means over radii: an accuracy near zero at the largest of them says nothing by itself."""
 
     def verdict(summary: Summary) -> str:
-        return together({name: beyond_clean(summary["attacks"][name]["differences"][kind]) for name in names})
+        found = {name: summary["attacks"][name]["differences"][kind] for name in names}
+        return together({ATTACKS_IN_WORDS[name]: beyond_clean(row) for name, row in found.items()})
 
     return verdict
