@@ -118,10 +118,11 @@ def untrained(summary: Summary) -> Any:
     if "untrained" not in summary:
         return None
     before, change = summary["untrained"]["scaled"], summary["change"]
-    words = f"exponent {judging.exponent(before)} before training"
+    first = judging.number(len(before["by_seed"]), "net")
+    words = f"exponent {judging.exponent(before)} before training, {first} per depth"
     if change is not None:
         nets = judging.number(summary["changed_seeds"], "net")
-        words = f"{words}, changed by {judging.exponent(change)}, {nets} per depth before and after"
+        words = f"{words}; changed by {judging.exponent(change)}, {nets} before and after"
     return f"{words} ({judging.spread_over(summary['depths'], before)})"
 
 

@@ -35,7 +35,7 @@ def rule(summary: Summary) -> str:
     found = [k for k, depths in enumerate(decided) if all(depths)]
     missing = [t for t, depths in zip(summary["thresholds"], decided, strict=True) if not all(depths)]
     parts = [words[k] for k in sorted({*found[:1], *found[-1:]})]
-    parts += [f"no depth for all seeds at ε = {judging.listed(missing)}"] if missing else []
+    parts += [f"not all seeds stop at ε = {judging.listed(missing)}"] if missing else []
     return f"{'; '.join(parts)} ({_seeds(summary)}, {len(words)} ε)"
 
 
@@ -52,7 +52,7 @@ def rule_verdict(summary: Summary) -> str:
     rows = summary["function"]["depths"]
     found = [row for row in rows if all(row)]
     agreeing = sum(len(set(row)) == 1 for row in found)
-    return f"measured: a depth for all seeds at {len(found)} of {len(rows)} ε, the same at {agreeing}"
+    return f"measured: all seeds stop at {len(found)} of {len(rows)} ε, at the same depth at {agreeing}"
 
 
 # --- what it costs -----------------------------------------------------------------------------------

@@ -61,13 +61,13 @@ def one_attractor(summary: Summary) -> str:
 
 
 def one_attractor_verdict(summary: Summary) -> str:
-    """Whether one vertex for both classes, within the layers as in the paper, is typical; or in the long run alone."""
+    """Whether one vertex for both classes, within the layers as in the paper, is typical, or there at all."""
     counts, number = summary["ends"]["counts"], len(summary["ends"]["each"])
     late, early = counts["one vertex"], counts["one vertex by layer 15"]
     if early / number > MOST:
         return "confirmed"
     found = f"in {late} of {number} networks at layer {summary['layers']}, in {early} at layer 15"
-    return f"qualified: {found}" if late else "not confirmed"
+    return f"qualified: {found}" if early else f"not confirmed: {found}"
 
 
 def eigenvalues(summary: Summary) -> str:
@@ -148,9 +148,8 @@ def transients_verdict(summary: Summary) -> str:
     n = len(probes)
     if at_15.mean() > MOST:
         return "confirmed"
-    if at_15.any() or at_last.any():
-        return f"qualified: at layer 15 in {int(at_15.sum())} of {n} networks, in the long run in {int(at_last.sum())}"
-    return "not confirmed"
+    found = f"so at layer 15 in {int(at_15.sum())} of {n} networks, in the long run in {int(at_last.sum())}"
+    return f"qualified: {found}" if at_15.any() else f"not confirmed: {found}"
 
 
 def over_seeds(summary: Summary) -> str:
@@ -204,7 +203,7 @@ CLAIMS = (
     ),
     Claim(
         "circles-eigenvalues",
-        "Its eigenvalues are negative (how large is our reading: residuals are there by layer 15)",
+        "Its eigenvalues are negative enough for residuals to be there by layer 15 (how large is our reading)",
         "−1.95, −0.87, −0.8",
         "circles",
         eigenvalues,

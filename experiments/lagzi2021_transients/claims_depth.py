@@ -105,6 +105,8 @@ def image_depth_verdict(summary: Summary) -> str:
     with_rule, without = at(found, PAPER), at(found, 0.0)
     lost = without["accuracy"] - with_rule["accuracy"]
     fewer = summary["start"] - np.median(with_rule["layers"])
+    if not fewer:
+        return f"measured: at {PAPER:g} no layer is dropped"
     return f"measured: {fewer:.0f} layers fewer, {100 * np.median(lost):+.1f} points lost"
 
 

@@ -53,8 +53,8 @@ def saddles(summary: Summary) -> str:
     each = ", ".join(f"{row['class']}: {row['positive']:g} up to {row['largest']:.2f}" for row in named(summary))
     after, before = (100 * (1 - summary["nearest"][kind]["stable"]) for kind in ("trained", "untrained"))
     return (
-        f"class {each}, medians; at saddles {after:.0f} % of {summary['samples']} samples (untrained {before:.0f} %); "
-        "one seed"
+        f"class {each}, medians; the nearest equilibrium is a saddle for {after:.0f} % of {summary['samples']} samples "
+        f"(untrained {before:.0f} %); one seed"
     )
 
 
@@ -73,7 +73,7 @@ def saddles_verdict(summary: Summary) -> str:
     if saddles <= MOST:
         return "not confirmed: not at saddles"
     numbers, largest = [row["positive"] for row in rows], max(row["largest"] for row in rows)
-    words = f"{min(numbers):g} to {max(numbers):g} positive eigenvalues up to {largest:.2f}"
+    words = f"{min(numbers):g} to {max(numbers):g} positive eigenvalues, medians, up to {largest:.2f}"
     if 1 - summary["nearest"]["untrained"]["stable"] >= saddles:
         return f"not confirmed: {words}, and saddles before training, too"
     return f"qualified: saddles, with {words}"

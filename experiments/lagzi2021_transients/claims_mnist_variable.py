@@ -22,12 +22,15 @@ ALIKE = 0.9
 
 
 def spread_over_layers(summary: Summary) -> str:
-    """At the first layer, the fifth and the last."""
-    trained, untrained = (
-        ", ".join(f"{summary['spread'][kind][layer]:.3f}" for layer in (0, 4, -1)) for kind in ("trained", "untrained")
+    """At the first layer, where it is largest, and at the last."""
+    trained, untrained = (np.asarray(summary["spread"][kind]) for kind in ("trained", "untrained"))
+    layers = (0, int(trained.argmax()), len(trained) - 1)
+    each = ", ".join(f"{trained[k]:.3f} at layer {k + 1}" for k in dict.fromkeys(layers))
+    within = summary["spread_within_classes"]["trained"][-1]
+    return (
+        f"standard deviation over samples {each}, within classes {within:.3f} there (untrained at most "
+        f"{untrained.max():.3f}); one seed"
     )
-    last = len(summary["spread"]["trained"])
-    return f"standard deviation over samples at layers 1, 5, {last}: {trained} (untrained {untrained}); one seed"
 
 
 def spread_over_layers_verdict(summary: Summary) -> str:
@@ -39,8 +42,7 @@ def spread_over_layers_verdict(summary: Summary) -> str:
         return "confirmed" if max(null[4:]) > NO_SPREAD else "qualified: before training, too"
     if trained[-1] <= NO_SPREAD:
         return "qualified: at the last layer"
-    grows = trained[-1] > trained[0]
-    return "not confirmed: the spread grows" if grows else "not confirmed"
+    return f"not confirmed: {trained[-1]:.2f} at the last layer"
 
 
 def matrices(summary: Summary) -> str:

@@ -72,15 +72,15 @@ def classifier(summary: Summary) -> str:
 
 
 def spread_over_layers(summary: Summary) -> str:
-    """At the first layer, the fifth and the last."""
+    """Layer by layer."""
     trained, untrained = summary["spread"]["trained"], summary["spread"]["untrained"]
-    layers = (1, 5, len(trained))
-    each = ", ".join(f"{trained[k - 1]:.3f}" for k in layers)
-    null = ", ".join(f"{untrained[k - 1]:.3f}" for k in layers)
-    within = summary["spread_within_classes"]["trained"][-1]
+    each, null, within = (
+        ", ".join(f"{value:.3f}" for value in values)
+        for values in (trained, untrained, summary["spread_within_classes"]["trained"])
+    )
     return (
-        f"Standard deviation over {summary['samples']} samples, mean over units, at layers {listed(layers)}: {each} "
-        f"(untrained: {null}), within classes at the last {within:.3f}. Different corners at the last layer: "
+        f"Standard deviation over {summary['samples']} samples, mean over units, at layers 1 to {len(trained)}: {each} "
+        f"(untrained: {null}); within classes: {within}. Different corners at the last layer: "
         f"{summary['distinct']['trained'][-1]}. One seed."
     )
 

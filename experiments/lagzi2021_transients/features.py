@@ -262,7 +262,8 @@ def summarize(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
 def _attractors(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
     """Nets of which all samples end in one vertex, and how its residuals are related to the input (``attracted``).
 
-    ``one_vertex``: how many of the nets, for each pull, or all; ``on``: the share of units at 1 in each of these.
+    ``one_vertex``: how many of the nets, for each pull, or all; ``on``: the share of units at 1 in each of these;
+    ``constant``: how many have the same residual in all units, which is related to nothing and left out.
     "untrained" are the same nets before training, with the mean over samples of their late residuals.
     """
     found: dict[str, Any] = {}
@@ -274,6 +275,7 @@ def _attractors(config: Config, arrays: dict[str, Array]) -> dict[str, Any]:
             "one_vertex_untrained": int((arrays[f"{name}_there_first"] >= circles.MANY).sum()),
             "accuracy": arrays[f"{name}_accuracy"][one],
             "on": arrays[f"{name}_steady"][one].mean(axis=1),
+            "constant": int((one & is_constant(arrays, name)).sum()),
         }
         for kind in KINDS[:2]:
             draws = related(arrays, name, kind)
@@ -287,12 +289,18 @@ def one_vertex(arrays: dict[str, Array], name: str) -> Array:
     return np.asarray(arrays[f"{name}_there"] >= circles.MANY)
 
 
+def is_constant(arrays: dict[str, Array], name: str) -> Array:
+    """Which nets end with the same residual in all units."""
+    return np.asarray(np.ptp(np.round(arrays[f"{name}_steady"]), axis=1) == 0)
+
+
 def related(arrays: dict[str, Array], name: str, kind: str) -> dict[str, list[Array]]:
     """Per reading, and net with one vertex, the relation of its steady residuals and those of the null.
 
-    Untrained nets have no vertex as a rule: theirs are means over samples, to two digits.
+    Vertices that are the same in all units are left out. Untrained nets have no vertex as a rule: theirs are means over
+    samples, to two digits.
     """
-    rows = np.flatnonzero(one_vertex(arrays, name))
+    rows = np.flatnonzero(one_vertex(arrays, name) & ~is_constant(arrays, name))
     y, W = np.round(arrays[f"{name}_steady"]), arrays[f"{name}_W"]
     if kind == "untrained":
         rows = np.unique(arrays[f"{name}_first"][rows])

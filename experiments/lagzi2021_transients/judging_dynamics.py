@@ -155,7 +155,7 @@ def separable(nets: Sequence[Net]) -> str:
         return "confirmed"
     found = (
         f"in the layers of training beyond input and untrained net in {len(early)} of {number(moving)}, in late "
-        f"layers above shuffled labels in {len(late)}"
+        f"layers (every one) above shuffled labels in {len(late)}"
     )
     kinds = ", ".join(dict.fromkeys(kind_of(net) for net in moving if net["name"] in both))
     return f"qualified: {found}, both in {len(both)} ({kinds})" if both else f"not confirmed: {found}, both in none"

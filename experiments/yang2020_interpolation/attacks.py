@@ -187,8 +187,9 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
         for i, kind in enumerate(config.kinds):
             clean = np.array(found["clean"][kind])[:, None]
             table = 100 * np.hstack([clean, np.array(found["accuracy"][kind])])
+            # marks side by side, lines where they belong: on steep curves a shift would look like a difference
             at = places + 0.08 * (i - (len(config.kinds) - 1) / 2)
-            ax.plot(at, table.mean(axis=0), color=COLOUR[kind])
+            ax.plot(places, table.mean(axis=0), color=COLOUR[kind])
             ax.plot([], [], MARKER[kind] + "-", color=COLOUR[kind], markersize=4, label=summary["kinds"][kind])
             for row in table:
                 ax.plot(at, row, MARKER[kind], color=COLOUR[kind], markersize=4)

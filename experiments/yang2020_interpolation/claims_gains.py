@@ -189,7 +189,7 @@ def _plain(summary: Summary) -> Any:
     if "plain" not in kinds:
         return None
     known = [kind for kind in PLAIN_KINDS if kind in kinds]
-    numbers = (f"{words}: {' / '.join(between(kinds[kind][name], 2) for kind in known)}" for name, words in PLAIN_NAMES)
+    numbers = (f"{words}: {' / '.join(between(kinds[kind][name], 3) for kind in known)}" for name, words in PLAIN_NAMES)
     names = " / ".join(PLAIN_KINDS[kind] for kind in known)
     return f"{names}, medians of {_nets(min(kinds[kind]['nets'] for kind in known))} each; {'; '.join(numbers)}"
 
@@ -199,7 +199,7 @@ def _plain_details(summary: Summary) -> str:
 
     def of(name: str, words: str) -> str:
         return f"{words} " + ", ".join(
-            f"{title} {' and '.join(f'{v:.2f}' for v in kinds[kind][name])}"
+            f"{title} {' and '.join(f'{v:.4f}' for v in kinds[kind][name])}"
             for kind, title in PLAIN_KINDS.items()
             if kind in kinds
         )
@@ -207,7 +207,8 @@ def _plain_details(summary: Summary) -> str:
     nets = ", ".join(titles(summary["trained"]["nets"]))
     return (
         f"{nets}, {summary['trained']['images']} images. Medians over blocks (stages) of each net, seed by seed: "
-        f"{'; '.join(of(*row) for row in PLAIN_NAMES)}."
+        f"{'; '.join(of(*row) for row in PLAIN_NAMES)}. Lower and higher are those by more than "
+        f"{', '.join(f'{MARGINS[name]:g} ({words})' for name, words in PLAIN_NAMES)} in all pairs of seeds."
     )
 
 

@@ -81,12 +81,14 @@ def _shared(summary: Summary) -> str:
         least, median, most = (row["exponents"][rule][0] for rule in ("least", "median", "most"))
         best = _best_damped(row)
         return (
-            f"{name.split('-seed')[0]} {median:.2f} [{least:.2f}, {most:.2f}], {row['bounds'][best]:.2f} "
-            f"(λ = {row['dampings'][best]:g})"
+            f"{name.split('-seed')[0]} {median:.2f} [{least:.2f}, {most:.2f}], λ = {row['contracts_from']:.2f}, "
+            f"{row['bounds'][best]:.2f}"
         )
 
     nets = "; ".join(words(*pair) for pair in summary["shared"].items())
-    return f"exponent per layer at λ = 0 [range over images], least bound over λ: {nets}"
+    return (
+        f"exponent per layer without damping [over images], where the flow contracts, the network's least bound: {nets}"
+    )
 
 
 def _best_damped(row: Summary) -> int:
@@ -127,7 +129,7 @@ def _shared_verdict(summary: Summary) -> str:
     if not all(row["exponents"]["least"][0] > 0 for row in rows):
         return "not confirmed: one contracts as it is"
     proven = [any(bound < 0 for bound in row["bounds"]) for row in rows]
-    return "confirmed" if all(proven) else f"qualified: the flows; of the networks {sum(proven)} of {len(rows)}"
+    return "confirmed" if all(proven) else f"qualified: all flows, {sum(proven)} of {len(rows)} networks"
 
 
 CLAIMS = (

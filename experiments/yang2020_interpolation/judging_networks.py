@@ -140,8 +140,13 @@ def other_data(summary: Summary) -> Any:
 
 
 def other_data_details(summary: Summary) -> str:
-    """All numbers of those nets."""
-    return str(clean_details("in")(summary)) if summary["data"] == "cifar100" else ""
+    """All numbers of those nets, or how to get them."""
+    if summary["data"] == "cifar100":
+        return str(clean_details("in")(summary))
+    return (
+        "With the files of CIFAR-100 in the data folder: python -m experiments.train --plan gpu-cifar100, then "
+        "python -m experiments.yang2020_interpolation.training --preset cifar100."
+    )
 
 
 def other_data_verdict(summary: Summary) -> str:

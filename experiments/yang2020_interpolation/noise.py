@@ -154,8 +154,9 @@ def plot(config: Config, arrays: dict[str, Array], summary: dict[str, Any]) -> A
     for z, (name, ax) in enumerate(zip(NOISES, axes, strict=True)):
         for i, kind in enumerate(config.kinds):
             table = 100 * arrays["correct"][i, :, 0, z].mean(axis=-1)
+            # marks side by side, lines where they belong: on steep curves a shift would look like a difference
             places = severities + 0.1 * (i - (len(config.kinds) - 1) / 2)
-            ax.plot(places, table.mean(axis=0), color=COLOUR[kind])
+            ax.plot(severities, table.mean(axis=0), color=COLOUR[kind])
             pooled = 100 * np.mean(summary["accuracy"][kind]["network"]["pooled"])
             label = f"{summary['kinds'][kind]}, {pooled:.1f} % over all"
             ax.plot([], [], MARKER[kind] + "-", color=COLOUR[kind], markersize=4, label=label)

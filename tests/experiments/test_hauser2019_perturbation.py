@@ -353,7 +353,7 @@ def test_the_control_says_of_how_many_nets_the_change_is():
         f"by {change} (95 %, t over depths), 1 net per depth before and after."
     )
     assert claims_magnitudes.untrained(summary) == (
-        f"exponent −0.50 [−0.60, −0.40] before training, changed by {change}, 1 net per depth before and after "
+        f"exponent −0.50 [−0.60, −0.40] before training, 1 net per depth; changed by {change}, 1 net before and after "
         "(95 %, t over 1 depths)"
     )
     alone = {**summary, "change": None}
@@ -418,12 +418,11 @@ def test_the_callback_is_judged_by_its_decisions_and_its_epochs():
     assert claims_stopping.callback_verdict(decided(*rows, fewer=0)) == "not confirmed: nothing saved"
     summary["callback"] = {**summary["callback"], "depths": [[2, 2], [8, 8], [0, 0]]}
     assert claims_stopping.callback_verdict(summary) == "qualified: other depths for ε = 0.2"
-    assert claims_stopping.rule_verdict(summary) == "measured: a depth for all seeds at 2 of 3 ε, the same at 1"
+    assert claims_stopping.rule_verdict(summary) == "measured: all seeds stop at 2 of 3 ε, at the same depth at 1"
     assert claims_stopping.growing_verdict(summary) == "measured: the depths of nets trained anew at 3 of 3 ε"
     assert "ε = 0.2: 4–8 blocks, 94.0–96.0 %; ε = 0.1: none in 2 of 2." in claims_stopping.rule_details(summary)
     assert claims_stopping.rule(summary) == (
-        "ε = 0.5: 2 blocks, 90.0–91.0 %; ε = 0.2: 4–8 blocks, 94.0–96.0 %; no depth for all seeds at ε = 0.1 "
-        "(2 seeds, 3 ε)"
+        "ε = 0.5: 2 blocks, 90.0–91.0 %; ε = 0.2: 4–8 blocks, 94.0–96.0 %; not all seeds stop at ε = 0.1 (2 seeds, 3 ε)"
     )
     assert claims_stopping.loss_details(summary) == (
         "Points below 8 blocks, seed by seed: ε = 0.5: 5.0, 5.0; ε = 0.2: 1.0, the deepest itself."
@@ -435,7 +434,7 @@ def test_the_callback_is_judged_by_its_decisions_and_its_epochs():
 
 def test_no_depth_is_said_in_words():
     none = decided([[0, 0]] * 3, [[None, None]] * 3)
-    assert claims_stopping.rule(none) == "no depth for all seeds at ε = 0.5, 0.2, 0.1 (2 seeds, 3 ε)"
+    assert claims_stopping.rule(none) == "not all seeds stop at ε = 0.5, 0.2, 0.1 (2 seeds, 3 ε)"
     assert claims_stopping.loss(none) == "no depth below 8 blocks found"
 
 

@@ -305,7 +305,9 @@ def test_ends_are_judged_by_how_many_networks_have_them():
     assert ours.one_attractor_verdict(found) == "qualified: in 3 of 3 networks at layer 2000, in 1 at layer 15"
     assert "in 3 of 3 networks at layer 2000, in 1 by layer 15; several equilibria in 0" in ours.one_attractor(found)
     assert "3 networks at layer 2000, and are within 0.05 of it by layer 15 in 1." in details.one_attractor(found)
-    assert ours.one_attractor_verdict(summary_of(several, inside)) == "not confirmed"
+    none = "not confirmed: in 0 of 2 networks at layer 2000, in 0 at layer 15"
+    assert ours.one_attractor_verdict(summary_of(several, inside)) == none
+    assert ours.one_attractor_verdict(summary_of(late, several)) == none.replace("in 0 of", "in 1 of")
     assert ours.vertices_verdict(summary_of(one, several, inside)) == "qualified: in 1 of 3 networks"
     assert ours.vertices(summary_of(one, several, inside)).startswith("all samples in 1 of 3 networks; ")
     assert "1.00 [1.00, 1.00] of the samples" in details.one_attractor(summary_of(one, several))
@@ -356,16 +358,20 @@ def test_the_flow_is_followed_where_it_explains_nine_tenths(explained, verdict):
     ("probes", "verdict"),
     [
         ([[1.0, 1.0, 0.5, 0.5]], "confirmed"),
-        ([[1.0, 1.0, 0.9, 0.5]], "qualified: at layer 15 in 0 of 1 networks, in the long run in 1"),
-        ([[1.0, 1.0, 0.9, 0.9]], "not confirmed"),
-        ([[0.5, 0.5, 0.5, 0.5]], "not confirmed"),
+        ([[1.0, 1.0, 0.9, 0.5]], "not confirmed: so at layer 15 in 0 of 1 networks, in the long run in 1"),
+        ([[1.0, 1.0, 0.9, 0.9]], "not confirmed: so at layer 15 in 0 of 1 networks, in the long run in 0"),
+        ([[0.5, 0.5, 0.5, 0.5]], "not confirmed: so at layer 15 in 0 of 1 networks, in the long run in 0"),
+        (
+            [[1.0, 1.0, 0.5, 0.5], *[[1.0, 1.0, 0.9, 0.9]] * 2],
+            "qualified: so at layer 15 in 1 of 3 networks, in the long run in 1",
+        ),
     ],
 )
 def test_transients_alone_separate_where_the_last_residuals_do_not(probes, verdict):
-    summary = {"separation": {"probes": probes, "null": [[0.6] * 4]}}
+    summary = {"separation": {"probes": probes, "null": [[0.6] * 4] * len(probes)}}
     assert ours.transients_verdict(summary) == verdict
     # to the resolution of the depth rule
-    assert f"on y(15) {100 * probes[0][2]:.1f} [" in ours.transients(summary)
+    assert f"on y(15) {100 * np.median([row[2] for row in probes]):.1f} [" in ours.transients(summary)
 
 
 def rule(layers, accuracy=(1.0, 1.0)):

@@ -402,7 +402,7 @@ def test_shared_nets_whose_networks_cannot_contract_are_told(smoke):
     path = ("shared", "dense-shared-digits-seed0", "bounds")
     assert CLAIMS["shared-logistic-nets"].verdict(summary) == "confirmed"
     too_strong = changed(summary, *path, to=[0.9, 0.5])
-    assert CLAIMS["shared-logistic-nets"].verdict(too_strong) == "qualified: the flows; of the networks 0 of 1"
+    assert CLAIMS["shared-logistic-nets"].verdict(too_strong) == "qualified: all flows, 0 of 1 networks"
 
 
 def beside_plain(seeds=3, **changes):
@@ -510,7 +510,7 @@ def test_the_damping_of_the_least_bound_is_shown(smoke):
     words = CLAIMS["shared-logistic-nets"].details({"shared": {"dense": row}})
     assert words.endswith("0.60 (bound 0.90) at λ = 0, and where the bound is least -0.80 (bound -0.70) at λ = 1.")
     short = CLAIMS["shared-logistic-nets"].measured({"shared": {"dense": row}})
-    assert short.endswith("dense 0.60 [0.50, 0.70], -0.70 (λ = 1)")
+    assert short.endswith("dense 0.60 [0.50, 0.70], λ = 0.50, -0.70")
 
 
 def test_a_kind_that_is_missing_is_left_to_a_smaller_preset(smoke):
