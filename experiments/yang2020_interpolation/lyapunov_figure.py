@@ -115,7 +115,9 @@ def _shared(ax: Any, shared: dict[str, Any]) -> None:
         ylabel="leading exponent, per layer",
         title="trained logistic nets, shared weights",
     )
-    ax.legend(fontsize="x-small")
+    # room below the curves
+    ax.set_ylim(bottom=ax.get_ylim()[0] - 1.2)
+    ax.legend(fontsize="x-small", loc="lower right")
 
 
 def _beside(ax: Any, trained: dict[str, Any], name: str, words: str) -> None:

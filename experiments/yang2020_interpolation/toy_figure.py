@@ -71,7 +71,9 @@ def _errors(ax: Any, config: Any, arrays: dict[str, Array], numbers: dict[str, A
     ax.minorticks_off()
     ax.set(xlabel="step h", ylabel=f"distance from the flow at t = {config.horizon:g}", title="In: error against step")
     ax.title.set_fontsize("medium")
-    ax.legend(fontsize="x-small")
+    # room below the curves
+    ax.set_ylim(bottom=1e-4 * np.nanmin(errors))
+    ax.legend(fontsize="xx-small", loc="lower center", ncols=2)
 
 
 def _proofs(ax: Any, survey: dict[str, Any]) -> None:
@@ -106,11 +108,11 @@ def _exponents(ax: Any, survey: dict[str, Any]) -> None:
     for dynamics, name, style, colour, label in shown:
         ax.plot(survey["coefficients"], survey["in"][dynamics][name], style, marker=".", color=colour, label=label)
     ax.set(
-        xlabel="coefficient λ", ylabel=f"share of {survey['nets']} random nets", ylim=(-0.04, 1.04),
+        xlabel="coefficient λ", ylabel=f"share of {survey['nets']} random nets", ylim=(-0.04, 1.5),
         title="In: largest Lyapunov exponents (h = 1)",
     )  # fmt: skip
     ax.title.set_fontsize("medium")
-    ax.legend(fontsize="x-small")
+    ax.legend(fontsize="x-small", loc="upper left", ncols=2)
 
 
 def _attractors(ax: Any, one: dict[str, Any]) -> None:
@@ -118,7 +120,10 @@ def _attractors(ax: Any, one: dict[str, Any]) -> None:
 
     for dynamics, marker, colour in (("flow", "o", COLOURS[0]), ("map", "x", COLOURS[3])):
         name = "flow" if dynamics == "flow" else "network, h = 1"
-        ax.plot(one["coefficients"], one[dynamics]["attractors"], marker, color=colour, label=name)
+        # where most states are undecided, as at the bifurcation, there is no number of attractors
+        known = np.asarray(one[dynamics]["undecided"]) <= 0.5
+        counts = np.where(known, one[dynamics]["attractors"], np.nan)
+        ax.plot(one["coefficients"], counts, marker, color=colour, label=name)
     low, high = one["window"]["map"]
     ax.axvspan(low, high, color=COLOURS[3], alpha=0.12, label="network: 0 attracts (closed form)")
     ax.axvline(one["window"]["flow"][0], color=COLOURS[0], linewidth=1, label="flow: Hopf bifurcation, λ = growth")
