@@ -9,13 +9,14 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 import resdyn.data
-from resdyn.data import ImageSet, digit_images
+import resdyn.data.names
+from resdyn.data import ImageSet, digit_images, image_set
 from resdyn.networks.architectures.cifar_resnets import resnet
 from resdyn.networks.architectures.contract import Preprocessing
 from resdyn.networks.architectures.dense import dense_resnet
-from resdyn.networks.training import PRESETS, TrainingConfig, TrainingRun, accuracy, devices, fit, sources
+from resdyn.networks.training import PRESETS, TrainingConfig, TrainingRun, accuracy, devices, fit
 from resdyn.networks.training.runs import COLUMNS
-from resdyn.networks.training.sources import named, samples, splits
+from resdyn.networks.training.sources import samples, splits
 
 REAL = pytest.mark.skipif(
     not os.environ.get("RESDYN_DATA"), reason="RESDYN_DATA names no folder with the real CIFAR-10"
@@ -405,7 +406,7 @@ def test_accuracy_on_a_name_reads_no_training_files(monkeypatch):
         asked.append(split)
         return digit_images(split)
 
-    monkeypatch.setitem(sources.NAMES, "digits", spy)
+    monkeypatch.setitem(resdyn.data.names.READERS, "digits", spy)
     accuracy(small_resnet(channels=1, preprocessing=Preprocessing((0.3,), (0.4,))), some_images(channels=1))
     accuracy(resnet(8, widths=(4, 6, 8), channels=1, preprocessing=Preprocessing((0.3,), (0.4,))), "digits")
     assert asked == ["test"]
@@ -549,7 +550,7 @@ def test_statistics_of_constant_channels_are_usable():
 
 @REAL
 def test_a_first_step_on_cifar10_with_the_augmentation_of_yang2020():
-    train = named("cifar10", "train").subset(slice(0, 128))
+    train = image_set("cifar10", "train").subset(slice(0, 128))
     config = dataclasses.replace(PRESETS["yang2020"], epochs=1, milestones=(0.5,))
     net = resnet(8, order="pre", interpolation="in")
     run = fit(net, train, config, progress=False)
