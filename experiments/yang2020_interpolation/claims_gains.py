@@ -189,7 +189,12 @@ def _plain(summary: Summary) -> Any:
     if "plain" not in kinds:
         return None
     known = [kind for kind in PLAIN_KINDS if kind in kinds]
-    numbers = (f"{words}: {' / '.join(between(kinds[kind][name], 3) for kind in known)}" for name, words in PLAIN_NAMES)
+    # a digit more where two in a thousand are a difference
+    digits = {"above": 3, "largest": 2, "exponent": 2}
+    numbers = (
+        f"{words}: {' / '.join(between(kinds[kind][name], digits[name]) for kind in known)}"
+        for name, words in PLAIN_NAMES
+    )
     names = " / ".join(PLAIN_KINDS[kind] for kind in known)
     return f"{names}, medians of {_nets(min(kinds[kind]['nets'] for kind in known))} each; {'; '.join(numbers)}"
 

@@ -86,9 +86,7 @@ def _shared(summary: Summary) -> str:
         )
 
     nets = "; ".join(words(*pair) for pair in summary["shared"].items())
-    return (
-        f"exponent per layer without damping [over images], where the flow contracts, the network's least bound: {nets}"
-    )
+    return f"undamped exponent [over images], flow contracts from, network's least bound: {nets}"
 
 
 def _best_damped(row: Summary) -> int:

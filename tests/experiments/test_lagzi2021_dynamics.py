@@ -567,8 +567,8 @@ def test_separability_takes_late_layers_and_more_than_the_input(changes, early, 
         assert found == "confirmed"
         return
     words = (
-        f"in the layers of training beyond input and untrained net in {1 + early} of 2 nets, in late layers above "
-        f"shuffled labels in {1 + late}"
+        f"in the layers of training beyond input and untrained net in {1 + early} of 2 nets, in late "
+        f"layers (every one) above shuffled labels in {1 + late}"
     )
     assert found == f"qualified: {words}, both in 1 (c anti)"
     alone = claims_dynamics.separable_verdict({"nets": nets[1:]})

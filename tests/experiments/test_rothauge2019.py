@@ -398,7 +398,7 @@ def test_the_order_of_projections_is_judged_image_by_image(low, verdict):
     summary = {"units": [last], "k": 10, "images": 24}
     assert claims_stages.projections_verdict(summary) == f"measured: {verdict}"
     assert (
-        "pgd l2 0.5 0.300 [0.200, 0.400] against 0.100 [0.050, 0.200], more for 80 %"
+        "PGD ℓ2 0.5 0.300 [0.200, 0.400] against 0.100 [0.050, 0.200], more for 80 %"
         in claims_stages.projections_details(summary)
     )
     words = "30.0 % of adversarial perturbations, 10.0 % of random ones; more for 80 % of 24 images; means, 1 unit, 2"
