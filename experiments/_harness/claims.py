@@ -1,5 +1,6 @@
 """Claims of papers beside our numbers: one row each."""
 
+import functools
 import importlib
 import re
 from collections.abc import Callable
@@ -117,17 +118,23 @@ def claims_of(paper: str, root: Path = ROOT) -> tuple[Claim, ...]:
 def rows(paper: str, *, root: Path = ROOT, results: Path | None = RESULTS) -> list[Row]:
     """The claims of a paper, judged by the results of this machine and those that are kept; by these alone if None."""
     scripts = {experiment.name: experiment for experiment in experiments_in(paper, root, reading=True)}
-    return [_row(claim, scripts, paper.partition("_")[0], results) for claim in claims_of(paper, root)]
+
+    # claims of one script read one summary
+    @functools.cache
+    def found(experiment: Experiment, preset: str) -> Found | None:
+        return summary_of(experiment, preset, results)
+
+    return [_row(claim, scripts, paper.partition("_")[0], found) for claim in claims_of(paper, root)]
 
 
-def _row(claim: Claim, scripts: dict[str, Experiment], key: str, results: Path | None) -> Row:
+def _row(claim: Claim, scripts: dict[str, Experiment], key: str, summary_at: "Summaries") -> Row:
     if claim.script not in scripts:
         raise ValueError(f"claim {claim.key!r} reads {claim.script!r}, but there are only {', '.join(scripts)}.")
     head = (f"{key} {claim.key}", claim.statement, claim.paper)
     experiment = scripts[claim.script]
     command = f"python -m experiments.{experiment.paper}.{experiment.name} --preset {{}}".format
     for preset in reversed(claim.presets):
-        found = summary_of(experiment, preset, results)
+        found = summary_at(experiment, preset)
         if found is None:
             continue
         summary, words = found.summary, f"{preset} ({OUT_OF_DATE})" if found.out_of_date else preset
@@ -146,7 +153,7 @@ def _row(claim: Claim, scripts: dict[str, Experiment], key: str, results: Path |
             return Row(*head, ours, NOTHING, NOT_RUN, command=command((*larger, preset)[0]))
         return Row(*head, ours, words, verdict, details, command(preset), run_in_words(found.origin))
     first = next((preset for preset in claim.presets if preset != "smoke"), "smoke")
-    return Row(*head, _beside(claim, experiment, results) or NOTHING, NOTHING, NOT_RUN, command=command(first))
+    return Row(*head, _beside(claim, experiment, summary_at) or NOTHING, NOTHING, NOT_RUN, command=command(first))
 
 
 def run_in_words(origin: Summary) -> str:
@@ -157,11 +164,11 @@ def run_in_words(origin: Summary) -> str:
     return ", ".join([*known, *filter(None, [origin.get("device")])])
 
 
-def _beside(claim: Claim, experiment: Experiment, results: Path | None) -> str | None:
+def _beside(claim: Claim, experiment: Experiment, summary_at: "Summaries") -> str | None:
     if isinstance(claim.beside, str):
         return claim.beside
     for preset in reversed([name for name in experiment.presets if name not in (*claim.presets, "smoke")]):
-        found = summary_of(experiment, preset, results)
+        found = summary_at(experiment, preset)
         if found is not None:
             try:
                 return claim.beside(found.summary)
@@ -176,6 +183,9 @@ class Found(NamedTuple):
     summary: Summary
     out_of_date: bool
     origin: Summary
+
+
+Summaries = Callable[[Experiment, str], Found | None]
 
 
 def summary_of(experiment: Experiment, preset: str, results: Path | None) -> Found | None:
